@@ -1,0 +1,177 @@
+//! The event, its one JSON encoding, and the cursor that says how far a subscriber has come.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// One event of the feed, as every transport carries it: `{"seq":N,"at":T,"data":"…"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event<'a> {
+    /// Its place in the feed: 1 for the first event, and one more for each that follows.
+    pub seq: u64,
+    /// Scheduled publish time t0, in ns on the server host's monotonic clock.
+    pub at: u64,
+    /// The payload.
+    #[serde(borrow)]
+    pub data: Cow<'a, str>,
+}
+
+impl<'a> Event<'a> {
+    /// The event's bytes. They hold no line break, since JSON escapes those, so a line framing can carry any payload.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64 + self.data.len());
+        serde_json::to_writer(&mut bytes, self).expect("writing JSON to memory does not fail");
+        bytes
+    }
+
+    /// Reads an event back; borrows the payload where it holds no escape.
+    ///
+    /// # Errors
+    /// When `bytes` are not the JSON encoding of an event.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+/// How far a subscriber has come: the seq of the last event that it has. 0 is before the first event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(pub u64);
+
+impl Cursor {
+    /// The seq of the event that comes next.
+    pub fn next_seq(self) -> u64 {
+        self.0.saturating_add(1)
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What was wrong with the text of a cursor.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a cursor is a whole number from 0 to 18446744073709551615, in digits alone")]
+pub struct InvalidCursor;
+
+impl FromStr for Cursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        // `u64::from_str` would also take a leading `+`.
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(InvalidCursor);
+        }
+        text.parse().map(Cursor).map_err(|_| InvalidCursor)
+    }
+}
+
+/// What a subscriber is told when the history no longer reaches back to its cursor: the events from `after + 1` to
+/// `oldest - 1` are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("events {} to {} have left the history", .after.next_seq(), .oldest.saturating_sub(1))]
+pub struct Gap {
+    /// The cursor that the subscriber came with.
+    pub after: Cursor,
+    /// The oldest seq that can still be had.
+    pub oldest: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GapLine {
+    gap: GapFields,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GapFields {
+    after: Cursor,
+    oldest: u64,
+}
+
+impl Gap {
+    /// The cursor to go on from, at the oldest event that is left.
+    pub fn resume(self) -> Cursor {
+        Cursor(self.oldest.saturating_sub(1))
+    }
+
+    /// How many events the subscriber can no longer have.
+    pub fn missed(self) -> u64 {
+        self.resume().0.saturating_sub(self.after.0)
+    }
+
+    /// The gap as JSON: `{"gap":{"after":N,"oldest":M}}`.
+    pub fn encode(self) -> Vec<u8> {
+        let line = GapLine { gap: GapFields { after: self.after, oldest: self.oldest } };
+        serde_json::to_vec(&line).expect("writing JSON to memory does not fail")
+    }
+
+    /// Reads a gap back.
+    ///
+    /// # Errors
+    /// When `bytes` are not the JSON encoding of a gap.
+    pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let line: GapLine = serde_json::from_slice(bytes)?;
+        Ok(Self { after: line.gap.after, oldest: line.gap.oldest })
+    }
+
+    /// Whether `bytes`, a JSON text, announce a gap rather than an event.
+    pub fn is_announced_by(bytes: &[u8]) -> bool {
+        bytes.starts_with(b"{\"gap\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_encoding_is_the_documented_one() {
+        let event = Event { seq: 7, at: 12, data: "a \"b\"\n".into() };
+        assert_eq!(event.encode(), br#"{"seq":7,"at":12,"data":"a \"b\"\n"}"#);
+    }
+
+    #[test]
+    fn a_payload_without_escapes_is_borrowed_when_decoded() {
+        let event = Event::decode(br#"{"seq":7,"at":12,"data":"plain"}"#).unwrap();
+        assert!(matches!(event.data, Cow::Borrowed("plain")));
+    }
+
+    #[test]
+    fn a_cursor_is_digits_alone() {
+        assert_eq!("42".parse(), Ok(Cursor(42)));
+        for wrong in ["", "+1", "-1", "1 ", "0x1", "1.0", "18446744073709551616"] {
+            assert_eq!(wrong.parse::<Cursor>(), Err(InvalidCursor), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_gap_counts_what_is_lost_and_says_where_to_go_on() {
+        let gap = Gap { after: Cursor(3), oldest: 10 };
+        assert_eq!((gap.missed(), gap.resume()), (6, Cursor(9)));
+        assert_eq!(gap.to_string(), "events 4 to 9 have left the history");
+        assert_eq!(Gap::decode(&gap.encode()).unwrap(), gap);
+        assert!(Gap::is_announced_by(&gap.encode()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_event_survives_encoding_and_stays_on_one_line(seq: u64, at: u64, data: String) {
+            let event = Event { seq, at, data: data.into() };
+            let bytes = event.encode();
+            prop_assert!(!bytes.contains(&b'\n') && !bytes.contains(&b'\r'));
+            prop_assert_eq!(Event::decode(&bytes).unwrap(), event);
+            prop_assert!(!Gap::is_announced_by(&bytes));
+        }
+
+        #[test]
+        fn decoding_any_bytes_never_panics(bytes: Vec<u8>) {
+            let _ = Event::decode(&bytes);
+            let _ = Gap::decode(&bytes);
+        }
+    }
+}

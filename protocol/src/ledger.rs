@@ -1,0 +1,158 @@
+//! Where the wire bytes went: layers that add up exactly to what was counted at the socket.
+
+use std::ops::{AddAssign, Index, IndexMut};
+
+use serde::{Deserialize, Serialize};
+
+/// What a byte on the wire was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// The event's own bytes, the one JSON encoding: what the subscriber wanted.
+    Event,
+    /// What marks where an event ends: line ends, chunk sizes, SSE fields, frame headers; heartbeats; gap notices.
+    Framing,
+    /// Heads of answers that carried, or went on to carry, events.
+    ResponseHead,
+    /// Heads of the requests for them.
+    RequestHead,
+    /// Polls, with their answers, that brought no event.
+    EmptyPoll,
+    /// Opening and closing: WebSocket upgrade and close frames, the `SUB` line of raw TCP.
+    Handshake,
+}
+
+impl Layer {
+    /// All layers, from the wanted bytes outward; charts stack them in this order.
+    pub const ALL: [Layer; 6] =
+        [Self::Event, Self::Framing, Self::ResponseHead, Self::RequestHead, Self::EmptyPoll, Self::Handshake];
+
+    /// The name for people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Event => "Event",
+            Self::Framing => "Framing",
+            Self::ResponseHead => "Response heads",
+            Self::RequestHead => "Request heads",
+            Self::EmptyPoll => "Empty polls",
+            Self::Handshake => "Handshake",
+        }
+    }
+}
+
+/// Bytes by layer, beside the bytes counted at the socket, both ways together unless a name says otherwise.
+///
+/// The two sides come from different places: the socket's count from the return values of read and write, the layers
+/// from the parsers that took the bytes apart. So their difference is a check that can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Bytes that the socket delivered.
+    pub received_bytes: u64,
+    /// Bytes that the socket took.
+    pub sent_bytes: u64,
+    /// [`Layer::Event`] bytes.
+    pub event_bytes: u64,
+    /// [`Layer::Framing`] bytes.
+    pub framing_bytes: u64,
+    /// [`Layer::ResponseHead`] bytes.
+    pub response_head_bytes: u64,
+    /// [`Layer::RequestHead`] bytes.
+    pub request_head_bytes: u64,
+    /// [`Layer::EmptyPoll`] bytes.
+    pub empty_poll_bytes: u64,
+    /// [`Layer::Handshake`] bytes.
+    pub handshake_bytes: u64,
+    /// Events these bytes brought.
+    pub events: u64,
+    /// Requests sent, upgrades included.
+    pub requests: u64,
+    /// Of these, polls that brought no event.
+    pub empty_polls: u64,
+    /// Connections opened.
+    pub connections: u64,
+}
+
+impl Ledger {
+    /// All wire bytes, both ways.
+    pub fn wire_bytes(&self) -> u64 {
+        self.received_bytes + self.sent_bytes
+    }
+
+    /// Wire bytes less the event's own.
+    pub fn overhead_bytes(&self) -> u64 {
+        self.wire_bytes().saturating_sub(self.event_bytes)
+    }
+
+    /// Wire bytes that no layer accounts for; negative where layers claim more than was counted. 0 in a sound round.
+    pub fn unexplained_bytes(&self) -> i64 {
+        let explained: u64 = Layer::ALL.iter().map(|&layer| self[layer]).sum();
+        self.wire_bytes() as i64 - explained as i64
+    }
+}
+
+impl Index<Layer> for Ledger {
+    type Output = u64;
+
+    fn index(&self, layer: Layer) -> &u64 {
+        match layer {
+            Layer::Event => &self.event_bytes,
+            Layer::Framing => &self.framing_bytes,
+            Layer::ResponseHead => &self.response_head_bytes,
+            Layer::RequestHead => &self.request_head_bytes,
+            Layer::EmptyPoll => &self.empty_poll_bytes,
+            Layer::Handshake => &self.handshake_bytes,
+        }
+    }
+}
+
+impl IndexMut<Layer> for Ledger {
+    fn index_mut(&mut self, layer: Layer) -> &mut u64 {
+        match layer {
+            Layer::Event => &mut self.event_bytes,
+            Layer::Framing => &mut self.framing_bytes,
+            Layer::ResponseHead => &mut self.response_head_bytes,
+            Layer::RequestHead => &mut self.request_head_bytes,
+            Layer::EmptyPoll => &mut self.empty_poll_bytes,
+            Layer::Handshake => &mut self.handshake_bytes,
+        }
+    }
+}
+
+impl AddAssign for Ledger {
+    fn add_assign(&mut self, other: Self) {
+        for layer in Layer::ALL {
+            self[layer] += other[layer];
+        }
+        self.received_bytes += other.received_bytes;
+        self.sent_bytes += other.sent_bytes;
+        self.events += other.events;
+        self.requests += other.requests;
+        self.empty_polls += other.empty_polls;
+        self.connections += other.connections;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_without_a_layer_is_unexplained_and_so_is_one_claimed_twice() {
+        let mut ledger = Ledger { received_bytes: 10, ..Ledger::default() };
+        ledger[Layer::Event] += 9;
+        assert_eq!(ledger.unexplained_bytes(), 1);
+        ledger[Layer::Framing] += 2;
+        assert_eq!(ledger.unexplained_bytes(), -1);
+    }
+
+    #[test]
+    fn adding_ledgers_adds_every_field() {
+        let json = r#"{"received_bytes":1,"sent_bytes":2,"event_bytes":3,"framing_bytes":4,"response_head_bytes":5,
+            "request_head_bytes":6,"empty_poll_bytes":7,"handshake_bytes":8,"events":9,"requests":10,"empty_polls":11,
+            "connections":12}"#;
+        let one: Ledger = serde_json::from_str(json).unwrap();
+        let mut sum = Ledger::default();
+        sum += one;
+        assert_eq!(sum, one);
+    }
+}

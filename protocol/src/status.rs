@@ -1,0 +1,50 @@
+//! What the server says of itself: the JSON of `/time`, `/load` and `/published`.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /time`: the clock that events are stamped with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Time {
+    /// Now, in ns on the server host's monotonic clock.
+    pub now_ns: u64,
+}
+
+/// `GET /load`: what the server process has used and done so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// When this was taken, in ns on the server host's monotonic clock.
+    pub now_ns: u64,
+    /// When the feed began: the schedule's offsets count from here.
+    pub started_ns: u64,
+    /// CPU time of the whole process, user and system, ended threads included, in ns.
+    pub cpu_ns: u64,
+    /// Resident memory of the process, in bytes.
+    pub resident_bytes: u64,
+    /// Involuntary and voluntary context switches of the process's living threads.
+    pub context_switches: u64,
+    /// Connections open now, of either port.
+    pub connections_open: u64,
+    /// Connections accepted so far.
+    pub connections_accepted: u64,
+    /// HTTP requests begun so far, upgrades included.
+    pub requests: u64,
+    /// The seq of the newest event; 0 before the first.
+    pub head: u64,
+    /// Bytes that the history's events and their framings hold.
+    pub history_bytes: u64,
+    /// The port of the raw TCP transport, on the host of this one.
+    pub tcp_port: u16,
+    /// Events a second on the schedule; 0 where only what is posted is published.
+    pub rate: f64,
+}
+
+/// One line of `GET /published`: when an event was due, and when it really entered the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The event's seq.
+    pub seq: u64,
+    /// Scheduled publish time t0, in ns on the server host's monotonic clock.
+    pub at: u64,
+    /// When it had entered the feed, t1, on the same clock.
+    pub entered: u64,
+}

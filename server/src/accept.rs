@@ -1,0 +1,57 @@
+//! Accepts connections and deals them out to the workers, one each in turn.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::worker::Worker;
+
+/// How many handshaken connections the kernel may hold until we accept them: a lecture hall that connects at once.
+const BACKLOG: u32 = 4096;
+/// How long to leave a failing accept alone: the file limit is not lifted by asking faster.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Listens on `address`; to be called from within an event loop.
+///
+/// # Errors
+/// When the address is taken, not of this machine or not permitted.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A server that is started again must not wait for the old one's connections to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts for as long as it is polled, and has each connection served on the next worker.
+pub async fn accept<F>(
+    listener: TcpListener,
+    workers: Arc<[Worker]>,
+    serve: impl Fn(TcpStream, &Worker) -> F + Clone + Send + 'static,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    for worker in workers.iter().cycle() {
+        let stream = loop {
+            match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
+                Ok(stream) => break stream,
+                Err(error) => {
+                    eprintln!("cannot accept a connection ({error}); trying again in {BACK_OFF:?}");
+                    tokio::time::sleep(BACK_OFF).await;
+                }
+            }
+        };
+        let (serve, home) = (serve.clone(), worker.clone());
+        worker.spawn(async move {
+            // From here on the connection belongs to this worker's event loop.
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                // Without this, a small write waits for the acknowledgement of the one before it (Nagle).
+                let _ = stream.set_nodelay(true);
+                serve(stream, &home).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,247 @@
+//! The feed: a bounded history of events that any number of subscribers read, each at a cursor of its own.
+//!
+//! An event is encoded once and framed once per framing, however many subscribers there are; what a connection writes are
+//! shared bytes. A subscriber that is behind costs nothing but its cursor. One that is so far behind that the history has
+//! moved on gets a [`Gap`]; nothing is skipped in silence.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, RwLock};
+
+use bytes::Bytes;
+use protocol::framing::{line, sse, websocket};
+use protocol::{Cursor, Event, Gap, clock};
+use tokio::sync::watch;
+
+/// An event in the feed, with its bytes in each framing.
+pub struct Entry {
+    /// Its place in the feed, from 1.
+    pub seq: u64,
+    /// Scheduled publish time t0, in ns on the monotonic clock.
+    pub at: u64,
+    /// When it entered the feed, t1, in ns on the same clock.
+    pub entered: u64,
+    line: Bytes,
+    sse: OnceLock<Bytes>,
+    websocket: OnceLock<Bytes>,
+}
+
+impl Entry {
+    fn new(seq: u64, at: u64, data: &str) -> Self {
+        let json = Event { seq, at, data: data.into() }.encode();
+        let line = Bytes::from(line::frame(&json));
+        Self { seq, at, entered: clock::now_ns(), line, sse: OnceLock::new(), websocket: OnceLock::new() }
+    }
+
+    /// The event's own bytes, its one JSON encoding.
+    pub fn json(&self) -> &[u8] {
+        &self.line[..self.line.len() - 1]
+    }
+
+    /// The event as a line.
+    pub fn line(&self) -> Bytes {
+        self.line.clone()
+    }
+
+    /// The event as an SSE block.
+    pub fn sse(&self) -> Bytes {
+        self.sse.get_or_init(|| sse::frame(self.seq, self.json()).into()).clone()
+    }
+
+    /// The event as a WebSocket text frame.
+    pub fn websocket(&self) -> Bytes {
+        self.websocket.get_or_init(|| websocket::frame(websocket::Opcode::Text, self.json()).into()).clone()
+    }
+
+    fn bytes(&self) -> usize {
+        let framed = [&self.sse, &self.websocket].into_iter().filter_map(OnceLock::get).map(Bytes::len).sum::<usize>();
+        size_of::<Self>() + self.line.len() + framed
+    }
+}
+
+/// What comes after a cursor.
+pub enum Next {
+    /// The event that follows.
+    Event(Arc<Entry>),
+    /// The event that follows has left the history, or the cursor is of another feed.
+    Gap(Gap),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing ever: the feed has been closed, and all that it held was given.
+    Closed,
+}
+
+/// The one sequence of events that all transports carry.
+pub struct Feed {
+    history: RwLock<History>,
+    capacity: usize,
+    closed: AtomicBool,
+    /// Holds the head; whoever watches it is told of every change, and of the feed's closing.
+    head: watch::Sender<u64>,
+    /// When the feed began, in ns on the monotonic clock.
+    pub started_ns: u64,
+}
+
+struct History {
+    entries: VecDeque<Arc<Entry>>,
+    /// The seq of `entries[0]`, or of the first event to come while there is none.
+    oldest: u64,
+}
+
+impl Feed {
+    /// An empty feed that will hold the last `capacity` events, at least one.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            history: RwLock::new(History { entries: VecDeque::new(), oldest: 1 }),
+            capacity: capacity.max(1),
+            closed: AtomicBool::new(false),
+            head: watch::Sender::new(0),
+            started_ns: clock::now_ns(),
+        }
+    }
+
+    /// Appends an event that was due at `at` (ns, monotonic clock), wakes whoever waits, and gives its seq.
+    pub fn publish(&self, at: u64, data: &str) -> u64 {
+        let mut history = self.history.write().expect("no holder of the history panics");
+        let seq = history.oldest + history.entries.len() as u64;
+        history.entries.push_back(Arc::new(Entry::new(seq, at, data)));
+        if history.entries.len() > self.capacity {
+            history.entries.pop_front();
+            history.oldest += 1;
+        }
+        drop(history);
+        // Two publishers may get here in either order; the head only grows.
+        self.head.send_if_modified(|head| {
+            let newer = seq > *head;
+            *head = seq.max(*head);
+            newer
+        });
+        seq
+    }
+
+    /// What follows `cursor`.
+    pub fn next(&self, cursor: Cursor) -> Next {
+        let history = self.history.read().expect("no holder of the history panics");
+        let head = history.oldest + history.entries.len() as u64 - 1;
+        if cursor.next_seq() < history.oldest || cursor.0 > head {
+            // A cursor beyond the head was given by another feed: a server that has been started anew.
+            return Next::Gap(Gap { after: cursor, oldest: history.oldest });
+        }
+        match history.entries.get((cursor.next_seq() - history.oldest) as usize) {
+            Some(entry) => Next::Event(entry.clone()),
+            None if self.closed.load(Ordering::Acquire) => Next::Closed,
+            None => Next::Nothing,
+        }
+    }
+
+    /// All that follows `cursor`, oldest first, up to about `most_bytes` of events but at least one if there is one.
+    ///
+    /// # Errors
+    /// When the history no longer reaches back to the cursor.
+    pub fn since(&self, mut cursor: Cursor, most_bytes: usize) -> Result<Vec<Arc<Entry>>, Gap> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while bytes < most_bytes {
+            match self.next(cursor) {
+                Next::Event(entry) => {
+                    cursor = Cursor(entry.seq);
+                    bytes += entry.json().len();
+                    batch.push(entry);
+                }
+                // What was already taken is given first; the gap behind it is told the next time.
+                Next::Gap(gap) if batch.is_empty() => return Err(gap),
+                Next::Gap(_) | Next::Nothing | Next::Closed => break,
+            }
+        }
+        Ok(batch)
+    }
+
+    /// The cursor of a subscriber that wants only what is yet to come.
+    pub fn head(&self) -> Cursor {
+        Cursor(*self.head.borrow())
+    }
+
+    /// A watch on the head, which also stirs when the feed is closed.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+
+    /// Ends the feed: a subscriber gets what there is, then [`Next::Closed`].
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.head.send_modify(|_| ());
+    }
+
+    /// Whether the feed has been closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// What the history's events and their framings hold in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        let history = self.history.read().expect("no holder of the history panics");
+        history.entries.iter().map(|entry| entry.bytes()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seqs(feed: &Feed, after: u64) -> Result<Vec<u64>, Gap> {
+        Ok(feed.since(Cursor(after), usize::MAX)?.iter().map(|entry| entry.seq).collect())
+    }
+
+    #[test]
+    fn events_are_numbered_from_one_and_read_from_any_cursor() {
+        let feed = Feed::new(10);
+        assert_eq!((feed.publish(5, "a"), feed.publish(6, "b")), (1, 2));
+        assert_eq!((seqs(&feed, 0), seqs(&feed, 1), seqs(&feed, 2)), (Ok(vec![1, 2]), Ok(vec![2]), Ok(vec![])));
+        assert_eq!(feed.head(), Cursor(2));
+    }
+
+    #[test]
+    fn the_history_is_bounded_and_a_cursor_that_fell_out_is_told_so() {
+        let feed = Feed::new(3);
+        (1..=5).for_each(|at| assert_eq!(feed.publish(at, ""), at));
+        assert_eq!(seqs(&feed, 2), Ok(vec![3, 4, 5]));
+        assert_eq!(seqs(&feed, 1), Err(Gap { after: Cursor(1), oldest: 3 }));
+    }
+
+    #[test]
+    fn a_cursor_from_another_feed_is_a_gap_not_an_endless_wait() {
+        let feed = Feed::new(3);
+        assert_eq!(seqs(&feed, 7), Err(Gap { after: Cursor(7), oldest: 1 }));
+        assert_eq!(seqs(&feed, u64::MAX), Err(Gap { after: Cursor(u64::MAX), oldest: 1 }));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_bytes_but_never_empty_while_there_are_events() {
+        let feed = Feed::new(10);
+        (0..3).for_each(|at| _ = feed.publish(at, "0123456789"));
+        assert_eq!(feed.since(Cursor(0), 1).unwrap().len(), 1);
+        assert_eq!(feed.since(Cursor(0), 50).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_closed_feed_gives_what_it_has_and_then_ends() {
+        let feed = Feed::new(10);
+        feed.publish(0, "last");
+        feed.close();
+        assert!(matches!(feed.next(Cursor(0)), Next::Event(entry) if entry.seq == 1));
+        assert!(matches!(feed.next(Cursor(1)), Next::Closed));
+    }
+
+    #[test]
+    fn every_framing_holds_the_same_json() {
+        let feed = Feed::new(1);
+        feed.publish(9, "x");
+        let Next::Event(entry) = feed.next(Cursor(0)) else { panic!("the event is there") };
+        let json = br#"{"seq":1,"at":9,"data":"x"}"#;
+        assert_eq!(entry.json(), json);
+        assert_eq!(entry.line(), [&json[..], b"\n"].concat());
+        assert_eq!(entry.sse(), [b"id: 1\ndata: ", &json[..], b"\n\n"].concat());
+        assert_eq!(entry.websocket(), [&[0x81, json.len() as u8], &json[..]].concat());
+        assert_eq!(entry.sse().as_ptr(), entry.sse().as_ptr(), "framed once, then shared");
+    }
+}

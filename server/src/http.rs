@@ -1,0 +1,155 @@
+//! HTTP: each connection's loop, and the one match that says which path leads where.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use protocol::clock;
+use protocol::status::{Published, Time};
+use tokio::net::TcpStream;
+
+use crate::answer::{self, Answer};
+use crate::echo;
+use crate::index;
+use crate::load::{self, Counters};
+use crate::options::LARGEST_PAYLOAD;
+use crate::origin;
+use crate::publish;
+use crate::query::Query;
+use crate::subscription::{Subscription, WakeList};
+use crate::transport::{LARGEST_BATCH, long_polling, ndjson, polling, sse, websocket};
+use crate::{Addresses, feed::Feed, upgrade};
+
+/// How long a connection may stay silent before its next request. hyper counts the pause between two requests as time
+/// taken to send the head, so a poller slower than this has to connect anew each time.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// What the endpoints work on.
+pub struct Site {
+    /// The feed.
+    pub feed: Arc<Feed>,
+    /// The process's counts.
+    pub counters: Arc<Counters>,
+    /// Where the server listens.
+    pub addresses: Addresses,
+    /// Scheduled events a second.
+    pub rate: f64,
+}
+
+/// Serves one connection until either side ends it, or gracefully once `closing` resolves.
+pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>, closing: impl Future<Output = ()>) {
+    let open = site.counters.connection();
+    let service = service_fn(|request| {
+        site.counters.request();
+        let (site, wake_list) = (site.clone(), wake_list.clone());
+        async move { Ok::<_, Infallible>(route(request, site, wake_list).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        // An error is a peer that broke HTTP or left; hyper has answered what could be answered.
+        _ = connection.as_mut() => {}
+        () = closing => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+    drop(open);
+}
+
+/// What is asked for, and in which ways it may be asked.
+async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeList>) -> Answer {
+    let path = request.uri().path();
+    let allow = match path {
+        "/publish" => "POST",
+        "/" | "/poll" | "/long-poll" | "/stream" | "/sse" | "/ws" | "/echo" | "/time" | "/load" | "/metrics"
+        | "/published" | "/healthz" => "GET, HEAD",
+        _ => return answer::text(StatusCode::NOT_FOUND, "nothing here; the index is at /\n"),
+    };
+    let allowed = match *request.method() {
+        Method::POST => allow == "POST",
+        // hyper sends the head of an answer to HEAD and leaves the body out.
+        Method::GET | Method::HEAD => allow != "POST",
+        _ => false,
+    };
+    if !allowed {
+        return answer::wrong_method(allow);
+    }
+    let known: &[&str] = match path {
+        "/poll" | "/stream" | "/sse" | "/ws" | "/published" => &["after"],
+        "/long-poll" => &["after", "wait"],
+        _ => &[],
+    };
+    let query = match Query::parse(request.uri().query(), known) {
+        Ok(query) => query,
+        Err(fault) => return answer::bad_request(fault),
+    };
+    let feed = &site.feed;
+    let subscribe = |after| Subscription::new(feed.clone(), wake_list.clone(), after);
+    match path {
+        "/poll" => polling::answer(feed, query),
+        "/long-poll" => long_polling::answer(feed, wake_list, query).await,
+        "/stream" => ndjson::answer(subscribe(query.after)),
+        "/sse" => match sse::last_event_id(request.headers()) {
+            Ok(last) => sse::answer(subscribe(last.or(query.after))),
+            Err(fault) => answer::bad_request(fault),
+        },
+        "/ws" if !origin::may_publish(request.headers()) => {
+            answer::text(StatusCode::FORBIDDEN, "only pages of this server may open this WebSocket\n")
+        }
+        "/ws" => {
+            let subscription = subscribe(query.after);
+            let (feed, open) = (feed.clone(), site.counters.upgraded());
+            upgrade::upgrade(request, LARGEST_PAYLOAD, async move |socket| {
+                websocket::session(socket, &feed, subscription).await;
+                drop(open);
+            })
+        }
+        "/echo" => {
+            let open = site.counters.upgraded();
+            upgrade::upgrade(request, echo::LARGEST, async move |socket| {
+                echo::session(socket).await;
+                drop(open);
+            })
+        }
+        "/publish" => publish::publish(request, feed).await,
+        "/time" => answer::json(StatusCode::OK, &Time { now_ns: clock::now_ns() }),
+        "/load" => answer::json(StatusCode::OK, &site.load()),
+        "/metrics" => answer::metrics(load::metrics(&site.load())),
+        "/published" => published(feed, query),
+        "/healthz" => answer::text(StatusCode::OK, "ok\n"),
+        _ => answer::text(StatusCode::OK, index::text(&site.addresses)),
+    }
+}
+
+impl Site {
+    fn load(&self) -> protocol::status::Load {
+        load::read(&self.counters, &self.feed, self.addresses.tcp.port(), self.rate)
+    }
+}
+
+/// When the events after the cursor were due, and when they entered the feed, a line each.
+fn published(feed: &Feed, query: Query) -> Answer {
+    match feed.since(query.after.unwrap_or_default(), LARGEST_BATCH) {
+        Ok(events) => answer::lines(
+            events
+                .iter()
+                .map(|event| Published { seq: event.seq, at: event.at, entered: event.entered })
+                .map(|times| protocol::framing::line::frame(&serde_json::to_vec(&times).expect("three numbers")).into())
+                .collect(),
+        ),
+        Err(gap) => answer::gap(gap),
+    }
+}

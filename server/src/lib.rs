@@ -1,0 +1,158 @@
+//! The server: one feed of events, carried over polling, long polling, HTTP streaming, SSE, WebSocket and raw TCP.
+//!
+//! Follow an event: [`publisher`] appends it to the [`feed`] when it is due; each worker's herald ([`worker`]) wakes the
+//! [`subscription`]s that wait; each of them takes the shared bytes and its file in [`transport`] writes them to a socket.
+
+pub mod accept;
+pub mod answer;
+pub mod closing;
+pub mod echo;
+pub mod feed;
+pub mod http;
+pub mod index;
+pub mod load;
+pub mod options;
+pub mod origin;
+pub mod publish;
+pub mod publisher;
+pub mod query;
+pub mod run;
+pub mod subscription;
+pub mod transport;
+pub mod upgrade;
+pub mod worker;
+pub mod write;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::sync::watch;
+
+use crate::feed::Feed;
+use crate::http::Site;
+use crate::load::Counters;
+pub use crate::options::Options;
+use crate::publisher::Publisher;
+use crate::subscription::Subscription;
+use crate::worker::{Worker, WorkerThread};
+
+/// How long connections may take to end after [`Server::shutdown`]: enough for a close frame to be answered.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Where a server listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// HTTP and WebSocket.
+    pub http: SocketAddr,
+    /// Raw TCP.
+    pub tcp: SocketAddr,
+}
+
+/// A running server; dropping it cuts its connections, [`Server::shutdown`] ends them in order.
+pub struct Server {
+    addresses: Addresses,
+    feed: Arc<Feed>,
+    counters: Arc<Counters>,
+    closing: watch::Sender<bool>,
+    // Dropped in this order: no event is published to workers that are gone.
+    _publisher: Publisher,
+    _threads: Vec<WorkerThread>,
+}
+
+impl Server {
+    /// Starts to listen, serve and publish.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on, or the system gives no further thread.
+    pub fn start(options: &Options) -> anyhow::Result<Self> {
+        let feed = Arc::new(Feed::new(options.history));
+        let mut workers = Vec::new();
+        let mut threads = Vec::new();
+        for index in 0..options.threads.max(1) {
+            let (worker, thread) = worker::start(index, &feed).context("cannot start a worker thread")?;
+            workers.push(worker);
+            threads.push(thread);
+        }
+        let workers: Arc<[Worker]> = workers.into();
+        let (closing, closed) = watch::channel(false);
+
+        let listen = |address, option: &str| {
+            let _inside = workers[0].enter();
+            let listener = accept::listen(address).with_context(|| {
+                format!("cannot listen on {address}; another {option} may do, and port 0 takes a free one")
+            })?;
+            let address = listener.local_addr()?;
+            anyhow::Ok((listener, address))
+        };
+        let (http_listener, http) = listen(options.listen, "--listen")?;
+        let (tcp_listener, tcp) = listen(options.tcp_listen, "--tcp-listen")?;
+        let addresses = Addresses { http, tcp };
+
+        let counters = Arc::new(Counters::default());
+        let site =
+            Arc::new(Site { feed: feed.clone(), counters: counters.clone(), addresses, rate: options.plan().rate });
+        let serve_http = {
+            let closed = closed.clone();
+            move |stream, worker: &Worker| {
+                http::serve(stream, site.clone(), worker.wake_list.clone(), until(closed.clone()))
+            }
+        };
+        let serve_tcp = {
+            let (feed, counters) = (feed.clone(), counters.clone());
+            move |stream, worker: &Worker| {
+                let (feed, wake_list, open) = (feed.clone(), worker.wake_list.clone(), counters.connection());
+                async move {
+                    transport::tcp::session(stream, |after| Subscription::new(feed, wake_list, after)).await;
+                    drop(open);
+                }
+            }
+        };
+        // The listeners end, and free their ports, as soon as the server is closing.
+        let (http_closed, tcp_closed) = (closed.clone(), closed);
+        let all = workers.clone();
+        workers[0].spawn(async move {
+            tokio::select! {
+                () = accept::accept(http_listener, all, serve_http) => {}
+                () = until(http_closed) => {}
+            }
+        });
+        let all = workers.clone();
+        workers[0].spawn(async move {
+            tokio::select! {
+                () = accept::accept(tcp_listener, all, serve_tcp) => {}
+                () = until(tcp_closed) => {}
+            }
+        });
+        let publisher =
+            Publisher::start(feed.clone(), options.plan()).context("cannot start the publisher's thread")?;
+        Ok(Self { addresses, feed, counters, closing, _publisher: publisher, _threads: threads })
+    }
+
+    /// Where it listens, with the ports that were really taken.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Its feed.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    /// Ends it in order: nothing more is accepted, streams end, long polls are answered, WebSockets get a close frame. What
+    /// has not ended after three seconds is cut.
+    pub fn shutdown(self) {
+        self.closing.send_replace(true);
+        self.feed.close();
+        let deadline = Instant::now() + FAREWELL;
+        while self.counters.open() > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+async fn until(mut closed: watch::Receiver<bool>) {
+    // An error is a server that was dropped.
+    let _ = closed.wait_for(|&closing| closing).await;
+}

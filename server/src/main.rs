@@ -1,0 +1,23 @@
+//! The server as a program of its own.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Carry one feed of events over polling, long polling, HTTP streaming, SSE, WebSocket and raw TCP.
+#[derive(Parser)]
+#[command(name = "server", version, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    options: server::Options,
+}
+
+fn main() -> ExitCode {
+    match server::run::run(&Arguments::parse().options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

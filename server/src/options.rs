@@ -1,0 +1,86 @@
+//! The server's command line.
+
+use std::net::SocketAddr;
+
+use protocol::schedule::Spacing;
+
+use crate::publisher::Plan;
+
+/// The most that one event's payload may be, in bytes, posted or made: 64 KiB.
+pub const LARGEST_PAYLOAD: usize = 64 << 10;
+
+/// One feed of events, carried over every transport: HTTP and WebSocket on one port, raw TCP on another.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Address for HTTP and WebSocket; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Address for raw TCP; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    pub tcp_listen: SocketAddr,
+    /// Events published a second; 0 publishes only what is posted
+    #[arg(long, value_name = "EVENTS_PER_S", default_value_t = 1.0, value_parser = rate)]
+    pub rate: f64,
+    /// Spacing of the events: periodic or poisson
+    #[arg(long, value_name = "KIND", default_value_t)]
+    pub schedule: Spacing,
+    /// Seed of schedule and payloads
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Payload of each event, in bytes, at most 65536
+    #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = payload)]
+    pub payload: usize,
+    /// Events kept for those that come late or are slow
+    #[arg(long, value_name = "EVENTS", default_value_t = 8192, value_parser = at_least_one)]
+    pub history: usize,
+    /// Threads that serve connections
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = threads)]
+    pub threads: usize,
+}
+
+impl Options {
+    /// What to publish.
+    pub fn plan(&self) -> Plan {
+        Plan { rate: self.rate, spacing: self.schedule, seed: self.seed, payload: self.payload }
+    }
+}
+
+/// Reads a rate in events a second.
+///
+/// # Errors
+/// When it is not a number from 0 to a million.
+pub fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.0..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("a rate is a number of events a second, from 0 to 1000000".into()),
+    }
+}
+
+/// Reads a payload's size in bytes.
+///
+/// # Errors
+/// When it is not a whole number up to [`LARGEST_PAYLOAD`].
+pub fn payload(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes) if bytes <= LARGEST_PAYLOAD => Ok(bytes),
+        _ => Err(format!("a payload is a whole number of bytes, from 0 to {LARGEST_PAYLOAD}")),
+    }
+}
+
+/// Reads a number of serving threads.
+///
+/// # Errors
+/// When it is not a whole number from 1 to 256.
+pub fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if (1..=256).contains(&count) => Ok(count),
+        _ => Err("a number of threads is a whole number from 1 to 256".into()),
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("a history holds a whole number of events, at least 1".into()),
+    }
+}

@@ -1,0 +1,46 @@
+//! Which pages may publish: browsers name a page's origin, and only pages that this server itself gave out may write.
+//!
+//! CORS lets any page read, but it guards no WebSocket and no plain POST: the browser sends both, whatever page asks, and
+//! leaves it to the server to look at `Origin` (RFC 6455, section 10.2).
+
+use hyper::header::{HOST, HeaderMap, ORIGIN};
+
+/// Whether a request with these headers may publish: it bears no `Origin` (no browser sent it), or that of its own host.
+pub fn may_publish(headers: &HeaderMap) -> bool {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    match (origins.next(), origins.next()) {
+        (None, _) => true,
+        (Some(origin), None) => {
+            let host = headers.get(HOST).map(|host| host.as_bytes());
+            let authority =
+                origin.as_bytes().splitn(2, |&byte| byte == b'/').nth(1).and_then(|rest| rest.strip_prefix(b"/"));
+            host.is_some() && host == authority
+        }
+        (Some(_), Some(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_servers_own_pages_and_programs_may_publish() {
+        let allowed = |origins: &[&str]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, "127.0.0.1:8080".parse().unwrap());
+            for origin in origins {
+                headers.append(ORIGIN, origin.parse().unwrap());
+            }
+            may_publish(&headers)
+        };
+        assert!(allowed(&[]));
+        assert!(allowed(&["http://127.0.0.1:8080"]));
+        for foreign in
+            ["http://evil.example", "http://127.0.0.1:9999", "null", "http://127.0.0.1:8080.evil.example", ""]
+        {
+            assert!(!allowed(&[foreign]), "{foreign}");
+        }
+        assert!(!allowed(&["http://127.0.0.1:8080", "http://evil.example"]));
+    }
+}

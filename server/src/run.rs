@@ -1,0 +1,36 @@
+//! Runs the server as a program: starts it, says where it listens, and ends it on SIGINT or SIGTERM.
+
+use std::io::Write;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{Options, Server, index};
+
+/// Runs until a signal comes.
+///
+/// The first two lines on stdout are the URLs of the two ports, for a program that started this one; then comes the
+/// index, for people.
+///
+/// # Errors
+/// When the server cannot be started.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _inside = runtime.enter();
+    // Before anyone is told that the server is there, so that no signal finds it unprepared.
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let server = Server::start(options)?;
+    let addresses = server.addresses();
+    let text = index::text(&addresses);
+    // Whoever reads this may have gone; the server serves on.
+    let _ = write!(std::io::stdout(), "http://{}\ntcp://{}\n\n{text}", addresses.http, addresses.tcp);
+    runtime.block_on(async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    });
+    server.shutdown();
+    Ok(())
+}

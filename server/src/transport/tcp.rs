@@ -1,0 +1,80 @@
+//! Raw TCP: a line an event on a bare socket: the floor that the others are held against, with HTTP left out.
+//!
+//! - Initiated by connecting to the TCP port and sending `SUB N` and a line feed; `SUB` alone starts at the head.
+//! - Framed as lines.
+//! - Resumed by a new connection with the last seq received. A gap is a line: `{"gap":{"after":N,"oldest":M}}`.
+//! - Costs one byte an event and a connection; no browser speaks it, and no proxy knows what it means.
+
+use std::time::Duration;
+
+use protocol::Cursor;
+use protocol::framing::line;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::feed::Next;
+use crate::subscription::Subscription;
+use crate::write::write_all;
+
+/// `SUB`, a space, the twenty digits of the largest cursor, CR LF.
+const LONGEST_REQUEST: usize = 26;
+/// How long a client may take to send its one line.
+const PATIENCE: Duration = Duration::from_secs(10);
+const MOST_LINES: usize = 64;
+
+/// Serves one subscriber until either side ends it.
+pub async fn session(mut stream: TcpStream, subscribe: impl FnOnce(Option<Cursor>) -> Subscription) {
+    let after = match timeout(PATIENCE, request(&mut stream)).await {
+        Ok(Some(after)) => after,
+        Ok(None) | Err(_) => {
+            let _ = stream.write_all(b"ERR this port takes: SUB N\n").await;
+            return;
+        }
+    };
+    let mut subscription = subscribe(after);
+    let mut lines = Vec::new();
+    let mut ignored = [0; 64];
+    loop {
+        tokio::select! {
+            () = subscription.ready() => {}
+            // The end of what the client sends is the end of the subscription; what else it sends has no meaning.
+            read = stream.read(&mut ignored) => match read {
+                Ok(0) | Err(_) => return,
+                Ok(_) => continue,
+            },
+        }
+        let mut closed = false;
+        while lines.len() < MOST_LINES {
+            match subscription.take() {
+                Next::Event(event) => lines.push(event.line()),
+                Next::Gap(gap) => lines.push(line::frame(&gap.encode()).into()),
+                Next::Nothing => break,
+                Next::Closed => {
+                    closed = true;
+                    break;
+                }
+            }
+        }
+        if write_all(&mut stream, &lines).await.is_err() || closed {
+            return;
+        }
+        lines.clear();
+    }
+}
+
+/// Reads the one line that a client sends; `None` when it is not one we know.
+async fn request(stream: &mut TcpStream) -> Option<Option<Cursor>> {
+    let mut buffer = [0; LONGEST_REQUEST];
+    let mut length = 0;
+    let end = loop {
+        let read = stream.read(&mut buffer[length..]).await.ok().filter(|&read| read > 0)?;
+        length += read;
+        if let Some((_, taken)) = line::split(&buffer[..length]) {
+            break taken;
+        }
+    };
+    let line = std::str::from_utf8(&buffer[..end]).ok()?;
+    let cursor = line.trim_end_matches(['\r', '\n']).strip_prefix("SUB")?;
+    if cursor.is_empty() { Some(None) } else { Some(Some(cursor.strip_prefix(' ')?.parse().ok()?)) }
+}

@@ -1,0 +1,151 @@
+//! The WebSocket handshake, server side: what a request must bring, and what is answered (RFC 6455, section 4.2).
+
+use std::future::Future;
+
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use hyper::{Request, Response, StatusCode, Version};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use crate::answer::{self, Answer, Body};
+
+/// Buffers and limits of a WebSocket on which no message is larger than `largest` bytes.
+///
+/// tungstenite would fill a read buffer of 128 KiB with zeros for each connection, and let the write buffer grow without
+/// bound; here a connection holds 4 KiB to read, and a peer that reads no answers can make us keep no more than a message
+/// and a little.
+fn config(largest: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(4 << 10)
+        .write_buffer_size(0)
+        .max_write_buffer_size(largest + (64 << 10))
+        .max_message_size(Some(largest))
+        .max_frame_size(Some(largest))
+}
+
+/// Answers 101 and runs `session` on the upgraded connection, or answers what is wrong with the request.
+pub fn upgrade<F>(
+    mut request: Request<Incoming>,
+    largest: usize,
+    session: impl FnOnce(WebSocketStream<TcpStream>) -> F + Send + 'static,
+) -> Answer
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let accept = match accept_key(request.version(), request.headers()) {
+        Ok(accept) => accept,
+        Err(refusal) => return *refusal,
+    };
+    let upgraded = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        // An error is a client that left before the upgrade was done.
+        let Ok(upgraded) = upgraded.await else { return };
+        let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("http.rs serves nothing else");
+        let (stream, early) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config(largest))).await;
+        session(socket).await;
+    });
+    let mut switching = Response::new(Body::Whole([].into()));
+    *switching.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = switching.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    switching
+}
+
+fn accept_key(version: Version, headers: &HeaderMap) -> Result<HeaderValue, Box<Answer>> {
+    if version != Version::HTTP_11 {
+        return Err(Box::new(answer::bad_request("a WebSocket handshake needs HTTP/1.1")));
+    }
+    if !has_token(headers, UPGRADE, "websocket") {
+        let mut refusal =
+            answer::text(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket: Upgrade: websocket\n");
+        refusal.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+        refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        return Err(Box::new(refusal));
+    }
+    if !has_token(headers, CONNECTION, "upgrade") {
+        return Err(Box::new(answer::bad_request("a WebSocket handshake needs Connection: Upgrade")));
+    }
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        let mut refusal = answer::text(StatusCode::UPGRADE_REQUIRED, "the WebSocket version here is 13\n");
+        refusal.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return Err(Box::new(refusal));
+    }
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+    match (keys.next(), keys.next()) {
+        (Some(key), None) if is_key(key.as_bytes()) => {
+            Ok(derive_accept_key(key.as_bytes()).parse().expect("base64 is a header value"))
+        }
+        _ => Err(Box::new(answer::bad_request("Sec-WebSocket-Key is 16 bytes in base64, given once"))),
+    }
+}
+
+/// Whether `text` has the form of 16 bytes in base64.
+fn is_key(text: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    matches!(text, [digits @ .., b'=', b'='] if digits.len() == 22 && digits.iter().all(is_digit))
+}
+
+/// Whether the comma-separated lists under `name` hold `token`, in any case.
+fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
+    let lists = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|found| found.trim().eq_ignore_ascii_case(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handshake() -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(UPGRADE, "WebSocket".parse().unwrap());
+        headers.insert(CONNECTION, "keep-alive, Upgrade".parse().unwrap());
+        headers.insert(SEC_WEBSOCKET_VERSION, "13".parse().unwrap());
+        headers.insert(SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==".parse().unwrap());
+        headers
+    }
+
+    fn refusal(version: Version, change: impl FnOnce(&mut HeaderMap)) -> Answer {
+        let mut headers = handshake();
+        change(&mut headers);
+        *accept_key(version, &headers).unwrap_err()
+    }
+
+    #[test]
+    fn the_example_of_rfc_6455_section_1_3_is_reproduced() {
+        assert_eq!(accept_key(Version::HTTP_11, &handshake()).unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn whatever_the_handshake_lacks_is_refused_as_the_rfc_says() {
+        let v11 = Version::HTTP_11;
+        assert_eq!(refusal(Version::HTTP_10, |_| ()).status(), 400);
+        let plain = refusal(v11, |headers| _ = headers.remove(UPGRADE));
+        assert_eq!(
+            (plain.status(), &plain.headers()[UPGRADE]),
+            (StatusCode::UPGRADE_REQUIRED, &"websocket".parse().unwrap())
+        );
+        assert_eq!(refusal(v11, |headers| _ = headers.insert(UPGRADE, "h2c".parse().unwrap())).status(), 426);
+        assert_eq!(refusal(v11, |headers| _ = headers.remove(CONNECTION)).status(), 400);
+        let old = refusal(v11, |headers| _ = headers.insert(SEC_WEBSOCKET_VERSION, "8".parse().unwrap()));
+        assert_eq!((old.status().as_u16(), &old.headers()[SEC_WEBSOCKET_VERSION]), (426, &"13".parse().unwrap()));
+        assert_eq!(refusal(v11, |headers| _ = headers.remove(SEC_WEBSOCKET_VERSION)).status(), 426);
+        for key in ["", "short==", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ=!"] {
+            assert_eq!(
+                refusal(v11, |headers| _ = headers.insert(SEC_WEBSOCKET_KEY, key.parse().unwrap())).status(),
+                400
+            );
+        }
+        let twice = |headers: &mut HeaderMap| _ = headers.append(SEC_WEBSOCKET_KEY, headers[SEC_WEBSOCKET_KEY].clone());
+        assert_eq!(refusal(v11, twice).status(), 400);
+    }
+}

@@ -1,0 +1,74 @@
+//! Workers: threads that each serve their share of the connections on an event loop of their own.
+//!
+//! A connection stays with its worker, so nothing of it is shared between processors. The publisher wakes one task a
+//! worker, the herald, and the herald wakes the worker's waiting subscriptions.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::feed::Feed;
+use crate::subscription::WakeList;
+
+/// Where a worker's tasks are put, and where its subscriptions wait.
+#[derive(Clone)]
+pub struct Worker {
+    handle: Handle,
+    /// The wake list of this worker's subscriptions.
+    pub wake_list: Arc<WakeList>,
+}
+
+impl Worker {
+    /// Makes this worker's event loop the current one, for what is registered with it from outside.
+    pub fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    /// Runs `task` on this worker.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(task);
+    }
+}
+
+/// A worker's thread; dropping it ends it, and whatever still runs on it.
+pub struct WorkerThread {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts a worker whose subscriptions wait for `feed`.
+///
+/// # Errors
+/// When the system gives no event loop or no thread.
+pub fn start(index: usize, feed: &Feed) -> io::Result<(Worker, WorkerThread)> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let worker = Worker { handle: runtime.handle().clone(), wake_list: Arc::new(WakeList::default()) };
+    let (stop, mut stopped) = oneshot::channel();
+    let (mut head, wake_list) = (feed.watch(), worker.wake_list.clone());
+    let herald = async move {
+        loop {
+            tokio::select! {
+                _ = &mut stopped => return,
+                changed = head.changed() => match changed {
+                    Ok(()) => wake_list.wake_all(),
+                    Err(_) => return,
+                },
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || runtime.block_on(herald))?;
+    Ok((worker, WorkerThread { stop: Some(stop), thread: Some(thread) }))
+}
+
+impl Drop for WorkerThread {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
