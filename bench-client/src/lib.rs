@@ -1,1 +1,18 @@
-//! x
+//! The load client: subscribes through every transport at once many times over, and measures what arrives.
+//!
+//! Follow a delivery: a file in [`transport`] takes an event's bytes off a [`counted`] connection, the [`subscriber`]
+//! decodes and stamps it, the [`recorder`] keeps it, the [`runner`] judges the round, and the `reports` crate draws it.
+
+pub mod compare;
+pub mod control;
+pub mod counted;
+pub mod environment;
+pub mod fault;
+pub mod headers;
+pub mod http;
+pub mod lab;
+pub mod progress;
+pub mod recorder;
+pub mod runner;
+pub mod subscriber;
+pub mod transport;

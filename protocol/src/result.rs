@@ -105,7 +105,7 @@ pub struct Round {
     pub sent: u64,
     /// Of these, deliveries to all subscribers together; `sent` times the subscribers when nothing is lost.
     pub delivered: u64,
-    /// Fingerprint of the window's schedule and payloads (FNV-1a, 64 bits, hex), equal for equal feeds.
+    /// Fingerprint of the window's schedule (FNV-1a, 64 bits, hex, over each event's seq and offset): equal for equal feeds.
     pub schedule_hash: String,
     /// Delivery latency t2 - t0, in ns, of every delivery in the window.
     pub latency_ns: Histogram,
@@ -113,6 +113,8 @@ pub struct Round {
     pub naive_latency_ns: Histogram,
     /// Publisher lateness t1 - t0, in ns, of every event in the window.
     pub publisher_lateness_ns: Histogram,
+    /// How far the latencies may be off because the server's clock is not ours, in ns; `None` on one host.
+    pub clock_bound_ns: Option<u64>,
     /// Wire bytes of all subscribers, from connecting to closing, by layer.
     pub ledger: Ledger,
     /// What went wrong with deliveries, over the whole connection.

@@ -1,1 +1,58 @@
-//! x
+//! Turns the result of a run into charts, a table and a page. It opens no socket: all it knows stands in `run.json`.
+
+pub mod answer;
+pub mod number;
+pub mod summary;
+pub mod table;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use protocol::result::{Run, SCHEMA_VERSION};
+
+/// Writes `run.json` and all that is drawn from it into `directory`, which is made where it is missing.
+///
+/// # Errors
+/// When something cannot be written.
+pub fn write(run: &Run, directory: &Path) -> anyhow::Result<()> {
+    let mut json = serde_json::to_vec(run)?;
+    json.push(b'\n');
+    put(directory, "run.json", &json)?;
+    put(directory, "summary.csv", table::csv(run).as_bytes())?;
+    Ok(())
+}
+
+/// Makes the directory for a report, and makes sure that it can be written to.
+///
+/// # Errors
+/// When it cannot.
+pub fn prepare(directory: &Path) -> anyhow::Result<()> {
+    put(directory, ".writable", b"")?;
+    fs::remove_file(directory.join(".writable")).context("cannot remove what was just written")
+}
+
+/// Reads a result.
+///
+/// # Errors
+/// When the file cannot be read or is not the result of a run that this version understands.
+pub fn read(path: &Path) -> anyhow::Result<Run> {
+    let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let run: Run =
+        serde_json::from_slice(&text).with_context(|| format!("{} is no result of a run", path.display()))?;
+    anyhow::ensure!(
+        run.schema_version == SCHEMA_VERSION,
+        "{} has schema version {}; this program reads version {SCHEMA_VERSION}",
+        path.display(),
+        run.schema_version
+    );
+    Ok(run)
+}
+
+fn put(directory: &Path, name: &str, content: &[u8]) -> anyhow::Result<()> {
+    let path = directory.join(name);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make the directory {}", parent.display()))?;
+    }
+    fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
+}

@@ -10,6 +10,7 @@ pub mod echo;
 pub mod feed;
 pub mod http;
 pub mod index;
+pub mod limits;
 pub mod load;
 pub mod options;
 pub mod origin;

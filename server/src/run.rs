@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Options, Server, index};
+use crate::{Options, Server, index, limits};
 
 /// Runs until a signal comes.
 ///
@@ -20,6 +20,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     // Before anyone is told that the server is there, so that no signal finds it unprepared.
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    limits::raise_open_files();
     let server = Server::start(options)?;
     let addresses = server.addresses();
     let text = index::text(&addresses);

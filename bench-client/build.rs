@@ -1,0 +1,20 @@
+//! Notes the commit that the program is built from, so that a result can name it.
+
+use std::process::Command;
+
+fn main() {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        String::from_utf8(output.stdout).ok()
+    };
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]).map_or("unknown".into(), |commit| {
+        let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|files| !files.is_empty());
+        format!("{}{}", commit.trim(), if changed { "-dirty" } else { "" })
+    });
+    println!("cargo::rustc-env=LAB_COMMIT={commit}");
+    for path in ["../.git/logs/HEAD", "../.git/index"] {
+        if std::path::Path::new(path).exists() {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Asks a server about itself, on a connection beside the subscribers'.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+use bytes::BytesMut;
+use protocol::status::{Load, Published, Time};
+use protocol::{Cursor, clock};
+
+use crate::counted::Counted;
+use crate::http::Head;
+
+/// How many time exchanges the clock offset is estimated from; the fastest one decides.
+const EXCHANGES: u32 = 200;
+
+/// A connection for questions.
+pub struct Control {
+    wire: Counted,
+    host: String,
+}
+
+/// How far the server's clock is ahead of ours, in ns, and how wrong that may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockOffset {
+    /// To be added to a stamp of ours to compare it with one of the server's.
+    pub ahead_ns: i64,
+    /// Half the fastest exchange: the offset is at most this far off.
+    pub bound_ns: u64,
+}
+
+impl Control {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub async fn connect(address: SocketAddr, host: &str) -> anyhow::Result<Self> {
+        let wire = Counted::connect(address).await.with_context(|| format!("cannot reach a server at {address}"))?;
+        Ok(Self { wire, host: host.into() })
+    }
+
+    async fn get(&mut self, target: &str) -> anyhow::Result<(Head, BytesMut)> {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
+        self.wire.request(request.as_bytes()).await?;
+        let head = self.wire.head().await?;
+        let length = head.length.unwrap_or(0);
+        while self.wire.received.len() < length {
+            self.wire.fill().await?;
+        }
+        let body = self.wire.received.split_to(length);
+        Ok((head, body))
+    }
+
+    async fn json<T: serde::de::DeserializeOwned>(&mut self, target: &str) -> anyhow::Result<T> {
+        let answered = async {
+            let (head, body) = self.get(target).await?;
+            if head.status != 200 {
+                bail!("status {}", head.status);
+            }
+            Ok(serde_json::from_slice(&body)?)
+        };
+        answered.await.with_context(|| format!("what answers there is no server of this lab: {target}"))
+    }
+
+    /// What the server has used and done so far.
+    ///
+    /// # Errors
+    /// When the connection ends or another kind of server answers.
+    pub async fn load(&mut self) -> anyhow::Result<Load> {
+        self.json("/load").await
+    }
+
+    /// When the events after `cursor` were due and entered the feed; the oldest may be missing where the history has moved on.
+    ///
+    /// # Errors
+    /// When the connection ends or another kind of server answers.
+    pub async fn published(&mut self, mut cursor: Cursor) -> anyhow::Result<Vec<Published>> {
+        let mut all: Vec<Published> = Vec::new();
+        loop {
+            let (head, body) = self.get(&format!("/published?after={cursor}")).await?;
+            match (head.status, head.cursor) {
+                (410, Some(resume)) => cursor = resume,
+                (200, _) if body.is_empty() => return Ok(all),
+                (200, _) => {
+                    for line in body[..].split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                        all.push(serde_json::from_slice(line)?);
+                    }
+                    cursor = all.last().map_or(cursor, |event| Cursor(event.seq));
+                }
+                (status, _) => bail!("/published was answered with status {status}"),
+            }
+        }
+    }
+
+    /// Estimates how far the server's clock is ahead of ours.
+    ///
+    /// # Errors
+    /// When the connection ends or another kind of server answers.
+    pub async fn clock_offset(&mut self) -> anyhow::Result<ClockOffset> {
+        let mut best: Option<ClockOffset> = None;
+        for _ in 0..EXCHANGES {
+            let sent = clock::now_ns();
+            let theirs: Time = self.json("/time").await?;
+            let bound_ns = (clock::now_ns() - sent) / 2;
+            if best.is_none_or(|best| bound_ns < best.bound_ns) {
+                best = Some(ClockOffset { ahead_ns: theirs.now_ns as i64 - (sent + bound_ns) as i64, bound_ns });
+            }
+        }
+        best.context("no time exchange was made")
+    }
+}

@@ -1,0 +1,116 @@
+//! The server under test: one started for a round as a process of its own, or one that runs already.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a server may take to end in good order, somewhat longer than it gives its connections.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server started for one round; dropping it ends it.
+pub struct OwnServer {
+    child: Child,
+    /// Where it listens for HTTP and WebSocket.
+    pub http: SocketAddr,
+}
+
+/// How a server for a round is set up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setup {
+    /// Events a second.
+    pub rate: f64,
+    /// `periodic` or `poisson`.
+    pub schedule: String,
+    /// Seed of schedule and payloads.
+    pub seed: u64,
+    /// Payload of an event, in bytes.
+    pub payload: u32,
+    /// Events kept.
+    pub history: u64,
+    /// Threads that serve connections.
+    pub threads: u32,
+}
+
+impl OwnServer {
+    /// Starts this very executable as a server on free ports of the loopback interface.
+    ///
+    /// # Errors
+    /// When it does not start, or does not say where it listens.
+    pub fn start(setup: &Setup) -> anyhow::Result<Self> {
+        let executable = std::env::current_exe().context("cannot find this program's own file")?;
+        let mut child = Command::new(executable)
+            .args(["serve", "--with-parent", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"])
+            .args(["--rate", &setup.rate.to_string()])
+            .args(["--schedule", &setup.schedule])
+            .args(["--seed", &setup.seed.to_string()])
+            .args(["--payload", &setup.payload.to_string()])
+            .args(["--history", &setup.history.to_string()])
+            .args(["--threads", &setup.threads.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start a server")?;
+        let mut line = String::new();
+        let told = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
+        match (told, line.trim().strip_prefix("http://").map(str::parse)) {
+            (Some(Ok(_)), Some(Ok(http))) => Ok(Self { child, http }),
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                bail!("the server did not start; what it says of that stands above")
+            }
+        }
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() >= deadline {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// The host and the address that a URL like `http://127.0.0.1:8080` names.
+///
+/// # Errors
+/// When it is not of that form, or its host has no address.
+pub fn resolve(url: &str) -> anyhow::Result<(String, SocketAddr)> {
+    let form = || format!("--url takes http://HOST:PORT, like http://127.0.0.1:8080, not '{url}'");
+    let host = url.strip_prefix("http://").with_context(form)?.trim_end_matches('/');
+    if host.is_empty() || host.contains(['/', '?', '#', '@']) {
+        bail!(form());
+    }
+    let with_port = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+        host.to_string()
+    } else {
+        format!("{host}:80")
+    };
+    let mut addresses = with_port.to_socket_addrs().with_context(|| format!("cannot find the host of --url {url}"))?;
+    let address = addresses.next().with_context(|| format!("the host of --url {url} has no address"))?;
+    Ok((host.into(), address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_host_and_port_and_nothing_else() {
+        let (host, address) = resolve("http://127.0.0.1:8080/").unwrap();
+        assert_eq!((host.as_str(), address), ("127.0.0.1:8080", "127.0.0.1:8080".parse().unwrap()));
+        assert_eq!(resolve("http://127.0.0.1").unwrap().1.port(), 80);
+        for wrong in ["127.0.0.1:8080", "https://a", "http://", "http://a/poll", "http://u@a"] {
+            assert!(resolve(wrong).unwrap_err().to_string().contains("http://HOST:PORT"), "{wrong}");
+        }
+    }
+}

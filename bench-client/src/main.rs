@@ -1,0 +1,63 @@
+//! The lab's command line: `compare`, which is what it does when told nothing else, and `serve`.
+
+use std::process::ExitCode;
+
+use bench_client::compare;
+use clap::{Parser, Subcommand};
+
+/// Measure how events travel from a server to many subscribers by polling, long polling, HTTP streaming, SSE, WebSocket
+/// and raw TCP. Without a command it compares them all and draws the comparison.
+#[derive(Parser)]
+#[command(name = "bench-client", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    compare: compare::Options,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compare transports under the same load and draw the comparison
+    Compare(compare::Options),
+    /// Run the server alone
+    Serve {
+        #[command(flatten)]
+        options: server::Options,
+        /// End when the program that started this one ends
+        #[arg(long, hide = true)]
+        with_parent: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        None => compare::compare(&arguments.compare, command_line()),
+        Some(Command::Compare(options)) => compare::compare(&options, command_line()),
+        Some(Command::Serve { options, with_parent }) => {
+            if with_parent {
+                // Where the kernel refuses, a server may outlive a client that was killed; nothing worse.
+                let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+            }
+            server::run::run(&options)
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench-client: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The command that repeats this run, as it is typed in a checkout.
+fn command_line() -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut command = "cargo run --release".to_string();
+    if !arguments.is_empty() {
+        command += &format!(" -- {}", arguments.join(" "));
+    }
+    command
+}

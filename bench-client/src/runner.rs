@@ -1,0 +1,263 @@
+//! Runs one round: connect, warm up, measure, drain, and judge; it knows of no transport what it does.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use protocol::result::{ClientCost, Faults, Round, Scenario, ServerCost};
+use protocol::schedule::{seeded, uniform};
+use protocol::status::{Load, Published};
+use protocol::{Cursor, Histogram, Transport, clock};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, spawn_local};
+use tokio::time::sleep;
+
+use crate::control::{ClockOffset, Control};
+use crate::recorder::{Recorder, Sample};
+use crate::subscriber::{self, Target};
+
+/// Subscribers that connect at once: fewer than the server's queue of new connections holds.
+const CONNECT_AT_ONCE: usize = 500;
+/// How long, beyond a poll interval, the last deliveries may take after the window.
+const DRAIN: Duration = Duration::from_secs(2);
+/// How long subscribers may take to leave.
+const LEAVE: Duration = Duration::from_secs(3);
+/// How often the client's own event loop is asked how late it is.
+const LAG_INTERVAL: Duration = Duration::from_millis(5);
+/// Publisher lateness at p99 above which a round is doubtful, in ns.
+const LATE_NS: u64 = 100_000;
+/// Client lag at p99 above which a round is doubtful, in ns: tokio's timers have a granularity of 1 ms.
+const LAG_NS: u64 = 5_000_000;
+
+/// What is measured, and where.
+pub struct Plan<'a> {
+    /// The scenario; its list of transports is not looked at.
+    pub scenario: &'a Scenario,
+    /// The transport to measure.
+    pub transport: Transport,
+    /// Which of the transport's rounds this is, from 1.
+    pub round: u32,
+    /// The server.
+    pub address: SocketAddr,
+    /// What the `Host` header says.
+    pub host: String,
+    /// Whether the server was started for this round, so that its feed's start is the schedule's.
+    pub fresh: bool,
+    /// Counts deliveries as they come, for whoever watches.
+    pub deliveries: Arc<AtomicU64>,
+}
+
+/// Runs the round.
+///
+/// # Errors
+/// When the server cannot be asked. What goes wrong with subscribers fails the round, and is in the result.
+pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
+    let scenario = plan.scenario;
+    let mut control = Control::connect(plan.address, &plan.host).await?;
+    let before = control.load().await?;
+    let clock = if plan.address.ip().is_loopback() { None } else { Some(control.clock_offset().await?) };
+
+    let warm_up_ns = scenario.warm_up_ms * 1_000_000;
+    let begin = if plan.fresh { before.started_ns } else { server_now(clock) } + warm_up_ns;
+    let window = begin..begin + scenario.duration_ms * 1_000_000;
+    let subscribers = scenario.subscribers as usize;
+    let expected = (scenario.rate * scenario.duration_ms as f64 / 1_000.0).ceil() as usize * subscribers;
+    let recorder = Rc::new(RefCell::new(Recorder::new(window.clone(), expected, plan.deliveries.clone())));
+
+    let target = Rc::new(Target {
+        http: plan.address,
+        tcp: SocketAddr::new(plan.address.ip(), before.tcp_port),
+        host: plan.host.clone(),
+        headers: scenario.headers,
+        poll_interval: Duration::from_millis(scenario.poll_interval_ms),
+        clock_ahead_ns: clock.map_or(0, |offset| offset.ahead_ns),
+    });
+    let (stop, stopped) = watch::channel(false);
+    let mut running = JoinSet::new();
+    let mut phases = seeded(scenario.seed ^ u64::from(plan.round));
+    let connecting = clock::now_ns();
+    let mut connect_ns = 0;
+    for group in 0..subscribers.div_ceil(CONNECT_AT_ONCE) {
+        let until = subscribers.min((group + 1) * CONNECT_AT_ONCE);
+        while running.len() < until {
+            let phase = target.poll_interval.mul_f64(uniform(&mut phases));
+            let (target, recorder, stopped) = (target.clone(), recorder.clone(), stopped.clone());
+            running.spawn_local(subscriber::run(plan.transport, target, Cursor(before.head), phase, recorder, stopped));
+        }
+        while (recorder.borrow().connected as usize) < until && server_now(clock) < window.start {
+            sleep(Duration::from_millis(1)).await;
+        }
+        connect_ns = clock::now_ns() - connecting;
+    }
+
+    sleep_until(window.start, clock).await;
+    let connected = recorder.borrow().connected;
+    let lag = Rc::new(RefCell::new(Histogram::default()));
+    let lag_meter = spawn_local(measure_lag(lag.clone()));
+    let start = Reading::take(&mut control, &recorder).await?;
+    sleep_until(window.end, clock).await;
+    let end = Reading::take(&mut control, &recorder).await?;
+    lag_meter.abort();
+
+    let published = control.published(Cursor(before.head)).await?;
+    let sent: Vec<Published> = published.into_iter().filter(|event| window.contains(&event.at)).collect();
+    let due = sent.len() * subscribers;
+    let deadline = clock::now_ns() + (DRAIN + target.poll_interval).as_nanos() as u64;
+    while recorder.borrow().samples.len() < due && clock::now_ns() < deadline {
+        sleep(Duration::from_millis(1)).await;
+    }
+    stop.send_replace(true);
+    let all_left = tokio::time::timeout(LEAVE, async { while running.join_next().await.is_some() {} }).await.is_ok();
+    running.shutdown().await;
+
+    let recorder = Rc::into_inner(recorder).expect("every subscriber has left").into_inner();
+    let (latency_ns, naive_latency_ns) = latencies(&recorder.samples, &sent);
+    let mut publisher_lateness_ns = Histogram::default();
+    sent.iter().for_each(|event| publisher_lateness_ns.record_between(event.at, event.entered));
+    let mut round = Round {
+        transport: plan.transport,
+        round: plan.round,
+        sent: sent.len() as u64,
+        delivered: recorder.samples.len() as u64,
+        schedule_hash: schedule_hash(&sent, before.started_ns),
+        latency_ns,
+        naive_latency_ns,
+        publisher_lateness_ns,
+        clock_bound_ns: clock.map(|offset| offset.bound_ns),
+        ledger: recorder.ledger,
+        faults: recorder.faults,
+        server: server_cost(&before, &start, &end),
+        client: ClientCost { cpu_ns: end.client_cpu_ns - start.client_cpu_ns, lag_ns: lag.take(), connect_ns },
+        failures: Vec::new(),
+        warnings: Vec::new(),
+    };
+    if connected < scenario.subscribers {
+        round.failures.push(format!(
+            "only {connected} of {} subscribers were connected when the window opened",
+            scenario.subscribers
+        ));
+    }
+    if let Some(why) = recorder.given_up.first() {
+        round.failures.push(format!("{} subscribers gave up: {why}", recorder.given_up.len()));
+    }
+    if !all_left {
+        round.failures.push("some subscribers did not leave when told to".into());
+    }
+    judge(&mut round, scenario);
+    Ok(round)
+}
+
+/// What both processes had used and done at a moment.
+struct Reading {
+    load: Load,
+    client_cpu_ns: u64,
+    deliveries: u64,
+}
+
+impl Reading {
+    async fn take(control: &mut Control, recorder: &RefCell<Recorder>) -> anyhow::Result<Self> {
+        let load = control.load().await?;
+        Ok(Self { load, client_cpu_ns: clock::process_cpu_ns(), deliveries: recorder.borrow().deliveries() })
+    }
+}
+
+fn server_cost(before: &Load, start: &Reading, end: &Reading) -> ServerCost {
+    let history_growth = start.load.history_bytes.saturating_sub(before.history_bytes);
+    ServerCost {
+        window_ns: end.load.now_ns - start.load.now_ns,
+        cpu_ns: end.load.cpu_ns - start.load.cpu_ns,
+        deliveries: end.deliveries - start.deliveries,
+        // The second reading is itself a request between the two.
+        requests: (end.load.requests - start.load.requests).saturating_sub(1),
+        accepts: end.load.connections_accepted - start.load.connections_accepted,
+        context_switches: end.load.context_switches.saturating_sub(start.load.context_switches),
+        resident_before_bytes: before.resident_bytes,
+        resident_connected_bytes: start.load.resident_bytes.saturating_sub(history_growth),
+    }
+}
+
+/// The delivery latency t2 - t0, and what a client would report that takes t1, the time of entry, for the event's time.
+fn latencies(samples: &[Sample], sent: &[Published]) -> (Histogram, Histogram) {
+    let entered: HashMap<u64, u64> = sent.iter().map(|event| (event.seq, event.entered)).collect();
+    let (mut latency, mut naive) = (Histogram::default(), Histogram::default());
+    for sample in samples {
+        latency.record_between(sample.at, sample.received);
+        if let Some(&entered) = entered.get(&sample.seq) {
+            naive.record_between(entered, sample.received);
+        }
+    }
+    (latency, naive)
+}
+
+/// FNV-1a, 64 bits, over each event's seq and offset from the feed's start, in hex.
+fn schedule_hash(sent: &[Published], started_ns: u64) -> String {
+    let words = sent.iter().flat_map(|event| [event.seq, event.at.wrapping_sub(started_ns)]);
+    let hash = words
+        .flat_map(u64::to_le_bytes)
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    format!("{hash:016x}")
+}
+
+/// Holds a round against the gates, and adds what it failed and what is doubtful.
+pub fn judge(round: &mut Round, scenario: &Scenario) {
+    let Round { failures, warnings, .. } = round;
+    let expected = round.sent * u64::from(scenario.subscribers);
+    if round.sent == 0 {
+        failures.push("no event was scheduled in the window".into());
+    }
+    if round.delivered != expected {
+        failures.push(format!("{} of {expected} deliveries came", round.delivered));
+    }
+    let Faults { lost, duplicates, reordered, gaps, reconnects } = round.faults;
+    for (count, what) in
+        [(lost, "lost"), (duplicates, "delivered twice"), (reordered, "out of order"), (gaps, "gone from the history")]
+    {
+        if count > 0 {
+            failures.push(format!("{count} events {what}"));
+        }
+    }
+    let unexplained = round.ledger.unexplained_bytes();
+    if unexplained != 0 {
+        failures.push(format!("{unexplained} wire bytes have no layer"));
+    }
+    let negative = round.latency_ns.negative();
+    if negative > 0 && round.clock_bound_ns.is_none() {
+        failures.push(format!("{negative} latencies are negative on one clock"));
+    }
+    if round.latency_ns.overflow() > 0 {
+        failures.push(format!("{} latencies are over 60 s", round.latency_ns.overflow()));
+    }
+    if reconnects > 0 {
+        warnings.push(format!("{reconnects} connections broke and were resumed"));
+    }
+    let p99 = |histogram: &Histogram| histogram.quantile(0.99).unwrap_or(0);
+    if p99(&round.publisher_lateness_ns) > LATE_NS {
+        let late = p99(&round.publisher_lateness_ns) / 1_000;
+        warnings.push(format!("the publisher was late by {late} us at p99, more than {}", LATE_NS / 1_000));
+    }
+    if p99(&round.client.lag_ns) > LAG_NS {
+        let lag = p99(&round.client.lag_ns) as f64 / 1e6;
+        warnings.push(format!("the client's own event loop was {lag:.1} ms late at p99: client-limited"));
+    }
+}
+
+async fn measure_lag(lag: Rc<RefCell<Histogram>>) {
+    let mut due = tokio::time::Instant::now();
+    loop {
+        due += LAG_INTERVAL;
+        tokio::time::sleep_until(due).await;
+        lag.borrow_mut().record(due.elapsed().as_nanos() as u64);
+    }
+}
+
+fn server_now(clock: Option<ClockOffset>) -> u64 {
+    clock::now_ns().saturating_add_signed(clock.map_or(0, |offset| offset.ahead_ns))
+}
+
+async fn sleep_until(due_ns: u64, clock: Option<ClockOffset>) {
+    sleep(Duration::from_nanos(due_ns.saturating_sub(server_now(clock)))).await;
+}

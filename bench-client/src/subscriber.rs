@@ -1,0 +1,186 @@
+//! One virtual subscriber: its connection, its place in the feed, and what it does with each event.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use protocol::framing::line;
+use protocol::result::Headers;
+use protocol::{Cursor, Event, Gap, Layer, Transport, clock};
+use tokio::sync::watch;
+
+use crate::counted::Counted;
+use crate::fault::Fault;
+use crate::headers::{self, Caller};
+use crate::recorder::{Progress, Sample, Shared};
+use crate::transport;
+
+/// An event's line longer than this is refused, in bytes: the largest payload, all of it escaped, and some.
+const LONGEST_LINE: usize = 1 << 20;
+/// How long to leave a failed connection alone before trying again.
+const BACK_OFF: Duration = Duration::from_millis(100);
+/// Failures in a row, without an event between them, after which a subscriber gives up.
+const MOST_FAILURES: u32 = 5;
+
+/// Where subscribers connect to, and how they ask.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// The port for HTTP and WebSocket.
+    pub http: SocketAddr,
+    /// The port for raw TCP.
+    pub tcp: SocketAddr,
+    /// What the `Host` header says.
+    pub host: String,
+    /// Which headers requests bear.
+    pub headers: Headers,
+    /// Time from one poll's start to the next's.
+    pub poll_interval: Duration,
+    /// How far the server's clock is ahead of ours, in ns; 0 on one host.
+    pub clock_ahead_ns: i64,
+}
+
+impl Target {
+    /// The head of a request for `path` after `cursor`, up to and without the blank line.
+    pub fn get(&self, caller: Caller, path: &str, cursor: Cursor) -> String {
+        headers::get(self.headers, caller, &self.host, &format!("{path}?after={cursor}"))
+    }
+}
+
+/// A subscriber on its current connection.
+pub struct Subscriber {
+    /// Where it connects to.
+    pub target: Rc<Target>,
+    /// Its connection.
+    pub wire: Counted,
+    /// When its first poll after connecting is due: pollers that started together must not stay in step.
+    pub phase: Duration,
+    progress: Progress,
+    recorder: Shared,
+    /// Whether it has told the recorder that its subscription stands.
+    connected: bool,
+}
+
+impl Subscriber {
+    /// The last seq it has.
+    pub fn cursor(&self) -> Cursor {
+        self.progress.cursor()
+    }
+
+    /// Says that the subscription stands: what is published from now on will come.
+    pub fn connected(&mut self) {
+        if !std::mem::replace(&mut self.connected, true) {
+            self.recorder.borrow_mut().connected += 1;
+        }
+    }
+
+    /// Takes an event's bytes: decodes it, stamps it, and records the delivery.
+    ///
+    /// # Errors
+    /// When the bytes are no event.
+    pub fn deliver(&mut self, json: &[u8]) -> Result<(), Fault> {
+        let event = Event::decode(json)?;
+        let received = clock::now_ns().saturating_add_signed(self.target.clock_ahead_ns);
+        let sample = Sample { seq: event.seq, at: event.at, received };
+        self.wire.explain(Layer::Event, json.len());
+        self.wire.ledger.events += 1;
+        let mut recorder = self.recorder.borrow_mut();
+        if self.progress.event(sample.seq, &mut recorder.faults) {
+            recorder.deliver(sample);
+        }
+        Ok(())
+    }
+
+    /// Takes a gap that the server announced.
+    pub fn gap(&mut self, gap: Gap) {
+        self.progress.gap(gap, &mut self.recorder.borrow_mut().faults);
+    }
+
+    /// Takes a line's content, an event or a gap; explains all but the line feed.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn event_or_gap(&mut self, json: &[u8]) -> Result<(), Fault> {
+        if Gap::is_announced_by(json) {
+            self.gap(Gap::decode(json)?);
+            self.wire.explain(Layer::Framing, json.len());
+            return Ok(());
+        }
+        self.deliver(json)
+    }
+
+    /// Takes one line of what has come, at most `most` bytes of it: how many bytes it took, 0 while the line is unfinished.
+    ///
+    /// # Errors
+    /// When the line holds neither event nor gap, or has no end.
+    pub fn line(&mut self, most: usize) -> Result<usize, Fault> {
+        let known = self.wire.received.len().min(most);
+        let Some((_, taken)) = line::split(&self.wire.received[..known]) else {
+            return if known >= most.min(LONGEST_LINE) {
+                Err(Fault::NotHttp("a line without end".into()))
+            } else {
+                Ok(0)
+            };
+        };
+        let line = self.wire.received.split_to(taken);
+        self.event_or_gap(&line[..taken - 1])?;
+        self.wire.explain(Layer::Framing, 1);
+        Ok(taken)
+    }
+}
+
+/// Subscribes through `transport` behind `cursor` until `stop`; a lost connection is resumed from where it was.
+pub async fn run(
+    transport: Transport,
+    target: Rc<Target>,
+    cursor: Cursor,
+    phase: Duration,
+    recorder: Shared,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut progress = Progress::new(cursor);
+    let mut connected = false;
+    let mut failures = 0;
+    loop {
+        let before = progress.cursor();
+        let attempt = async {
+            let address = if transport == Transport::Tcp { target.tcp } else { target.http };
+            Counted::connect(address).await
+        };
+        let opened = tokio::select! {
+            opened = attempt => opened,
+            _ = stop.wait_for(|&stop| stop) => return,
+        };
+        let fault = match opened {
+            Err(error) => Fault::Lost(error),
+            Ok(wire) => {
+                let mut subscriber =
+                    Subscriber { target: target.clone(), wire, phase, progress, recorder: recorder.clone(), connected };
+                let ended = tokio::select! {
+                    biased;
+                    Err(fault) = transport::subscribe(transport, &mut subscriber) => Some(fault),
+                    _ = stop.wait_for(|&stop| stop) => None,
+                };
+                if ended.is_none() {
+                    transport::leave(transport, &mut subscriber).await;
+                }
+                subscriber.wire.explain_rest();
+                recorder.borrow_mut().ledger += subscriber.wire.ledger;
+                (progress, connected) = (subscriber.progress, subscriber.connected);
+                match ended {
+                    None => return,
+                    Some(fault) => fault,
+                }
+            }
+        };
+        failures = if progress.cursor() > before { 1 } else { failures + 1 };
+        if failures > MOST_FAILURES {
+            recorder.borrow_mut().given_up.push(fault.to_string());
+            return;
+        }
+        recorder.borrow_mut().faults.reconnects += 1;
+        tokio::select! {
+            () = tokio::time::sleep(BACK_OFF) => {}
+            _ = stop.wait_for(|&stop| stop) => return,
+        }
+    }
+}

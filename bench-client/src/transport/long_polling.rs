@@ -1,0 +1,19 @@
+//! Long polling: ask, be answered when there is an event, ask again at once.
+
+use std::convert::Infallible;
+
+use crate::fault::Fault;
+use crate::headers::Caller;
+use crate::http;
+use crate::subscriber::Subscriber;
+
+/// Asks again as soon as the last answer was read.
+pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
+    // Whatever is published from now on will be found: each request says behind which event it waits.
+    subscriber.connected();
+    loop {
+        let mut request = subscriber.target.get(Caller::Fetch, "/long-poll", subscriber.cursor());
+        request.push_str("\r\n");
+        http::poll(subscriber, &request).await?;
+    }
+}

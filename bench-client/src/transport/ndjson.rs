@@ -1,0 +1,32 @@
+//! HTTP streaming: one request, then lines, each in a chunk of its own.
+
+use std::convert::Infallible;
+
+use protocol::Layer;
+use protocol::framing::line;
+
+use crate::fault::Fault;
+use crate::headers::Caller;
+use crate::subscriber::Subscriber;
+
+/// Reads the one response for as long as it goes on.
+pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
+    let mut request = subscriber.target.get(Caller::Fetch, "/stream", subscriber.cursor());
+    request.push_str("\r\n");
+    subscriber.wire.request(request.as_bytes()).await?;
+    let head = subscriber.wire.head().await?;
+    subscriber.wire.answered(Layer::RequestHead);
+    subscriber.wire.explain(Layer::ResponseHead, head.bytes);
+    if head.status != 200 || !head.chunked {
+        return Err(Fault::Status(head.status));
+    }
+    subscriber.connected();
+    loop {
+        subscriber.wire.chunk().await?;
+        while let Some((_, taken)) = line::split(&subscriber.wire.body) {
+            let line = subscriber.wire.body.split_to(taken);
+            subscriber.event_or_gap(&line[..taken - 1])?;
+            subscriber.wire.explain(Layer::Framing, 1);
+        }
+    }
+}

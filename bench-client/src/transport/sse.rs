@@ -1,0 +1,37 @@
+//! Server-sent events: one request, then blocks of fields, each in a chunk of its own.
+
+use std::convert::Infallible;
+
+use protocol::Layer;
+use protocol::framing::sse;
+
+use crate::fault::Fault;
+use crate::headers::Caller;
+use crate::subscriber::Subscriber;
+
+/// Reads the one response for as long as it goes on.
+pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
+    let mut request = subscriber.target.get(Caller::EventSource, "/sse", subscriber.cursor());
+    request.push_str("\r\n");
+    subscriber.wire.request(request.as_bytes()).await?;
+    let head = subscriber.wire.head().await?;
+    subscriber.wire.answered(Layer::RequestHead);
+    subscriber.wire.explain(Layer::ResponseHead, head.bytes);
+    if head.status != 200 || !head.chunked {
+        return Err(Fault::Status(head.status));
+    }
+    subscriber.connected();
+    loop {
+        subscriber.wire.chunk().await?;
+        while let Some(taken) = sse::split(&subscriber.wire.body).map(|(_, taken)| taken) {
+            let bytes = subscriber.wire.body.split_to(taken);
+            let (block, _) = sse::split(&bytes).expect("it was whole a line ago");
+            // A block without data is a heartbeat.
+            let json = block.data.unwrap_or_default();
+            subscriber.wire.explain(Layer::Framing, taken - json.len());
+            if !json.is_empty() {
+                subscriber.event_or_gap(&json)?;
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! WebSocket: a handshake, then a text frame an event (RFC 6455).
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::framing::websocket::{Opcode, frame_masked, parse};
+use protocol::{Cursor, Gap, Layer};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
+
+use crate::fault::Fault;
+use crate::headers::Caller;
+use crate::subscriber::Subscriber;
+
+/// A frame larger than this is refused, in bytes.
+const LARGEST_FRAME: u64 = 1 << 20;
+/// The close code of a subscriber whose cursor has left the history, then what the reason says before the cursor.
+const GAP: (u16, &str) = (4410, "gap: go on after=");
+/// "I leave" (RFC 6455, section 7.4.1).
+const NORMAL_CLOSURE: u16 = 1000;
+/// How long the server may take to answer our close frame.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The mask hides our bytes from proxies that might take them for HTTP; there are none here, so any key does.
+const MASK: [u8; 4] = *b"mask";
+
+/// Shakes hands, then reads frames for as long as they come.
+pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
+    handshake(subscriber).await?;
+    subscriber.connected();
+    let close = until_close(subscriber).await?;
+    let answer = frame_masked(Opcode::Close, &close, MASK);
+    subscriber.wire.send(&answer, Layer::Handshake).await?;
+    Err(closed(subscriber, &close))
+}
+
+/// The closing handshake (RFC 6455, section 5.5.1): our close frame, then the server's. Events that come between count.
+pub async fn leave(subscriber: &mut Subscriber) {
+    let farewell = async {
+        let close = frame_masked(Opcode::Close, &NORMAL_CLOSURE.to_be_bytes(), MASK);
+        subscriber.wire.send(&close, Layer::Handshake).await?;
+        until_close(subscriber).await
+    };
+    // We leave either way; what has not come by then is explained as cut off.
+    let _ = timeout(PATIENCE, farewell).await;
+}
+
+/// The opening handshake (RFC 6455, section 4.1).
+async fn handshake(subscriber: &mut Subscriber) -> Result<(), Fault> {
+    let key = generate_key();
+    let mut request = subscriber.target.get(Caller::WebSocket, "/ws", subscriber.cursor());
+    request.push_str("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+    request.push_str(&format!("Sec-WebSocket-Key: {key}\r\n\r\n"));
+    let wire = &mut subscriber.wire;
+    wire.request(request.as_bytes()).await?;
+    let head = wire.head().await?;
+    wire.answered(Layer::Handshake);
+    wire.explain(Layer::Handshake, head.bytes);
+    if head.status != 101 {
+        return Err(Fault::Status(head.status));
+    }
+    // Proof that the peer understood the upgrade and does not merely repeat what it is sent.
+    if head.accept != Some(derive_accept_key(key.as_bytes())) {
+        return Err(Fault::NotHttp("the Sec-WebSocket-Accept does not follow from our key".into()));
+    }
+    if !head.upgrade.is_some_and(|to| to.eq_ignore_ascii_case("websocket")) {
+        return Err(Fault::NotHttp("upgraded to something other than websocket".into()));
+    }
+    Ok(())
+}
+
+/// Takes frame after frame until one of them says close; gives that one's payload.
+async fn until_close(subscriber: &mut Subscriber) -> Result<Bytes, Fault> {
+    loop {
+        let Some(header) = parse(&subscriber.wire.received)? else {
+            subscriber.wire.fill().await?;
+            continue;
+        };
+        if header.payload_length > LARGEST_FRAME || header.mask.is_some() || !header.fin {
+            return Err(Fault::NotHttp("a frame that is fragmented, masked or of more than 1 MiB".into()));
+        }
+        let whole = header.length + header.payload_length as usize;
+        while subscriber.wire.received.len() < whole {
+            subscriber.wire.fill().await?;
+        }
+        let payload = subscriber.wire.received.split_to(whole).split_off(header.length);
+        match header.opcode {
+            Opcode::Text => {
+                subscriber.wire.explain(Layer::Framing, header.length);
+                subscriber.deliver(&payload)?;
+            }
+            Opcode::Ping => {
+                subscriber.wire.explain(Layer::Framing, whole);
+                subscriber.wire.send(&frame_masked(Opcode::Pong, &payload, MASK), Layer::Framing).await?;
+            }
+            Opcode::Close => {
+                subscriber.wire.explain(Layer::Handshake, whole);
+                return Ok(payload.freeze());
+            }
+            Opcode::Pong | Opcode::Binary | Opcode::Continuation => subscriber.wire.explain(Layer::Framing, whole),
+        }
+    }
+}
+
+/// What a close frame says: the end, or a gap to go on behind.
+fn closed(subscriber: &mut Subscriber, payload: &[u8]) -> Fault {
+    let Some((code, reason)) = payload.split_first_chunk::<2>() else {
+        return Fault::Ended("a close frame without a code".into());
+    };
+    let (code, reason) = (u16::from_be_bytes(*code), String::from_utf8_lossy(reason));
+    if code == GAP.0
+        && let Some(Ok(Cursor(resume))) = reason.strip_prefix(GAP.1).map(str::parse)
+    {
+        subscriber.gap(Gap { after: subscriber.cursor(), oldest: resume.saturating_add(1) });
+    }
+    Fault::Ended(format!("close code {code}, {reason}"))
+}

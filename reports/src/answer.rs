@@ -1,0 +1,92 @@
+//! The answer in two or three sentences, each derived from the run's figures.
+
+use protocol::result::Run;
+
+use crate::number::short;
+use crate::summary::{Row, median, rows};
+
+/// Below this ratio two figures are not set against each other in words.
+const TELLING: f64 = 1.25;
+
+/// What the run shows, a sentence each; none where no round was sound.
+pub fn sentences(run: &Run) -> Vec<String> {
+    let rows: Vec<Row> = rows(run).into_iter().filter(|row| row.sound > 0).collect();
+    [latency(run, &rows), bytes(&rows), cpu(&rows)].into_iter().flatten().collect()
+}
+
+/// What makes the run doubtful, in words: rejected rounds and what was noticed in sound ones.
+pub fn doubts(run: &Run) -> Vec<String> {
+    let mut doubts = Vec::new();
+    for row in rows(run) {
+        let rounds = || run.rounds_of(row.transport);
+        if row.rejected > 0 {
+            let why = rounds().find_map(|round| round.failures.first()).map_or("", String::as_str);
+            doubts.push(format!(
+                "{}: {} of {} rounds were rejected and do not count ({why}).",
+                row.transport.label(),
+                row.rejected,
+                row.rejected + row.sound
+            ));
+        }
+        let warned: Vec<_> = rounds().filter(|round| !round.warnings.is_empty()).collect();
+        if let Some(first) = warned.first() {
+            doubts.push(format!(
+                "{}: {} of {} rounds are doubtful ({}).",
+                row.transport.label(),
+                warned.len(),
+                row.rejected + row.sound,
+                first.warnings[0]
+            ));
+        }
+    }
+    doubts
+}
+
+/// The rows with the least and the greatest of a figure, where they are told apart clearly enough to speak of.
+pub fn extremes(rows: &[Row], figure: impl Fn(&Row) -> Option<f64>) -> Option<[(&Row, f64); 2]> {
+    let known = || rows.iter().filter_map(|row| Some((row, figure(row)?)));
+    let least = known().min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let greatest = known().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    (greatest.1 > least.1 * TELLING).then_some([least, greatest])
+}
+
+fn latency(run: &Run, rows: &[Row]) -> Option<String> {
+    let [(fast, least), (slow, greatest)] = extremes(rows, |row| row.latency_ms(0.5))?;
+    let by_p99 =
+        |row: &Row| row.latency_ms(0.99).map_or(String::new(), |ms| format!(" and 99 % within {} ms", short(ms)));
+    Some(format!(
+        "At {} events a second, half of all events reach a subscriber over {} within {} ms{}; over {} it takes {} ms{}.",
+        short(run.scenario.rate),
+        fast.transport.label(),
+        short(least),
+        by_p99(fast),
+        slow.transport.label(),
+        short(greatest),
+        by_p99(slow),
+    ))
+}
+
+fn bytes(rows: &[Row]) -> Option<String> {
+    let [(light, least), (heavy, greatest)] = extremes(rows, |row| Some(row.overhead_bytes_per_event()))?;
+    let event = light.ledger.event_bytes as f64 / light.events();
+    Some(format!(
+        "An event of {} bytes costs {} bytes more on the wire over {}, and {} bytes more over {}.",
+        short(event),
+        short(least),
+        light.transport.label(),
+        short(greatest),
+        heavy.transport.label(),
+    ))
+}
+
+fn cpu(rows: &[Row]) -> Option<String> {
+    let [(light, least), (heavy, greatest)] = extremes(rows, |row| median(&row.cpu_us))?;
+    Some(format!(
+        "The server spends {} us of CPU on a delivery over {}, and {} us over {}: {} times as much.",
+        short(least),
+        light.transport.label(),
+        short(greatest),
+        heavy.transport.label(),
+        short(greatest / least),
+    ))
+}

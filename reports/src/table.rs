@@ -1,0 +1,127 @@
+//! The comparison as a table: one for the terminal, one as CSV; the page has the same columns.
+
+use protocol::result::Run;
+
+use crate::number::{short, short_or_dash};
+use crate::summary::{Row, median, rows};
+
+/// A column: its heading, its unit, and what stands in it.
+pub struct Column {
+    /// What it is.
+    pub heading: &'static str,
+    /// In which unit; empty for plain numbers.
+    pub unit: &'static str,
+    /// Name in CSV, unit included.
+    pub name: &'static str,
+    /// The value for a row; `None` where the samples do not carry it.
+    pub value: fn(&Row) -> Option<f64>,
+}
+
+/// All columns behind the transport's name, in order.
+pub const COLUMNS: [Column; 9] = [
+    Column { heading: "p50", unit: "ms", name: "latency_p50_ms", value: |row| row.latency_ms(0.5) },
+    Column { heading: "p99", unit: "ms", name: "latency_p99_ms", value: |row| row.latency_ms(0.99) },
+    Column { heading: "p99.9", unit: "ms", name: "latency_p999_ms", value: |row| row.latency_ms(0.999) },
+    Column {
+        heading: "max",
+        unit: "ms",
+        name: "latency_max_ms",
+        value: |row| row.latency.max().map(|ns| ns as f64 / 1e6),
+    },
+    Column {
+        heading: "on the wire",
+        unit: "B/event",
+        name: "wire_bytes_per_event",
+        value: |row| known(row, Row::wire_bytes_per_event),
+    },
+    Column {
+        heading: "overhead",
+        unit: "B/event",
+        name: "overhead_bytes_per_event",
+        value: |row| known(row, Row::overhead_bytes_per_event),
+    },
+    Column {
+        heading: "requests",
+        unit: "/event",
+        name: "requests_per_event",
+        value: |row| known(row, Row::requests_per_event),
+    },
+    Column {
+        heading: "server CPU",
+        unit: "us/event",
+        name: "server_cpu_us_per_event",
+        value: |row| median(&row.cpu_us),
+    },
+    Column {
+        heading: "memory",
+        unit: "KiB/conn",
+        name: "server_memory_kib_per_connection",
+        value: |row| median(&row.memory_bytes).map(|bytes| bytes / 1024.0),
+    },
+];
+
+fn known(row: &Row, figure: fn(&Row) -> f64) -> Option<f64> {
+    (row.sound > 0).then(|| figure(row))
+}
+
+/// The table as lines of text, about 100 columns wide.
+pub fn text(run: &Run) -> String {
+    let mut lines = vec![
+        line("", COLUMNS.iter().map(|column| column.heading.into())),
+        line("", COLUMNS.iter().map(|column| column.unit.into())),
+    ];
+    for row in rows(run) {
+        let cells = COLUMNS.iter().map(|column| short_or_dash((column.value)(&row)));
+        let mut text = line(row.transport.label(), cells);
+        if row.rejected > 0 {
+            text += &format!("   {} of {} rounds rejected", row.rejected, row.rejected + row.sound);
+        }
+        lines.push(text);
+    }
+    lines.join("\n") + "\n"
+}
+
+fn line(label: &str, cells: impl Iterator<Item = String>) -> String {
+    let cells: String = cells.zip(WIDTHS).map(|(cell, width)| format!("{cell:>width$}")).collect();
+    format!("{label:<13}{cells}").trim_end().to_string()
+}
+
+const WIDTHS: [usize; 9] = [8, 8, 8, 8, 13, 10, 10, 12, 10];
+
+/// The table as CSV, numbers unrounded, empty where the samples carry none.
+pub fn csv(run: &Run) -> String {
+    let names: Vec<_> = COLUMNS.iter().map(|column| column.name).collect();
+    let mut text = format!("transport,rounds,rejected_rounds,samples,{}\n", names.join(","));
+    for row in rows(run) {
+        let values: Vec<_> = COLUMNS
+            .iter()
+            .map(|column| (column.value)(&row).map_or(String::new(), |value| value.to_string()))
+            .collect();
+        let samples = row.latency.count();
+        text += &format!("{},{},{},{samples},{}\n", row.transport, row.sound, row.rejected, values.join(","));
+    }
+    text
+}
+
+/// What the run compared, in one line.
+pub fn scenario(run: &Run) -> String {
+    let scenario = &run.scenario;
+    let where_ = match &scenario.url {
+        Some(url) => format!("server at {url}"),
+        None => "loopback".into(),
+    };
+    format!(
+        "{} subscribers, {} events/s ({}), {} B payload, polls each {} ms, {} rounds of {} s, {} headers, {where_}",
+        scenario.subscribers,
+        short(scenario.rate),
+        scenario.schedule,
+        scenario.payload_bytes,
+        scenario.poll_interval_ms,
+        scenario.rounds,
+        short(scenario.duration_ms as f64 / 1e3),
+        match scenario.headers {
+            protocol::result::Headers::Lean => "lean",
+            protocol::result::Headers::Browser => "browser",
+        },
+    )
+}
