@@ -16,7 +16,8 @@ pub struct Load {
     pub now_ns: u64,
     /// When the feed began: the schedule's offsets count from here.
     pub started_ns: u64,
-    /// CPU time of the whole process, user and system, ended threads included, in ns.
+    /// CPU time of the whole process, user and system, ended threads included, in ns; less what measuring itself cost:
+    /// taking these figures, and watching the clock for an event that is about to be due.
     pub cpu_ns: u64,
     /// Resident memory of the process, in bytes.
     pub resident_bytes: u64,

@@ -126,8 +126,8 @@ impl Server {
                 () = until(tcp_closed) => {}
             }
         });
-        let publisher =
-            Publisher::start(feed.clone(), options.plan()).context("cannot start the publisher's thread")?;
+        let publisher = Publisher::start(feed.clone(), options.plan(), counters.clone())
+            .context("cannot start the publisher's thread")?;
         Ok(Self { addresses, feed, counters, closing, _publisher: publisher, _threads: threads })
     }
 

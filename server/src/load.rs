@@ -16,8 +16,8 @@ pub struct Counters {
     open: AtomicU64,
     accepted: AtomicU64,
     requests: AtomicU64,
-    /// CPU time that reading the figures has cost, in ns; it is not the transports', so it is not reported as load.
-    reading_ns: AtomicU64,
+    /// CPU time that measuring itself has cost, in ns; it is not the transports', so it is not reported as load.
+    measuring_ns: AtomicU64,
 }
 
 impl Counters {
@@ -38,6 +38,14 @@ impl Counters {
         Open(self.clone())
     }
 
+    /// Runs what is part of measuring and not of serving; its CPU time is left out of the load.
+    pub fn measuring<T>(&self, work: impl FnOnce() -> T) -> T {
+        let before = clock::thread_cpu_ns();
+        let result = work();
+        self.measuring_ns.fetch_add(clock::thread_cpu_ns() - before, Relaxed);
+        result
+    }
+
     /// How many connections are open.
     pub fn open(&self) -> u64 {
         self.open.load(Relaxed)
@@ -55,9 +63,8 @@ impl Drop for Open {
 
 /// Takes all figures now.
 pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, rate: f64) -> Load {
-    let cpu_ns = clock::process_cpu_ns().saturating_sub(counters.reading_ns.load(Relaxed));
-    let before = clock::thread_cpu_ns();
-    let load = Load {
+    let cpu_ns = clock::process_cpu_ns().saturating_sub(counters.measuring_ns.load(Relaxed));
+    counters.measuring(|| Load {
         now_ns: clock::now_ns(),
         started_ns: feed.started_ns,
         cpu_ns,
@@ -70,9 +77,7 @@ pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, rate: f64) -> Load 
         history_bytes: feed.bytes() as u64,
         tcp_port,
         rate,
-    };
-    counters.reading_ns.fetch_add(clock::thread_cpu_ns() - before, Relaxed);
-    load
+    })
 }
 
 /// The same figures in the text format of Prometheus, under its conventional names.
