@@ -12,6 +12,7 @@ use protocol::result::{ClientCost, Faults, Round, Scenario, ServerCost};
 use protocol::schedule::{seeded, uniform};
 use protocol::status::{Load, Published};
 use protocol::{Cursor, Histogram, Transport, clock};
+use reports::number;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::sleep;
@@ -28,9 +29,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 const LEAVE: Duration = Duration::from_secs(3);
 /// How often the client's own event loop is asked how late it is.
 const LAG_INTERVAL: Duration = Duration::from_millis(5);
-/// Publisher lateness at p99 above which a round is doubtful, in ns.
+/// Publisher lateness in the tail above which a round is doubtful, in ns.
 const LATE_NS: u64 = 100_000;
-/// Client lag at p99 above which a round is doubtful, in ns: tokio's timers have a granularity of 1 ms.
+/// Client lag in the tail above which a round is doubtful, in ns: tokio's timers have a granularity of 1 ms.
 const LAG_NS: u64 = 5_000_000;
 
 /// What is measured, and where.
@@ -234,15 +235,22 @@ pub fn judge(round: &mut Round, scenario: &Scenario) {
     if reconnects > 0 {
         warnings.push(format!("{reconnects} connections broke and were resumed"));
     }
-    let p99 = |histogram: &Histogram| histogram.quantile(0.99).unwrap_or(0);
-    if p99(&round.publisher_lateness_ns) > LATE_NS {
-        let late = p99(&round.publisher_lateness_ns) / 1_000;
-        warnings.push(format!("the publisher was late by {late} us at p99, more than {}", LATE_NS / 1_000));
+    for (histogram, limit_ns, what) in [
+        (&round.publisher_lateness_ns, LATE_NS, "the publisher was late"),
+        (&round.client.lag_ns, LAG_NS, "client-limited: the client's own event loop was late"),
+    ] {
+        let Some((percentile, ns)) = tail(histogram) else { continue };
+        if ns > limit_ns {
+            let ms = |ns: u64| number::short(ns as f64 / 1e6);
+            warnings.push(format!("{what} by {} ms at {percentile}, more than {}", ms(ns), ms(limit_ns)));
+        }
     }
-    if p99(&round.client.lag_ns) > LAG_NS {
-        let lag = p99(&round.client.lag_ns) as f64 / 1e6;
-        warnings.push(format!("the client's own event loop was {lag:.1} ms late at p99: client-limited"));
-    }
+}
+
+/// The farthest of p99, p90 and p50 that the samples carry, in ns.
+fn tail(histogram: &Histogram) -> Option<(&'static str, u64)> {
+    let percentiles = [("p99", 0.99), ("p90", 0.9), ("p50", 0.5)];
+    percentiles.into_iter().find_map(|(name, quantile)| Some((name, histogram.carried_quantile(quantile)?)))
 }
 
 async fn measure_lag(lag: Rc<RefCell<Histogram>>) {

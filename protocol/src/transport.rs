@@ -55,6 +55,18 @@ impl Transport {
         }
     }
 
+    /// The name inside a sentence.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::LongPolling => "long polling",
+            Self::Ndjson => "HTTP streaming",
+            Self::Sse => "SSE",
+            Self::WebSocket => "WebSocket",
+            Self::Tcp => "raw TCP",
+        }
+    }
+
     /// Its colour, as red, green and blue: the Okabe-Ito set, which keeps its differences for colour-blind eyes.
     pub fn colour(self) -> (u8, u8, u8) {
         match self {

@@ -57,10 +57,10 @@ fn latency(run: &Run, rows: &[Row]) -> Option<String> {
     Some(format!(
         "At {} events a second, half of all events reach a subscriber over {} within {} ms{}; over {} it takes {} ms{}.",
         short(run.scenario.rate),
-        fast.transport.label(),
+        fast.transport.in_words(),
         short(least),
         by_p99(fast),
-        slow.transport.label(),
+        slow.transport.in_words(),
         short(greatest),
         by_p99(slow),
     ))
@@ -73,9 +73,9 @@ fn bytes(rows: &[Row]) -> Option<String> {
         "An event of {} bytes costs {} bytes more on the wire over {}, and {} bytes more over {}.",
         short(event),
         short(least),
-        light.transport.label(),
+        light.transport.in_words(),
         short(greatest),
-        heavy.transport.label(),
+        heavy.transport.in_words(),
     ))
 }
 
@@ -84,9 +84,9 @@ fn cpu(rows: &[Row]) -> Option<String> {
     Some(format!(
         "The server spends {} us of CPU on a delivery over {}, and {} us over {}: {} times as much.",
         short(least),
-        light.transport.label(),
+        light.transport.in_words(),
         short(greatest),
-        heavy.transport.label(),
+        heavy.transport.in_words(),
         short(greatest / least),
     ))
 }

@@ -1,6 +1,8 @@
 //! Turns the result of a run into charts, a table and a page. It opens no socket: all it knows stands in `run.json`.
 
 pub mod answer;
+pub mod chart;
+pub mod html;
 pub mod number;
 pub mod summary;
 pub mod table;
@@ -20,7 +22,11 @@ pub fn write(run: &Run, directory: &Path) -> anyhow::Result<()> {
     json.push(b'\n');
     put(directory, "run.json", &json)?;
     put(directory, "summary.csv", table::csv(run).as_bytes())?;
-    Ok(())
+    let figures = chart::all(run)?;
+    for figure in &figures {
+        put(directory, &format!("charts/{}.svg", figure.name), figure.svg.as_bytes())?;
+    }
+    put(directory, "index.html", html::page(run, &figures).as_bytes())
 }
 
 /// Makes the directory for a report, and makes sure that it can be written to.

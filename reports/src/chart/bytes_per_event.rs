@@ -1,0 +1,85 @@
+//! Wire bytes per delivered event, by layer: what each transport spends beside the event itself.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+use protocol::Layer;
+
+use super::sheet::{self, BOTTOM, FAINT, HEIGHT, INK, LEFT, RIGHT, TEXT, TOP, WIDTH, lost};
+use crate::answer::extremes;
+use crate::number::short;
+use crate::summary::Row;
+
+/// The part is named inside the bar where it is at least this wide, in pixels.
+const ROOM_FOR_A_NUMBER: i32 = 62;
+
+pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
+    let title = match extremes(rows, |row| Some(row.overhead_bytes_per_event())) {
+        Some([(light, least), (heavy, greatest)]) => format!(
+            "Beside the event itself: {} bytes over {}, {} bytes over {}",
+            short(least),
+            light.transport.in_words(),
+            short(greatest),
+            heavy.transport.in_words()
+        ),
+        None => "Wire bytes per event: no difference worth naming".into(),
+    };
+    let greatest = rows.iter().map(Row::wire_bytes_per_event).fold(1.0, f64::max);
+    sheet::draw(&title, "Bytes on the wire per delivered event, both ways, by what they are for", |area| {
+        let (left, right, top, bottom) = (LEFT, WIDTH - RIGHT, TOP + 44, HEIGHT - BOTTOM + 40);
+        legend(area)?;
+        let width = |bytes: f64| bytes / greatest * f64::from(right - left);
+        let pitch = (bottom - top) / rows.len().max(1) as i32;
+        for (row, index) in rows.iter().zip(0..) {
+            let middle = top + pitch * index + pitch / 2;
+            let half = (pitch * 3 / 10).min(34);
+            sheet::write(area, row.transport.label(), (left - 14, middle), TEXT, &INK, HPos::Right, VPos::Center)?;
+            let mut from = 0.0;
+            for layer in Layer::ALL {
+                let bytes = row.ledger[layer] as f64 / row.events();
+                let (start, end) = (left + width(from) as i32, left + width(from + bytes) as i32);
+                let (fill, ink) = colours(layer);
+                area.draw(&Rectangle::new([(start, middle - half), (end, middle + half)], fill.filled()))
+                    .map_err(lost)?;
+                if end - start >= ROOM_FOR_A_NUMBER {
+                    let centre = ((start + end) / 2, middle);
+                    sheet::write(area, &short(bytes), centre, TEXT - 3, &ink, HPos::Center, VPos::Center)?;
+                }
+                from += bytes;
+            }
+            let total = format!("{} B", short(row.wire_bytes_per_event()));
+            sheet::write(
+                area,
+                &total,
+                (left + width(from) as i32 + 14, middle),
+                TEXT + 3,
+                &INK,
+                HPos::Left,
+                VPos::Center,
+            )?;
+        }
+        let note = "what is paid once is spread over the events that the connection carried";
+        sheet::write(area, note, ((left + right) / 2, HEIGHT - 36), TEXT - 3, &FAINT, HPos::Center, VPos::Top)
+    })
+}
+
+fn legend(area: &sheet::Area<'_>) -> anyhow::Result<()> {
+    let mut x = 34;
+    for layer in Layer::ALL {
+        area.draw(&Rectangle::new([(x, TOP), (x + 24, TOP + 24)], colours(layer).0.filled())).map_err(lost)?;
+        sheet::write(area, layer.label(), (x + 34, TOP + 12), TEXT - 2, &INK, HPos::Left, VPos::Center)?;
+        x += 34 + 14 * layer.label().len() as i32 + 30;
+    }
+    Ok(())
+}
+
+/// A layer's colour, and the colour of what is written on it; neighbours differ in lightness as well as in hue.
+fn colours(layer: Layer) -> (RGBColor, RGBColor) {
+    match layer {
+        Layer::Event => (RGBColor(38, 70, 83), WHITE),
+        Layer::Framing => (RGBColor(240, 228, 66), INK),
+        Layer::ResponseHead => (RGBColor(86, 180, 233), INK),
+        Layer::RequestHead => (RGBColor(0, 114, 178), WHITE),
+        Layer::EmptyPoll => (RGBColor(213, 94, 0), WHITE),
+        Layer::Handshake => (RGBColor(170, 170, 170), INK),
+    }
+}

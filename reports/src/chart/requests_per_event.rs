@@ -1,0 +1,17 @@
+//! Requests per delivered event: what asking costs.
+
+use super::strip;
+use crate::answer::extremes;
+use crate::number::short;
+use crate::summary::Row;
+
+pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
+    let title = match extremes(rows, |row| Some(row.requests_per_event())) {
+        Some([_, (heavy, greatest)]) => {
+            format!("{} sends {} requests for each event it receives", heavy.transport.label(), short(greatest))
+        }
+        None => "Requests per delivered event: no difference worth naming".into(),
+    };
+    let subtitle = "HTTP requests sent per event received, over all rounds";
+    strip::draw(&title, subtitle, "requests per delivered event", rows, |row| vec![row.requests_per_event()])
+}

@@ -1,0 +1,187 @@
+//! The sheet that every figure is drawn on: its size, its type, its colours, and labels that keep clear of each other.
+//!
+//! Text is placed here by hand and kept to plain letters, because plotters guesses its width.
+
+use anyhow::anyhow;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use protocol::Transport;
+
+/// Width of a figure, in pixels; it scales without loss.
+pub const WIDTH: i32 = 1280;
+/// Height of a figure, in pixels.
+pub const HEIGHT: i32 = 720;
+/// Space left of the plot.
+pub const LEFT: i32 = 190;
+/// Space right of the plot, where the labels stand.
+pub const RIGHT: i32 = 220;
+/// Space above the plot, for the title.
+pub const TOP: i32 = 130;
+/// Space below the plot, for the axis.
+pub const BOTTOM: i32 = 90;
+
+/// What is written: almost black.
+pub const INK: RGBColor = RGBColor(34, 34, 34);
+/// What stands back: units and axes.
+pub const FAINT: RGBColor = RGBColor(96, 96, 96);
+/// The grid.
+pub const GRID: RGBColor = RGBColor(222, 222, 222);
+
+/// Size of the text along axes and beside lines, in pixels: on a sheet as wide as a screen, it is read from the last row.
+pub const TEXT: i32 = 25;
+const TITLE: i32 = 36;
+
+/// A figure being drawn.
+pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Draws a figure below a title, which says what is to be seen, and a subtitle, which says what is shown.
+///
+/// # Errors
+/// When the drawing library fails.
+pub fn draw(
+    title: &str,
+    subtitle: &str,
+    content: impl FnOnce(&Area<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<String> {
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, (WIDTH as u32, HEIGHT as u32)).into_drawing_area();
+        area.fill(&WHITE).map_err(lost)?;
+        // A long title is set smaller rather than cut.
+        let size = TITLE.min((WIDTH - 60) * 100 / (56 * title.chars().count().max(1) as i32));
+        let style = ("sans-serif", size, FontStyle::Bold).into_font().color(&INK);
+        area.draw(&Text::new(title.to_owned(), (30, 24), style)).map_err(lost)?;
+        write(&area, subtitle, (30, 78), TEXT - 3, &FAINT, HPos::Left, VPos::Top)?;
+        content(&area)?;
+        area.present().map_err(lost)?;
+    }
+    Ok(svg)
+}
+
+/// Writes text at a point.
+///
+/// # Errors
+/// When the drawing library fails.
+pub fn write(
+    area: &Area<'_>,
+    text: &str,
+    at: (i32, i32),
+    size: i32,
+    colour: &RGBColor,
+    horizontal: HPos,
+    vertical: VPos,
+) -> anyhow::Result<()> {
+    let style = ("sans-serif", size).into_font().color(colour).pos(Pos::new(horizontal, vertical));
+    area.draw(&Text::new(text.to_owned(), at, style)).map_err(lost)
+}
+
+/// A label that wants to stand at a height.
+pub struct Label {
+    /// Its text.
+    pub text: String,
+    /// Its colour.
+    pub colour: RGBColor,
+    /// The point that it belongs to.
+    pub at: (i32, i32),
+}
+
+/// Writes labels in the margin right of the plot, each beside its point, moved apart where they would overlap.
+///
+/// # Errors
+/// When the drawing library fails.
+pub fn labels_on_the_right(area: &Area<'_>, mut labels: Vec<Label>) -> anyhow::Result<()> {
+    const APART: i32 = TEXT + 7;
+    labels.sort_by_key(|label| label.at.1);
+    let mut heights: Vec<i32> = labels.iter().map(|label| label.at.1).collect();
+    for index in 1..heights.len() {
+        heights[index] = heights[index].max(heights[index - 1] + APART);
+    }
+    // What was pushed below the plot is pushed up again, from below.
+    let mut floor = HEIGHT - BOTTOM;
+    for height in heights.iter_mut().rev() {
+        *height = (*height).min(floor);
+        floor = *height - APART;
+    }
+    let column = WIDTH - RIGHT + 34;
+    for (label, height) in labels.iter().zip(heights) {
+        let lead = [(label.at.0 + 10, label.at.1), (column - 6, height)];
+        area.draw(&PathElement::new(lead, label.colour.stroke_width(2))).map_err(lost)?;
+        write(area, &label.text, (column, height), TEXT, &label.colour, HPos::Left, VPos::Center)?;
+    }
+    Ok(())
+}
+
+/// A transport's colour.
+pub fn colour(transport: Transport) -> RGBColor {
+    let (red, green, blue) = transport.colour();
+    RGBColor(red, green, blue)
+}
+
+/// Draws a transport's mark: a shape of its own, so that colour is not all that tells them apart.
+///
+/// # Errors
+/// When the drawing library fails.
+pub fn mark(area: &Area<'_>, transport: Transport, (x, y): (i32, i32), size: i32) -> anyhow::Result<()> {
+    let style = colour(transport).filled();
+    let polygon = |points: &[(i32, i32)]| {
+        let points: Vec<_> = points.iter().map(|&(dx, dy)| (x + dx, y + dy)).collect();
+        area.draw(&Polygon::new(points, style))
+    };
+    let (s, third) = (size, size / 3);
+    match transport {
+        Transport::Polling => area.draw(&Circle::new((x, y), s, style)),
+        Transport::LongPolling => polygon(&[(-s, -s), (s, -s), (s, s), (-s, s)]),
+        Transport::Ndjson => polygon(&[(0, -s), (s, s), (-s, s)]),
+        Transport::Sse => polygon(&[(-s, -s), (s, -s), (0, s)]),
+        Transport::WebSocket => polygon(&[(0, -s - 2), (s + 2, 0), (0, s + 2), (-s - 2, 0)]),
+        Transport::Tcp => polygon(&[
+            (-third, -s),
+            (third, -s),
+            (third, -third),
+            (s, -third),
+            (s, third),
+            (third, third),
+            (third, s),
+            (-third, s),
+            (-third, third),
+            (-s, third),
+            (-s, -third),
+            (-third, -third),
+        ]),
+    }
+    .map_err(lost)
+}
+
+/// The powers of ten, and their halves and doubles where few fit, that lie in a range.
+pub fn ticks(low: f64, high: f64) -> Vec<f64> {
+    let decades = (high / low).log10();
+    let steps: &[f64] = if decades > 2.5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+    (first..=last)
+        .flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)))
+        .filter(|tick| (low * 0.999..=high * 1.001).contains(tick))
+        .collect()
+}
+
+/// A tick's value without the noise of binary fractions.
+pub fn tick_text(value: f64) -> String {
+    format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').into()
+}
+
+/// An error of the drawing library as one of ours.
+pub fn lost<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> anyhow::Error {
+    anyhow!("cannot draw: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_lie_in_their_range_and_are_few() {
+        assert_eq!(ticks(0.1, 1000.0), [0.1, 1.0, 10.0, 100.0, 1000.0]);
+        assert_eq!(ticks(0.3, 3.0), [0.5, 1.0, 2.0]);
+        assert_eq!([0.0, 0.1 + 0.2, 1.5, 100.0].map(tick_text), ["0", "0.3", "1.5", "100"]);
+    }
+}

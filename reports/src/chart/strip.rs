@@ -1,0 +1,66 @@
+//! A strip chart: a row for each transport, a dot for each round, a bar for their median.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, RIGHT, TEXT, TOP, WIDTH, lost};
+use crate::number::short;
+use crate::summary::{Row, median};
+
+/// Draws `figure`, which gives a row's values, along an axis from 0 that is named `axis`.
+pub fn draw(
+    title: &str,
+    subtitle: &str,
+    axis: &str,
+    rows: &[Row],
+    figure: impl Fn(&Row) -> Vec<f64>,
+) -> anyhow::Result<String> {
+    let values: Vec<Vec<f64>> = rows.iter().map(figure).collect();
+    let greatest = values.iter().flatten().copied().fold(0.0, f64::max);
+    // All below zero, or nothing at all, still makes an axis.
+    let step = round_step(if greatest > 0.0 { greatest / 5.0 } else { 0.2 });
+    let end = (greatest / step).ceil().max(1.0) * step;
+    sheet::draw(title, subtitle, |area| {
+        let (left, right, top, bottom) = (LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM);
+        let x = |value: f64| left + (value.clamp(0.0, end) / end * f64::from(right - left)) as i32;
+        for index in 0..=(end / step).round() as i32 {
+            let value = f64::from(index) * step;
+            area.draw(&PathElement::new([(x(value), top), (x(value), bottom)], GRID)).map_err(lost)?;
+            sheet::write(area, &sheet::tick_text(value), (x(value), bottom + 14), TEXT, &INK, HPos::Center, VPos::Top)?;
+        }
+        let pitch = (bottom - top) / rows.len().max(1) as i32;
+        for ((row, values), index) in rows.iter().zip(&values).zip(0..) {
+            let middle = top + pitch * index + pitch / 2;
+            let half = (pitch / 4).min(26);
+            sheet::write(area, row.transport.label(), (left - 14, middle), TEXT, &INK, HPos::Right, VPos::Center)?;
+            let Some(centre) = median(values) else { continue };
+            let colour = sheet::colour(row.transport);
+            let bar = [(x(0.0), middle - half), (x(centre), middle + half)];
+            area.draw(&Rectangle::new(bar, colour.mix(0.55).filled())).map_err(lost)?;
+            for &value in values {
+                area.draw(&Circle::new((x(value), middle), 7, WHITE.filled())).map_err(lost)?;
+                area.draw(&Circle::new((x(value), middle), 6, colour.filled())).map_err(lost)?;
+            }
+            let farthest = values.iter().copied().fold(centre, f64::max);
+            sheet::write(area, &short(centre), (x(farthest) + 18, middle), TEXT + 3, &INK, HPos::Left, VPos::Center)?;
+        }
+        let middle = (left + right) / 2;
+        sheet::write(area, axis, (middle, HEIGHT - 36), TEXT - 3, &FAINT, HPos::Center, VPos::Top)
+    })
+}
+
+/// The next of 1, 2, 5 times a power of ten.
+fn round_step(step: f64) -> f64 {
+    let power = 10f64.powf(step.log10().floor());
+    [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|&round| round >= step * 0.999).unwrap_or(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_round() {
+        assert_eq!([0.13, 0.2, 3.7, 41.0, 99.0].map(round_step), [0.2, 0.2, 5.0, 50.0, 100.0]);
+    }
+}

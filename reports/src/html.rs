@@ -1,0 +1,141 @@
+//! The report as one page that needs nothing beside itself: the answer, the figures, the table, the method, the machine.
+
+use std::fmt::Write;
+
+use protocol::result::{Environment, Run};
+
+use crate::answer;
+use crate::chart::Figure;
+use crate::number::{short, short_or_dash, thousands};
+use crate::summary::{Row, rows};
+use crate::table::{self, COLUMNS};
+
+const STYLE: &str = include_str!("page.css");
+
+/// The page.
+pub fn page(run: &Run, figures: &[Figure]) -> String {
+    let mut page = String::new();
+    let mut put = |text: &str| {
+        page.push_str(text);
+        page.push('\n');
+    };
+    put("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">");
+    put("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+    put("<title>Transport Lab: the comparison</title>");
+    put(&format!("<style>\n{STYLE}</style>\n</head>\n<body>\n<main>"));
+    put("<p class=\"kicker\">Transport Lab</p>\n<h1>Polling, long polling, HTTP streaming or WebSocket?</h1>");
+    put("<section class=\"answer\">");
+    for sentence in answer::sentences(run) {
+        put(&format!("<p>{}</p>", escape(&sentence)));
+    }
+    put(&format!("<p class=\"scenario\">{}</p>\n</section>", escape(&table::scenario(run))));
+    let doubts = answer::doubts(run);
+    if !doubts.is_empty() {
+        put("<section class=\"doubts\">\n<h2>What to doubt</h2>\n<ul>");
+        doubts.iter().for_each(|doubt| put(&format!("<li>{}</li>", escape(doubt))));
+        put("</ul>\n</section>");
+    }
+    for figure in figures {
+        put(&format!("<figure id=\"{}\">", figure.name));
+        put(figure.svg.trim_end());
+        put(&format!("<figcaption>{}</figcaption>\n</figure>", escape(figure.caption)));
+    }
+    put(&comparison(run));
+    put(&beside(run));
+    put(METHOD);
+    put(&machine(&run.environment));
+    put(&format!("<section>\n<h2>The command</h2>\n<pre>{}</pre>", escape(&run.command)));
+    put(
+        "<p>Every figure on this page is computed from <code>run.json</code>, which lies beside it with the raw histograms of \
+         every round; <code>cargo run -p reports -- run.json</code> draws it again, byte for byte.</p>\n</section>",
+    );
+    put("</main>\n</body>\n</html>");
+    page
+}
+
+fn comparison(run: &Run) -> String {
+    let mut text =
+        "<section>\n<h2>All figures</h2>\n<div class=\"wide\">\n<table>\n<thead>\n<tr><th>Transport</th>".to_string();
+    for column in COLUMNS {
+        write!(text, "<th>{}<span>{}</span></th>", column.heading, column.unit).expect("writing to memory");
+    }
+    text += "<th>rounds<span>sound</span></th></tr>\n</thead>\n<tbody>\n";
+    for row in rows(run) {
+        write!(text, "<tr><th>{}</th>", row.transport.label()).expect("writing to memory");
+        for column in COLUMNS {
+            write!(text, "<td>{}</td>", short_or_dash((column.value)(&row))).expect("writing to memory");
+        }
+        writeln!(text, "<td>{}/{}</td></tr>", row.sound, row.sound + row.rejected).expect("writing to memory");
+    }
+    text + "</tbody>\n</table>\n</div>\n<p>A percentile is given only where at least ten samples lie beyond it. \
+            Latencies of all sound rounds are merged; CPU and memory are medians of rounds.</p>\n</section>"
+}
+
+/// What stands beside the figures so that they are not mistaken: the publisher, the naive view, the client.
+fn beside(run: &Run) -> String {
+    let ms = |histogram: &protocol::Histogram, quantile| {
+        short_or_dash(histogram.carried_quantile(quantile).map(|ns| ns as f64 / 1e6))
+    };
+    let mut text = "<section>\n<h2>Beside them</h2>\n<div class=\"wide\">\n<table>\n<thead>\n<tr><th>Transport</th>\
+        <th>latency<span>p99, ms</span></th><th>naive<span>p99, ms</span></th><th>publisher late<span>p90, ms</span></th>\
+        <th>client lag<span>p99, ms</span></th><th>client CPU<span>us/event</span></th>\
+        <th>deliveries<span>in the windows</span></th><th>connect<span>ms, all</span></th></tr>\n</thead>\n<tbody>\n"
+        .to_string();
+    for row in rows(run) {
+        let sound = || run.rounds_of(row.transport).filter(|round| round.is_sound());
+        let mut lag = protocol::Histogram::default();
+        sound().for_each(|round| lag.merge(&round.client.lag_ns));
+        let deliveries: u64 = sound().map(|round| round.server.deliveries).sum();
+        let client_cpu: u64 = sound().map(|round| round.client.cpu_ns).sum();
+        let connect: Vec<f64> = sound().map(|round| round.client.connect_ns as f64 / 1e6).collect();
+        let Row { transport, latency, naive, lateness, .. } = &row;
+        writeln!(
+            text,
+            "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            transport.label(),
+            ms(latency, 0.99),
+            ms(naive, 0.99),
+            ms(lateness, 0.9),
+            ms(&lag, 0.99),
+            short(client_cpu as f64 / 1e3 / deliveries.max(1) as f64),
+            thousands(latency.count()),
+            short_or_dash(crate::summary::median(&connect)),
+        )
+        .expect("writing to memory");
+    }
+    text + "</tbody>\n</table>\n</div>\n<p>Latency counts from the scheduled publish time; naive latency from the moment the \
+            event entered the feed, which forgets whatever held the publisher up. Client lag is how late the client's own \
+            event loop was, its timer's granularity of 1 ms included.</p>\n</section>"
+}
+
+const METHOD: &str = "<section>\n<h2>How it was measured</h2>\n<ul>\n\
+<li>One server carries one feed over every transport; the events' bytes are the same for all of them. Each round has a fresh \
+server process; rounds are interleaved in seeded random order.</li>\n\
+<li>Events are published on a fixed schedule, by a thread of its own. Latency is from the scheduled time until the subscriber \
+has decoded the event, on one monotonic clock; a stall anywhere between lengthens it, and none is left out.</li>\n\
+<li>Bytes are counted at the client's sockets, both ways, and explained by layer where they are parsed; a byte without an \
+explanation voids the round. TCP and IP headers are not in them.</li>\n\
+<li>A round counts only if every subscriber received every event exactly once and in order.</li>\n\
+<li>Server CPU is the process's own clock, user and kernel. On loopback it includes the kernel's work of receiving on the \
+client's behalf.</li>\n</ul>\n</section>";
+
+fn machine(environment: &Environment) -> String {
+    let percent = |share: Option<f64>| share.map_or("unknown".into(), |share| format!("{} %", short(share * 100.0)));
+    let lines = [
+        ("Processor", format!("{}, {} logical processors", environment.cpu, environment.cores)),
+        ("Memory", format!("{} MiB", thousands(environment.memory_bytes >> 20))),
+        ("Kernel", environment.kernel.clone()),
+        ("Lab", format!("{}, commit {}", environment.version, environment.commit)),
+        ("Time in which some task waited for a processor", percent(environment.cpu_pressure)),
+        ("Processor time taken away by the hypervisor", percent(environment.steal)),
+    ];
+    let mut text = "<section>\n<h2>The machine</h2>\n<dl>\n".to_string();
+    for (name, value) in lines {
+        writeln!(text, "<dt>{name}</dt><dd>{}</dd>", escape(&value)).expect("writing to memory");
+    }
+    text + "</dl>\n</section>"
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
