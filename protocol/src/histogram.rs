@@ -1,6 +1,7 @@
 //! Durations counted into an HdrHistogram, with the counts that no bucket can hold kept beside it.
 
 use hdrhistogram::Histogram as Hdr;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The shortest duration told apart, in ns: 1 us. A shorter one is counted as no longer than this.
@@ -13,7 +14,8 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 ///
 /// Histograms of several rounds are merged, never their percentiles averaged. In JSON it is the list of its buckets,
 /// `[highest value in ns, count]`, from which it is rebuilt without loss.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(with = "Raw")]
 pub struct Histogram {
     hdr: Hdr<u64>,
     negative: u64,
@@ -96,10 +98,15 @@ impl PartialEq for Histogram {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+/// A distribution of durations, from 1 us to 60 s.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Histogram")]
 struct Raw {
+    /// The buckets that hold something, shortest first: the highest duration of the bucket in ns, and how many it holds.
     buckets: Vec<(u64, u64)>,
+    /// Durations that were negative: counted as 0 in the buckets.
     negative: u64,
+    /// Durations over 60 s: counted as 60 s in the buckets.
     overflow: u64,
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::{AddAssign, Index, IndexMut};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a byte on the wire was for.
@@ -44,7 +45,7 @@ impl Layer {
 ///
 /// The two sides come from different places: the socket's count from the return values of read and write, the layers
 /// from the parsers that took the bytes apart. So their difference is a check that can fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Ledger {
     /// Bytes that the socket delivered.
     pub received_bytes: u64,

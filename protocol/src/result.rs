@@ -1,5 +1,6 @@
 //! What a run found, as it stands in `run.json`: the scenario, each round with its raw histograms, the machine.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::schedule::Spacing;
@@ -9,7 +10,7 @@ use crate::{Histogram, Ledger, Transport};
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One run of the load client: `run.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// [`SCHEMA_VERSION`] of the program that wrote it.
     pub schema_version: u32,
@@ -24,6 +25,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// The JSON schema of `run.json`, with the documentation of each field, as a JSON text.
+    pub fn schema() -> String {
+        let schema = schemars::schema_for!(Run);
+        serde_json::to_string_pretty(&schema).expect("a schema is plain JSON") + "\n"
+    }
+
     /// The rounds of one transport, in the order in which they ran, rejected ones included.
     pub fn rounds_of(&self, transport: Transport) -> impl Iterator<Item = &Round> {
         self.rounds.iter().filter(move |round| round.transport == transport)
@@ -31,7 +38,7 @@ impl Run {
 }
 
 /// What is compared, and under which load.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Scenario {
     /// The transports compared.
     pub transports: Vec<Transport>,
@@ -62,7 +69,7 @@ pub struct Scenario {
 }
 
 /// Which headers the load client sends with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Headers {
     /// What HTTP demands and no more.
@@ -72,7 +79,7 @@ pub enum Headers {
 }
 
 /// Where a run was made, with what was going on beside it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Environment {
     /// When the run began, in seconds of Unix time.
     pub started_unix_s: u64,
@@ -95,7 +102,7 @@ pub struct Environment {
 }
 
 /// One transport, measured once with a fresh server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Round {
     /// What was measured.
     pub transport: Transport,
@@ -137,7 +144,7 @@ impl Round {
 }
 
 /// Departures from "every event exactly once and in order", summed over subscribers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Faults {
     /// Events that never came.
     pub lost: u64,
@@ -152,7 +159,7 @@ pub struct Faults {
 }
 
 /// What the measurement window cost the server's process.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerCost {
     /// The time between the two readings, in ns: the window as it really was.
     pub window_ns: u64,
@@ -173,7 +180,7 @@ pub struct ServerCost {
 }
 
 /// What the measurement window cost the load client's process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientCost {
     /// CPU time in the window, in ns.
     pub cpu_ns: u64,

@@ -56,7 +56,7 @@ fn latency(run: &Run, rows: &[Row]) -> Option<String> {
         |row: &Row| row.latency_ms(0.99).map_or(String::new(), |ms| format!(" and 99 % within {} ms", short(ms)));
     Some(format!(
         "At {} events a second, half of all events reach a subscriber over {} within {} ms{}; over {} it takes {} ms{}.",
-        short(run.scenario.rate),
+        run.scenario.rate,
         fast.transport.in_words(),
         short(least),
         by_p99(fast),

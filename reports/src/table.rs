@@ -2,7 +2,7 @@
 
 use protocol::result::Run;
 
-use crate::number::{short, short_or_dash};
+use crate::number::short_or_dash;
 use crate::summary::{Row, median, rows};
 
 /// A column: its heading, its unit, and what stands in it.
@@ -113,12 +113,12 @@ pub fn scenario(run: &Run) -> String {
     format!(
         "{} subscribers, {} events/s ({}), {} B payload, polls each {} ms, {} rounds of {} s, {} headers, {where_}",
         scenario.subscribers,
-        short(scenario.rate),
+        scenario.rate,
         scenario.schedule,
         scenario.payload_bytes,
         scenario.poll_interval_ms,
         scenario.rounds,
-        short(scenario.duration_ms as f64 / 1e3),
+        scenario.duration_ms as f64 / 1e3,
         match scenario.headers {
             protocol::result::Headers::Lean => "lean",
             protocol::result::Headers::Browser => "browser",

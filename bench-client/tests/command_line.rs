@@ -1,0 +1,120 @@
+//! The command line, as a person meets it: a short comparison with its files, and wrong input of every kind.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use protocol::result::Run;
+
+fn lab(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bench-client")).args(arguments).output().unwrap()
+}
+
+/// A directory for one test, empty.
+fn scratch(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+/// The one line on stderr of a command that must fail.
+fn complaint(arguments: &[&str]) -> String {
+    let output = lab(arguments);
+    assert!(!output.status.success(), "{arguments:?} should have failed");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    stderr
+}
+
+#[test]
+fn a_short_comparison_measures_every_transport_and_leaves_a_whole_report() {
+    let out = scratch("short").join("new");
+    let output = lab(&[
+        "--rounds=1",
+        "--duration=300ms",
+        "--subscribers=3",
+        "--rate=100",
+        "--poll-interval=20ms",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    let run: Run = reports::read(&out.join("run.json")).unwrap();
+    assert_eq!(run.rounds.len(), protocol::Transport::ALL.len());
+    for round in &run.rounds {
+        assert_eq!(round.failures, [""; 0], "{}", round.transport);
+        assert_eq!((round.sent, round.delivered), (30, 90), "{}", round.transport);
+        assert_eq!(round.schedule_hash, run.rounds[0].schedule_hash, "every transport saw the same schedule");
+        assert_eq!(round.ledger.unexplained_bytes(), 0, "{}", round.transport);
+        assert_eq!(round.naive_latency_ns.count(), 90, "{}", round.transport);
+        assert!(round.server.cpu_ns > 0 && round.client.cpu_ns > 0);
+        assert!(stdout.contains(round.transport.label()), "{stdout}");
+    }
+    // What the server counted is what the subscribers sent: one request each for a stream, one accept each for all.
+    for round in &run.rounds {
+        assert_eq!(round.ledger.connections, 3, "{}", round.transport);
+        assert_eq!(round.server.accepts, 0, "{}: nobody connects in the window", round.transport);
+    }
+    let page = fs::read_to_string(out.join("index.html")).unwrap();
+    for outside in ["src=\"http", "href=\"http", "@import", "url("] {
+        assert!(!page.contains(outside), "the page must need nothing from outside: {outside}");
+    }
+    assert_eq!(fs::read_dir(out.join("charts")).unwrap().count(), 6);
+    assert_eq!(fs::read_to_string(out.join("summary.csv")).unwrap().lines().count(), 7);
+}
+
+#[test]
+fn wrong_options_are_answered_with_what_would_be_right() {
+    for (arguments, right) in [
+        (&["--transports=telegraph"][..], "there are polling, long_polling, ndjson, sse, websocket, tcp"),
+        (&["--subscribers=0"], "1..=50000"),
+        (&["--rate=fast"], "a number of events a second"),
+        (&["--rate=0"], "must be more than 0"),
+        (&["--payload=70000"], "from 0 to 65536"),
+        (&["--poll-interval=250"], "like 250ms or 2s"),
+        (&["--headers=none"], "lean or browser"),
+        (&["--schedule=daily"], "periodic or poisson"),
+        (&["--url=ftp://x"], "http://HOST:PORT"),
+        (&["--url=http://127.0.0.1:1", "--rate=5"], "cannot be used with"),
+        (&["serve", "--listen=nowhere"], "invalid socket address"),
+        (&["serve", "--threads=0"], "from 1 to 256"),
+        (&["dance"], "dance"),
+    ] {
+        let said = complaint(arguments);
+        assert!(said.contains(right), "{arguments:?} should be answered with '{right}', not:\n{said}");
+    }
+}
+
+#[test]
+fn an_unreachable_url_ends_in_one_line() {
+    // A port that was free a moment ago, and that nobody listens on.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let out = scratch("unreachable");
+    let said = complaint(&["--url", &format!("http://127.0.0.1:{port}"), "--out", out.to_str().unwrap()]);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains(&format!("cannot reach a server at 127.0.0.1:{port}")), "{said}");
+}
+
+#[test]
+fn an_unwritable_directory_is_found_before_anything_is_measured() {
+    let file = scratch("unwritable").join("file");
+    fs::write(&file, "in the way").unwrap();
+    let said = complaint(&["--out", file.join("report").to_str().unwrap()]);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("--out") && said.contains("cannot make the directory"), "{said}");
+}
+
+#[test]
+fn an_occupied_port_ends_in_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for option in ["--listen", "--tcp-listen"] {
+        let other = if option == "--listen" { "--tcp-listen" } else { "--listen" };
+        let said = complaint(&["serve", option, &address, other, "127.0.0.1:0"]);
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains(&format!("cannot listen on {address}; another {option} may do")), "{said}");
+    }
+}

@@ -1,0 +1,222 @@
+//! Walks every transport, so that a new one is tested the moment it exists: order, resumption, gaps, and each byte's layer.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bench_client::recorder::{Recorder, Shared};
+use bench_client::subscriber::{self, Target};
+use protocol::result::{Faults, Headers};
+use protocol::{Cursor, Ledger, Transport};
+use server::{Options, Server};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+/// Guards against a hang; nothing is measured by it.
+const GUARD: Duration = Duration::from_secs(20);
+
+fn server(history: usize) -> Server {
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    Server::start(&Options {
+        listen: free,
+        tcp_listen: free,
+        rate: 0.0,
+        schedule: Default::default(),
+        seed: 1,
+        payload: 0,
+        history,
+        threads: 1,
+    })
+    .unwrap()
+}
+
+/// A subscriber under test, started behind cursor 0.
+struct Subject {
+    recorder: Shared,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Subject {
+    fn start(transport: Transport, http: SocketAddr, tcp: SocketAddr) -> Self {
+        let target = Target {
+            http,
+            tcp,
+            host: "lab".into(),
+            headers: Headers::Lean,
+            poll_interval: Duration::from_millis(5),
+            clock_ahead_ns: 0,
+        };
+        let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
+        let (stop, stopped) = watch::channel(false);
+        let subject = recorder.clone();
+        let run = subscriber::run(transport, Rc::new(target), Cursor(0), Duration::ZERO, subject, stopped);
+        Self { recorder, stop, task: tokio::task::spawn_local(run) }
+    }
+
+    /// Waits until that many events have come.
+    async fn has(&self, events: usize) {
+        while self.recorder.borrow().samples.len() < events {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Lets the subscriber leave: the seqs that it got, what went wrong, and its ledger.
+    async fn leave(self) -> (Vec<u64>, Faults, Ledger) {
+        self.stop.send_replace(true);
+        self.task.await.unwrap();
+        let recorder = self.recorder.borrow();
+        assert_eq!(recorder.given_up, [""; 0]);
+        (recorder.samples.iter().map(|sample| sample.seq).collect(), recorder.faults, recorder.ledger)
+    }
+}
+
+/// Runs a test once for each transport.
+fn each_transport(test: impl AsyncFn(Transport)) {
+    for transport in Transport::ALL {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+        runtime.block_on(async {
+            let guarded = tokio::time::timeout(GUARD, test(transport)).await;
+            guarded.unwrap_or_else(|_| panic!("{transport}: hung"));
+        });
+    }
+}
+
+fn publish(server: &Server, count: u64) {
+    (0..count).for_each(|number| _ = server.feed().publish(number, "0123456789"));
+}
+
+#[test]
+fn every_event_comes_once_and_in_order() {
+    each_transport(async |transport| {
+        let server = server(1_000);
+        publish(&server, 100);
+        let subject = Subject::start(transport, server.addresses().http, server.addresses().tcp);
+        subject.has(100).await;
+        publish(&server, 100);
+        subject.has(200).await;
+        let (seqs, faults, _) = subject.leave().await;
+        assert_eq!(seqs, (1..=200).collect::<Vec<_>>(), "{transport}");
+        assert_eq!(faults, Faults::default(), "{transport}");
+    });
+}
+
+/// Stands between subscriber and server, and cuts all connections when told to.
+async fn relay(to: SocketAddr, cut: Rc<Notify>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::task::spawn_local(async move {
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let cut = cut.clone();
+            tokio::task::spawn_local(async move {
+                let mut far = TcpStream::connect(to).await.unwrap();
+                tokio::select! {
+                    _ = copy_bidirectional(&mut near, &mut far) => {}
+                    () = cut.notified() => {}
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_dropped_connection_is_resumed_without_loss() {
+    each_transport(async |transport| {
+        let server = server(1_000);
+        let cut = Rc::new(Notify::new());
+        let http = relay(server.addresses().http, cut.clone()).await;
+        let tcp = relay(server.addresses().tcp, cut.clone()).await;
+        let subject = Subject::start(transport, http, tcp);
+        publish(&server, 5);
+        subject.has(5).await;
+        cut.notify_waiters();
+        publish(&server, 5);
+        subject.has(10).await;
+        let (seqs, faults, ledger) = subject.leave().await;
+        assert_eq!(seqs, (1..=10).collect::<Vec<_>>(), "{transport}");
+        assert_eq!(faults, Faults { reconnects: 1, ..Faults::default() }, "{transport}");
+        assert_eq!((ledger.connections, ledger.unexplained_bytes()), (2, 0), "{transport}");
+    });
+}
+
+#[test]
+fn a_subscriber_that_the_history_has_overrun_is_told_how_much_is_gone() {
+    each_transport(async |transport| {
+        let server = server(4);
+        publish(&server, 10);
+        let subject = Subject::start(transport, server.addresses().http, server.addresses().tcp);
+        subject.has(4).await;
+        publish(&server, 1);
+        subject.has(5).await;
+        let (seqs, faults, ledger) = subject.leave().await;
+        assert_eq!(seqs, [7, 8, 9, 10, 11], "{transport}");
+        assert_eq!((faults.gaps, faults.lost, faults.duplicates), (6, 0, 0), "{transport}");
+        assert_eq!(ledger.unexplained_bytes(), 0, "{transport}");
+    });
+}
+
+#[test]
+fn the_ledger_gives_every_byte_the_layer_that_the_framing_predicts() {
+    each_transport(async |transport| {
+        const EVENTS: u64 = 9;
+        let server = server(1_000);
+        let subject = Subject::start(transport, server.addresses().http, server.addresses().tcp);
+        // One at a time, so that a long poll's answer holds one event. Seqs and times have one digit.
+        for number in 1..=EVENTS {
+            publish(&server, 1);
+            subject.has(number as usize).await;
+        }
+        let (_, _, ledger) = subject.leave().await;
+        let event = r#"{"seq":1,"at":0,"data":"0123456789"}"#.len() as u64;
+        let line = event + 1;
+        let chunk = |data: u64| format!("{data:x}").len() as u64 + 4;
+        let framing = match transport {
+            Transport::Polling | Transport::LongPolling | Transport::Tcp => 1,
+            Transport::Ndjson => 1 + chunk(line),
+            Transport::Sse => "id: 1\ndata: \n\n".len() as u64 + chunk(line + 13),
+            Transport::WebSocket => 2,
+        };
+        assert_eq!(ledger.events, EVENTS, "{transport}");
+        assert_eq!(ledger.event_bytes, EVENTS * event, "{transport}");
+        assert_eq!(ledger.framing_bytes, EVENTS * framing, "{transport}");
+        assert_eq!(ledger.unexplained_bytes(), 0, "{transport}");
+        assert_eq!(ledger.connections, 1, "{transport}");
+
+        let request = |path: &str| format!("GET {path}?after=0 HTTP/1.1\r\nHost: lab\r\n\r\n").len() as u64;
+        let answered = ledger.requests - ledger.empty_polls;
+        match transport {
+            Transport::Polling => {
+                assert!(answered <= EVENTS);
+                assert_eq!(ledger.request_head_bytes, answered * request("/poll"));
+                assert_eq!(ledger.handshake_bytes, 0);
+            }
+            Transport::LongPolling => {
+                // The last request was waiting when the subscriber left.
+                assert_eq!((answered, ledger.empty_polls), (EVENTS, 1));
+                assert_eq!(ledger.request_head_bytes, EVENTS * request("/long-poll"));
+                assert_eq!(ledger.empty_poll_bytes, request("/long-poll"));
+            }
+            Transport::Ndjson => {
+                assert_eq!((ledger.requests, ledger.request_head_bytes), (1, request("/stream")));
+            }
+            Transport::Sse => {
+                let accept = "Accept: text/event-stream\r\n".len() as u64;
+                assert_eq!((ledger.requests, ledger.request_head_bytes), (1, request("/sse") + accept));
+            }
+            Transport::WebSocket => {
+                // All of HTTP is the handshake; after it, heads are no more.
+                assert_eq!((ledger.requests, ledger.request_head_bytes, ledger.response_head_bytes), (1, 0, 0));
+            }
+            Transport::Tcp => {
+                assert_eq!((ledger.requests, ledger.handshake_bytes), (0, "SUB 0\n".len() as u64));
+            }
+        }
+    });
+}

@@ -1,0 +1,64 @@
+//! The recorded run: it is of this schema, and every file drawn from it is the one that is kept, byte for byte.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use protocol::result::Run;
+
+fn record() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("record/loopback")
+}
+
+#[test]
+fn the_schema_is_that_of_the_types() {
+    let kept = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.json")).unwrap();
+    assert_eq!(kept, Run::schema(), "cargo run -p reports -- --schema > reports/schema.json");
+}
+
+#[test]
+fn redrawing_the_recorded_run_gives_every_file_byte_for_byte() {
+    let fresh = Path::new(env!("CARGO_TARGET_TMPDIR")).join("redrawn");
+    let _ = fs::remove_dir_all(&fresh);
+    let run = reports::read(&record().join("run.json")).unwrap();
+    reports::write(&run, &fresh).unwrap();
+    let mut compared = 0;
+    for directory in ["", "charts"] {
+        for entry in fs::read_dir(record().join(directory)).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                let kept = fs::read(entry.path()).unwrap();
+                let drawn = fs::read(fresh.join(directory).join(entry.file_name())).unwrap_or_default();
+                let name = entry.file_name();
+                assert!(kept == drawn, "{name:?} differs: cargo run -p reports -- reports/record/loopback/run.json");
+                compared += 1;
+            }
+        }
+    }
+    assert_eq!(compared, 9, "run.json, summary.csv, index.html and six charts");
+}
+
+#[test]
+fn nothing_in_a_chart_lies_outside_its_sheet() {
+    let run = reports::read(&record().join("run.json")).unwrap();
+    for figure in reports::chart::all(&run).unwrap() {
+        for (attribute, most) in
+            [("x", 1280.0), ("y", 720.0), ("x1", 1280.0), ("x2", 1280.0), ("y1", 720.0), ("y2", 720.0)]
+        {
+            for part in figure.svg.split(&format!(" {attribute}=\"")).skip(1) {
+                let value: f64 = part.split('"').next().unwrap().parse().unwrap();
+                assert!((0.0..=most).contains(&value), "{}: {attribute}={value}", figure.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_result_of_another_schema_or_none_at_all_is_refused_in_words() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let text = fs::read_to_string(record().join("run.json")).unwrap();
+    let newer = directory.join("newer.json");
+    fs::write(&newer, text.replacen("\"schema_version\":1", "\"schema_version\":999", 1)).unwrap();
+    assert!(reports::read(&newer).unwrap_err().to_string().contains("has schema version 999"));
+    let none = directory.join("none.json");
+    fs::write(&none, "{}").unwrap();
+    assert!(reports::read(&none).unwrap_err().to_string().contains("is no result of a run"));
+}
