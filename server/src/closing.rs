@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
@@ -16,17 +17,35 @@ pub const GAP: u16 = 4410;
 /// How long a peer may take to answer a close frame.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Sends a close frame and waits for the peer's, so that it reads all that was sent before the connection ends.
+/// Sends a close frame and takes leave.
 pub async fn close(socket: &mut WebSocketStream<TcpStream>, code: u16, reason: impl Into<Cow<'static, str>>) {
     let reason: Cow<'static, str> = reason.into();
     let frame = CloseFrame { code: CloseCode::from(code), reason: reason.as_ref().into() };
-    let handshake = async {
-        if socket.close(Some(frame)).await.is_ok() {
-            while let Some(Ok(_)) = socket.next().await {}
-        }
+    if socket.close(Some(frame)).await.is_ok() {
+        leave(socket).await;
+    }
+}
+
+/// Waits for the peer's close frame and for its end of the connection, once ours has been sent or begun.
+///
+/// A socket that is dropped with bytes unread resets the connection, and the peer may lose what we sent last: the very close
+/// frame that says what was wrong. So all that still comes is read, and thrown away.
+pub async fn leave(socket: &mut WebSocketStream<TcpStream>) {
+    let farewell = async {
+        let _ = socket.flush().await;
+        while let Some(Ok(_)) = socket.next().await {}
+        let stream = socket.get_mut();
+        let _ = stream.shutdown().await;
+        let mut ignored = [0; 4 << 10];
+        while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
     };
     // A peer that does not answer has the connection ended all the same.
-    let _ = tokio::time::timeout(PATIENCE, handshake).await;
+    let _ = tokio::time::timeout(PATIENCE, farewell).await;
+}
+
+/// Ends a connection because the server ends.
+pub async fn shut_down(socket: &mut WebSocketStream<TcpStream>) {
+    close(socket, CloseCode::Away.into(), "the server shuts down").await;
 }
 
 /// Ends a connection on which reading failed, with the code that names the peer's fault, if it was the peer's.

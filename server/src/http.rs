@@ -1,19 +1,20 @@
 //! HTTP: each connection's loop, and the one match that says which path leads where.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::{HOST, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::clock;
 use protocol::status::{Published, Time};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::answer::{self, Answer};
 use crate::echo;
@@ -41,15 +42,22 @@ pub struct Site {
     pub addresses: Addresses,
     /// Scheduled events a second.
     pub rate: f64,
+    /// Turns true when the server ends.
+    pub closing: watch::Receiver<bool>,
 }
 
-/// Serves one connection until either side ends it, or gracefully once `closing` resolves.
-pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>, closing: impl Future<Output = ()>) {
+/// Serves one connection until either side ends it, or gracefully once the server is closing.
+pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>) {
     let open = site.counters.connection();
-    let service = service_fn(|request| {
+    let service = service_fn(|request: Request<Incoming>| {
         site.counters.request();
         let (site, wake_list) = (site.clone(), wake_list.clone());
-        async move { Ok::<_, Infallible>(route(request, site, wake_list).await) }
+        // Browsers name the origin when a page of another one asks, and only then want to be told that it may read.
+        let foreign = request.headers().contains_key(ORIGIN) && request.method() != Method::POST;
+        async move {
+            let answer = route(request, site, wake_list).await;
+            Ok::<_, Infallible>(if foreign { answer::for_any_origin(answer) } else { answer })
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -61,7 +69,7 @@ pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>,
         biased;
         // An error is a peer that broke HTTP or left; hyper has answered what could be answered.
         _ = connection.as_mut() => {}
-        () = closing => {
+        () = site.closing() => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
@@ -71,20 +79,20 @@ pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>,
 
 /// What is asked for, and in which ways it may be asked.
 async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeList>) -> Answer {
+    // HTTP/1.1 demands it (RFC 9112, section 3.2), hyper does not look, and who may publish depends on it.
+    if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
+        return answer::bad_request("a request names its Host once");
+    }
     let path = request.uri().path();
     let allow = match path {
         "/publish" => "POST",
-        "/" | "/poll" | "/long-poll" | "/stream" | "/sse" | "/ws" | "/echo" | "/time" | "/load" | "/metrics"
-        | "/published" | "/healthz" => "GET, HEAD",
+        "/ws" | "/echo" => "GET",
+        "/" | "/poll" | "/long-poll" | "/stream" | "/sse" | "/time" | "/load" | "/metrics" | "/published"
+        | "/healthz" => "GET, HEAD",
         _ => return answer::text(StatusCode::NOT_FOUND, "nothing here; the index is at /\n"),
     };
-    let allowed = match *request.method() {
-        Method::POST => allow == "POST",
-        // hyper sends the head of an answer to HEAD and leaves the body out.
-        Method::GET | Method::HEAD => allow != "POST",
-        _ => false,
-    };
-    if !allowed {
+    // hyper sends the head of an answer to HEAD and leaves the body out.
+    if !allow.split(", ").any(|method| method == request.method().as_str()) {
         return answer::wrong_method(allow);
     }
     let known: &[&str] = match path {
@@ -118,9 +126,9 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             })
         }
         "/echo" => {
-            let open = site.counters.upgraded();
+            let (open, closing) = (site.counters.upgraded(), site.closing());
             upgrade::upgrade(request, echo::LARGEST, async move |socket| {
-                echo::session(socket).await;
+                echo::session(socket, closing).await;
                 drop(open);
             })
         }
@@ -135,6 +143,15 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
 }
 
 impl Site {
+    /// Resolves when the server ends.
+    pub fn closing(&self) -> impl Future<Output = ()> + use<> {
+        let mut closing = self.closing.clone();
+        async move {
+            // An error is a server that was dropped.
+            let _ = closing.wait_for(|&closing| closing).await;
+        }
+    }
+
     fn load(&self) -> protocol::status::Load {
         load::read(&self.counters, &self.feed, self.addresses.tcp.port(), self.rate)
     }

@@ -92,40 +92,26 @@ impl Server {
         let addresses = Addresses { http, tcp };
 
         let counters = Arc::new(Counters::default());
-        let site =
-            Arc::new(Site { feed: feed.clone(), counters: counters.clone(), addresses, rate: options.plan().rate });
+        let rate = options.rate;
+        let site = Arc::new(Site { feed: feed.clone(), counters: counters.clone(), addresses, rate, closing: closed });
         let serve_http = {
-            let closed = closed.clone();
-            move |stream, worker: &Worker| {
-                http::serve(stream, site.clone(), worker.wake_list.clone(), until(closed.clone()))
-            }
+            let site = site.clone();
+            move |stream, worker: &Worker| http::serve(stream, site.clone(), worker.wake_list.clone())
         };
         let serve_tcp = {
-            let (feed, counters) = (feed.clone(), counters.clone());
+            let site = site.clone();
             move |stream, worker: &Worker| {
-                let (feed, wake_list, open) = (feed.clone(), worker.wake_list.clone(), counters.connection());
+                let (site, wake_list, open) = (site.clone(), worker.wake_list.clone(), site.counters.connection());
                 async move {
-                    transport::tcp::session(stream, |after| Subscription::new(feed, wake_list, after)).await;
+                    let subscribe = |after| Subscription::new(site.feed.clone(), wake_list, after);
+                    transport::tcp::session(stream, subscribe, site.closing()).await;
                     drop(open);
                 }
             }
         };
         // The listeners end, and free their ports, as soon as the server is closing.
-        let (http_closed, tcp_closed) = (closed.clone(), closed);
-        let all = workers.clone();
-        workers[0].spawn(async move {
-            tokio::select! {
-                () = accept::accept(http_listener, all, serve_http) => {}
-                () = until(http_closed) => {}
-            }
-        });
-        let all = workers.clone();
-        workers[0].spawn(async move {
-            tokio::select! {
-                () = accept::accept(tcp_listener, all, serve_tcp) => {}
-                () = until(tcp_closed) => {}
-            }
-        });
+        workers[0].spawn_until(accept::accept(http_listener, workers.clone(), serve_http), site.closing());
+        workers[0].spawn_until(accept::accept(tcp_listener, workers.clone(), serve_tcp), site.closing());
         let publisher = Publisher::start(feed.clone(), options.plan(), counters.clone())
             .context("cannot start the publisher's thread")?;
         Ok(Self { addresses, feed, counters, closing, _publisher: publisher, _threads: threads })
@@ -151,9 +137,4 @@ impl Server {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-}
-
-async fn until(mut closed: watch::Receiver<bool>) {
-    // An error is a server that was dropped.
-    let _ = closed.wait_for(|&closing| closing).await;
 }

@@ -66,17 +66,13 @@ fn accept_key(version: Version, headers: &HeaderMap) -> Result<HeaderValue, Box<
         return Err(Box::new(answer::bad_request("a WebSocket handshake needs HTTP/1.1")));
     }
     if !has_token(headers, UPGRADE, "websocket") {
-        let mut refusal =
-            answer::text(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket: Upgrade: websocket\n");
-        refusal.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        return Err(Box::new(refusal));
+        return Err(Box::new(upgrade_required("this path speaks WebSocket: Upgrade: websocket\n")));
     }
     if !has_token(headers, CONNECTION, "upgrade") {
         return Err(Box::new(answer::bad_request("a WebSocket handshake needs Connection: Upgrade")));
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let mut refusal = answer::text(StatusCode::UPGRADE_REQUIRED, "the WebSocket version here is 13\n");
+        let mut refusal = upgrade_required("the WebSocket version here is 13\n");
         refusal.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return Err(Box::new(refusal));
     }
@@ -87,6 +83,14 @@ fn accept_key(version: Version, headers: &HeaderMap) -> Result<HeaderValue, Box<
         }
         _ => Err(Box::new(answer::bad_request("Sec-WebSocket-Key is 16 bytes in base64, given once"))),
     }
+}
+
+/// 426, which must name the protocol to upgrade to (RFC 9110, section 15.5.22).
+fn upgrade_required(text: &str) -> Answer {
+    let mut refusal = answer::text(StatusCode::UPGRADE_REQUIRED, text);
+    refusal.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    refusal
 }
 
 /// Whether `text` has the form of 16 bytes in base64.
@@ -122,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_example_of_rfc_6455_section_1_3_is_reproduced() {
-        assert_eq!(accept_key(Version::HTTP_11, &handshake()).unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(accept_key(Version::HTTP_11, &handshake()).ok().unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     #[test]

@@ -28,6 +28,20 @@ impl Worker {
         self.handle.enter()
     }
 
+    /// Runs `task` on this worker, for as long as `end` does not resolve.
+    pub fn spawn_until(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+        end: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = end => {}
+            }
+        });
+    }
+
     /// Runs `task` on this worker.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.handle.spawn(task);

@@ -25,7 +25,7 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
         ),
         None => "Latency by percentile: no difference worth naming".into(),
     };
-    let farthest = rows.iter().map(|row| carried(row)).fold(FIRST, f64::max);
+    let farthest = rows.iter().map(carried).fold(FIRST, f64::max);
     let low = rows.iter().filter_map(|row| row.latency.quantile(FIRST)).min().unwrap_or(1_000) as f64 / 1e6 * 0.7;
     let high =
         rows.iter().filter_map(|row| row.latency.quantile(carried(row))).max().unwrap_or(1_000_000) as f64 / 1e6 * 1.4;

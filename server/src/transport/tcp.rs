@@ -24,8 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_LINES: usize = 64;
 
 /// Serves one subscriber until either side ends it.
-pub async fn session(mut stream: TcpStream, subscribe: impl FnOnce(Option<Cursor>) -> Subscription) {
-    let after = match timeout(PATIENCE, request(&mut stream)).await {
+pub async fn session(
+    mut stream: TcpStream,
+    subscribe: impl FnOnce(Option<Cursor>) -> Subscription,
+    closing: impl Future<Output = ()>,
+) {
+    let asked = tokio::select! {
+        asked = timeout(PATIENCE, request(&mut stream)) => asked,
+        () = closing => return,
+    };
+    let after = match asked {
         Ok(Some(after)) => after,
         Ok(None) | Err(_) => {
             let _ = stream.write_all(b"ERR this port takes: SUB N\n").await;
@@ -37,6 +45,7 @@ pub async fn session(mut stream: TcpStream, subscribe: impl FnOnce(Option<Cursor
     let mut ignored = [0; 64];
     loop {
         tokio::select! {
+            biased;
             () = subscription.ready() => {}
             // The end of what the client sends is the end of the subscription; what else it sends has no meaning.
             read = stream.read(&mut ignored) => match read {
@@ -68,6 +77,9 @@ async fn request(stream: &mut TcpStream) -> Option<Option<Cursor>> {
     let mut buffer = [0; LONGEST_REQUEST];
     let mut length = 0;
     let end = loop {
+        if length == buffer.len() {
+            return None;
+        }
         let read = stream.read(&mut buffer[length..]).await.ok().filter(|&read| read > 0)?;
         length += read;
         if let Some((_, taken)) = line::split(&buffer[..length]) {

@@ -7,6 +7,8 @@
 //!   cursor to go on from.
 //! - Costs the handshake, then the frame header; a ping each 30 s. Text that the client sends is published.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +17,8 @@ use protocol::clock;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::closing;
 use crate::feed::{Feed, Next};
@@ -24,83 +26,79 @@ use crate::subscription::Subscription;
 use crate::write::write_all;
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// How many events are framed ahead of a write; more than this only waits for the next one.
+/// How many events go into one write at the most.
 const MOST_FRAMES: usize = 64;
 
 /// Serves one subscriber until either side ends it.
 pub async fn session(mut socket: WebSocketStream<TcpStream>, feed: &Feed, mut subscription: Subscription) {
     let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     let mut frames = Vec::new();
-    loop {
-        let going = tokio::select! {
+    // Frames may have come together with the handshake.
+    let mut going = receive(&mut socket, feed).await;
+    while going {
+        going = tokio::select! {
+            biased;
+            // First, so that a subscriber who never catches up can still close. tungstenite clears its read buffer at each
+            // attempt to read, so it is asked only when there is something.
+            _ = socket.get_ref().readable() => receive(&mut socket, feed).await,
             () = subscription.ready() => deliver(&mut socket, &mut subscription, &mut frames).await,
-            message = socket.next() => match message {
-                Some(message) => receive(&mut socket, feed, message).await,
-                None => return,
-            },
             _ = heartbeat.tick() => socket.send(Message::Ping(Bytes::new())).await.is_ok(),
         };
-        if !going {
-            return;
-        }
     }
 }
 
-/// Writes all that is new; whether the connection goes on.
+/// Writes what is new, up to a batch; whether the connection goes on.
 async fn deliver(
     socket: &mut WebSocketStream<TcpStream>,
     subscription: &mut Subscription,
     frames: &mut Vec<Bytes>,
 ) -> bool {
-    loop {
-        let next = loop {
-            match subscription.take() {
-                Next::Event(event) if frames.len() + 1 < MOST_FRAMES => frames.push(event.websocket()),
-                next => break next,
-            }
-        };
-        let more = matches!(next, Next::Event(_));
-        if let Next::Event(event) = &next {
-            frames.push(event.websocket());
+    let end = loop {
+        match subscription.take() {
+            Next::Event(event) => frames.push(event.websocket()),
+            end => break end,
         }
-        // A pong that tungstenite has half written must be whole before our own bytes go past it.
-        if socket.flush().await.is_err() || write_all(socket.get_mut(), frames).await.is_err() {
-            return false;
+        if frames.len() == MOST_FRAMES {
+            break Next::Nothing;
         }
-        frames.clear();
-        match next {
-            Next::Event(_) | Next::Nothing => {}
-            Next::Gap(gap) => {
-                closing::close(socket, closing::GAP, format!("gap: go on after={}", gap.resume())).await;
-                return false;
-            }
-            Next::Closed => {
-                closing::close(socket, CloseCode::Away.into(), "the server shuts down").await;
-                return false;
-            }
-        }
-        if !more {
-            return true;
-        }
+    };
+    // A pong that tungstenite has half written must be whole before our own bytes go past it.
+    if socket.flush().await.is_err() || write_all(socket.get_mut(), frames).await.is_err() {
+        return false;
     }
+    frames.clear();
+    match end {
+        Next::Event(_) | Next::Nothing => return true,
+        Next::Gap(gap) => closing::close(socket, closing::GAP, format!("gap: go on after={}", gap.resume())).await,
+        Next::Closed => closing::shut_down(socket).await,
+    }
+    false
 }
 
-/// Takes what the client sent; whether the connection goes on.
-async fn receive(socket: &mut WebSocketStream<TcpStream>, feed: &Feed, message: Result<Message, Error>) -> bool {
-    match message {
-        Ok(Message::Text(data)) => {
-            feed.publish(clock::now_ns(), &data);
-            true
-        }
-        Ok(Message::Binary(_)) => {
-            closing::close(socket, CloseCode::Unsupported.into(), "an event's data is text").await;
-            false
-        }
-        // tungstenite answers pings and closes by itself; after a close the stream ends.
-        Ok(_) => true,
-        Err(error) => {
-            closing::close_for(socket, &error).await;
-            false
+/// Takes all that the client has sent; whether the connection goes on.
+async fn receive(socket: &mut WebSocketStream<TcpStream>, feed: &Feed) -> bool {
+    loop {
+        let message = match poll_fn(|context| Poll::Ready(socket.poll_next_unpin(context))).await {
+            Poll::Ready(Some(message)) => message,
+            Poll::Ready(None) => return false,
+            Poll::Pending => return true,
+        };
+        match message {
+            Ok(Message::Text(data)) => _ = feed.publish(clock::now_ns(), &data),
+            Ok(Message::Binary(_)) => {
+                closing::close(socket, CloseCode::Unsupported.into(), "an event's data is text").await;
+                return false;
+            }
+            Ok(Message::Close(_)) => {
+                closing::leave(socket).await;
+                return false;
+            }
+            // tungstenite answers pings by itself.
+            Ok(_) => {}
+            Err(error) => {
+                closing::close_for(socket, &error).await;
+                return false;
+            }
         }
     }
 }

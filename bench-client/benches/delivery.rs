@@ -1,0 +1,90 @@
+//! One event to one subscriber over each transport on loopback, from publishing to decoded; and what parsing a head takes.
+//!
+//! Server and subscriber each have a thread that does not sleep while it waits, so this is the path alone, without the
+//! time that an idle machine takes to wake up. Polling asks each millisecond; what it shows is mostly that.
+
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bench_client::http;
+use bench_client::recorder::Recorder;
+use bench_client::subscriber::{self, Target};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use protocol::result::Headers;
+use protocol::{Cursor, Transport, clock, schedule};
+use server::{Options, Server};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::watch;
+
+fn delivery(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("one event to one subscriber");
+    for transport in Transport::ALL {
+        group.bench_function(BenchmarkId::from_parameter(transport), |bencher| {
+            bencher.iter_custom(|events| {
+                let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+                runtime.expect("an event loop").block_on(deliver(transport, events))
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Publishes events one after another, each when the one before it has come.
+async fn deliver(transport: Transport, events: u64) -> Duration {
+    let free: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let options = Options {
+        listen: free,
+        tcp_listen: free,
+        rate: 0.0,
+        schedule: Default::default(),
+        seed: 1,
+        payload: 200,
+        history: 1_000,
+        threads: 1,
+    };
+    let server = Server::start(&options).expect("a server");
+    let target = Target {
+        http: server.addresses().http,
+        tcp: server.addresses().tcp,
+        host: "lab".into(),
+        headers: Headers::Browser,
+        poll_interval: Duration::from_millis(1),
+        clock_ahead_ns: 0,
+    };
+    let deliveries: Arc<AtomicU64> = Arc::default();
+    let recorder = Rc::new(RefCell::new(Recorder::new(0..0, 0, deliveries.clone())));
+    let (stop, stopped) = watch::channel(false);
+    let run = subscriber::run(transport, Rc::new(target), Cursor(0), Duration::ZERO, recorder, stopped);
+    let subscriber = tokio::task::spawn_local(run);
+    let data = schedule::payload(1, 1, 200);
+    let mut start = Instant::now();
+    // The first event finds the connection still to be made.
+    for event in 0..=events {
+        if event == 1 {
+            start = Instant::now();
+        }
+        server.feed().publish(clock::now_ns(), &data);
+        while deliveries.load(Ordering::Relaxed) <= event {
+            tokio::task::yield_now().await;
+        }
+    }
+    let took = start.elapsed();
+    stop.send_replace(true);
+    subscriber.await.expect("the subscriber leaves");
+    took
+}
+
+fn parsing(criterion: &mut Criterion) {
+    let head = b"HTTP/1.1 200 OK\r\ncache-control: no-store\r\naccess-control-allow-origin: *\r\n\
+        content-type: application/x-ndjson\r\ncursor: 123456\r\ncontent-length: 247\r\n\
+        date: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n";
+    criterion.bench_function("parse a response head", |b| b.iter(|| http::parse(black_box(head)).is_ok()));
+}
+
+criterion_group!(benches, delivery, parsing);
+criterion_main!(benches);

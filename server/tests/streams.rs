@@ -1,0 +1,324 @@
+//! What goes on as events come: `/stream`, `/sse` and raw TCP, byte by byte.
+
+#[path = "support/chunks.rs"]
+mod chunks;
+#[path = "support/figures.rs"]
+mod figures;
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use chunks::chunk;
+use figures::wait_until;
+use protocol::Event;
+use server::Server;
+use support::{Head, PATIENCE, Wire, event, publish, start, start_with_history};
+
+fn subscribe(server: &Server, target: &str, headers: &[&str]) -> (Head, Wire) {
+    let mut wire = Wire::request(server, "GET", target, headers);
+    let head = wire.head();
+    assert_eq!(head.status, 200);
+    (head, wire)
+}
+
+fn tcp(server: &Server, request: &str) -> Wire {
+    let mut wire = Wire::connect(server.addresses().tcp);
+    wire.send(request);
+    wire
+}
+
+fn line(seq: u64, data: &str) -> String {
+    event(seq, data) + "\n"
+}
+
+fn block(seq: u64, data: &str) -> String {
+    format!("id: {seq}\ndata: {}\n\n", event(seq, data))
+}
+
+#[test]
+fn an_endless_response_asks_not_to_be_kept_or_held_back_and_may_be_read_by_any_page() {
+    let server = start();
+    for (target, content_type) in [("/stream", "application/x-ndjson"), ("/sse", "text/event-stream")] {
+        let (head, _) = subscribe(&server, target, &["Origin: http://other.example"]);
+        assert_eq!(head.header("content-type"), Some(content_type));
+        assert_eq!(head.header("cache-control"), Some("no-store"));
+        assert_eq!(head.header("x-accel-buffering"), Some("no"));
+        assert_eq!(head.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(head.header("transfer-encoding"), Some("chunked"));
+        assert_eq!(head.header("content-length"), None);
+    }
+}
+
+#[test]
+fn a_stream_is_a_chunk_an_event_and_a_line_a_chunk() {
+    let server = start();
+    let long = "x".repeat(64 << 10);
+    publish(&server, &["a", &long, ""]);
+    let (_, mut stream) = subscribe(&server, "/stream?after=0", &[]);
+    for (seq, data) in (1..).zip(["a", &long, ""]) {
+        assert!(chunk(&mut stream) == Some(line(seq, data)), "event {seq}");
+    }
+    publish(&server, &["live"]);
+    assert_eq!(chunk(&mut stream), Some(line(4, "live")));
+}
+
+#[test]
+fn an_sse_stream_is_a_chunk_an_event_and_a_block_a_chunk() {
+    let server = start();
+    publish(&server, &["a", "b"]);
+    let (_, mut stream) = subscribe(&server, "/sse?after=0", &[]);
+    for (seq, data) in [(1, "a"), (2, "b")] {
+        assert_eq!(chunk(&mut stream), Some(block(seq, data)));
+    }
+    publish(&server, &["live"]);
+    assert_eq!(chunk(&mut stream), Some(block(3, "live")));
+}
+
+#[test]
+fn a_line_break_in_the_data_breaks_no_framing() {
+    let server = start();
+    server.feed().publish(0, "one\ntwo\r\n\n\u{2028}three");
+    let json = "{\"seq\":1,\"at\":0,\"data\":\"one\\ntwo\\r\\n\\n\u{2028}three\"}";
+    assert_eq!(chunk(&mut subscribe(&server, "/stream?after=0", &[]).1), Some(format!("{json}\n")));
+    assert_eq!(chunk(&mut subscribe(&server, "/sse?after=0", &[]).1), Some(format!("id: 1\ndata: {json}\n\n")));
+    assert_eq!(tcp(&server, "SUB 0\n").line(), format!("{json}\n"));
+}
+
+#[test]
+fn a_subscriber_without_a_cursor_gets_what_is_yet_to_come() {
+    let server = start();
+    publish(&server, &["before"]);
+    let (_, mut stream) = subscribe(&server, "/stream", &[]);
+    let (_, mut sse) = subscribe(&server, "/sse", &[]);
+    publish(&server, &["after"]);
+    assert_eq!(chunk(&mut stream), Some(line(2, "after")));
+    assert_eq!(chunk(&mut sse), Some(block(2, "after")));
+}
+
+#[test]
+fn a_stream_is_resumed_behind_its_cursor() {
+    let server = start();
+    publish(&server, &["a", "b", "c"]);
+    assert_eq!(chunk(&mut subscribe(&server, "/stream?after=2", &[]).1), Some(line(3, "c")));
+    assert_eq!(chunk(&mut subscribe(&server, "/sse?after=2", &[]).1), Some(block(3, "c")));
+    assert_eq!(tcp(&server, "SUB 2\n").line(), line(3, "c"));
+}
+
+#[test]
+fn the_last_event_id_outweighs_after() {
+    let server = start();
+    publish(&server, &["a", "b", "c"]);
+    for target in ["/sse?after=0", "/sse?after=99", "/sse"] {
+        let (_, mut stream) = subscribe(&server, target, &["Last-Event-ID: 2"]);
+        assert_eq!(chunk(&mut stream), Some(block(3, "c")), "{target}");
+    }
+    let (_, mut stream) = subscribe(&server, "/sse?after=2", &["Last-Event-ID: 0"]);
+    assert_eq!(chunk(&mut stream), Some(block(1, "a")));
+}
+
+#[test]
+fn a_gap_is_told_in_the_streams_own_framing_and_then_the_stream_goes_on() {
+    let server = start_with_history(2);
+    publish(&server, &["a", "b", "c", "d", "e"]);
+    let gap = r#"{"gap":{"after":1,"oldest":4}}"#;
+
+    let (_, mut stream) = subscribe(&server, "/stream?after=1", &[]);
+    assert_eq!(chunk(&mut stream), Some(format!("{gap}\n")));
+    assert_eq!(chunk(&mut stream), Some(line(4, "d")));
+
+    let (_, mut stream) = subscribe(&server, "/sse?after=1", &[]);
+    assert_eq!(chunk(&mut stream), Some(format!("event: gap\nid: 3\ndata: {gap}\n\n")));
+    assert_eq!(chunk(&mut stream), Some(block(4, "d")));
+
+    let mut stream = tcp(&server, "SUB 1\n");
+    assert_eq!((stream.line(), stream.line()), (format!("{gap}\n"), line(4, "d")));
+}
+
+#[test]
+fn a_cursor_from_before_a_restart_is_told_as_a_gap_and_not_waited_for() {
+    let server = start();
+    publish(&server, &["a"]);
+    let gap = r#"{"gap":{"after":7,"oldest":1}}"#;
+
+    let (_, mut stream) = subscribe(&server, "/stream?after=7", &[]);
+    assert_eq!(chunk(&mut stream), Some(format!("{gap}\n")));
+    assert_eq!(chunk(&mut stream), Some(line(1, "a")));
+
+    let (_, mut stream) = subscribe(&server, "/sse", &["Last-Event-ID: 7"]);
+    assert_eq!(chunk(&mut stream), Some(format!("event: gap\nid: 0\ndata: {gap}\n\n")));
+    assert_eq!(chunk(&mut stream), Some(block(1, "a")));
+
+    let mut stream = tcp(&server, "SUB 7\n");
+    assert_eq!((stream.line(), stream.line()), (format!("{gap}\n"), line(1, "a")));
+}
+
+// HTTP/1.0 knows no chunks (RFC 9112, section 6.1): such a body is all that comes before the end.
+#[test]
+fn a_stream_in_http_1_0_has_no_chunks() {
+    let server = start();
+    publish(&server, &["a"]);
+    let mut wire = Wire::connect(server.addresses().http);
+    wire.send("GET /stream?after=0 HTTP/1.0\r\n\r\n");
+    assert_eq!(wire.head().header("transfer-encoding"), None);
+    assert_eq!(wire.line(), line(1, "a"));
+}
+
+#[test]
+fn every_subscriber_gets_every_event_in_order_whoever_publishes() {
+    const EVENTS: u64 = 1_000;
+    let server = start();
+    let (_, mut stream) = subscribe(&server, "/stream?after=0", &[]);
+    let mut raw = tcp(&server, "SUB 0\n");
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| (0..EVENTS / 2).for_each(|_| publish(&server, &["x"])));
+        }
+        scope.spawn(|| (1..=EVENTS).for_each(|seq| assert_eq!(chunk(&mut stream), Some(line(seq, "x")))));
+        (1..=EVENTS).for_each(|seq| assert_eq!(raw.line(), line(seq, "x")));
+    });
+}
+
+#[test]
+fn a_subscriber_that_does_not_read_holds_nobody_up_and_is_told_its_gap() {
+    let server = start_with_history(4);
+    let (_, mut slow) = subscribe(&server, "/stream", &[]);
+    let (_, mut fast) = subscribe(&server, "/stream", &[]);
+    let data = "x".repeat(64 << 10);
+    // More than the sockets' buffers hold between them.
+    const EVENTS: u64 = 1_000;
+    for seq in 1..=EVENTS {
+        publish(&server, &[&data]);
+        assert!(chunk(&mut fast) == Some(line(seq, &data)), "event {seq}");
+    }
+    let (mut next, mut gaps) = (1, 0);
+    while next <= EVENTS {
+        let text = chunk(&mut slow).unwrap();
+        if let Ok(gap) = protocol::Gap::decode(text.as_bytes()) {
+            assert_eq!(gap.after.next_seq(), next);
+            next = gap.oldest;
+            gaps += 1;
+        } else {
+            assert_eq!(Event::decode(text.as_bytes()).unwrap().seq, next);
+            next += 1;
+        }
+    }
+    assert!(gaps > 0);
+}
+
+#[test]
+fn a_tcp_subscriber_says_where_to_go_on_from() {
+    let server = start();
+    publish(&server, &["a", "b"]);
+    for request in ["SUB 1\n", "SUB 1\r\n", "SUB 01\n", "SUB 00000000000000000001\r\n"] {
+        assert_eq!(tcp(&server, request).line(), line(2, "b"), "{request:?}");
+    }
+}
+
+#[test]
+fn a_tcp_request_may_come_in_pieces() {
+    let server = start();
+    publish(&server, &["a"]);
+    let mut wire = Wire::connect(server.addresses().tcp);
+    for piece in ["S", "UB", " ", "0", "\r", "\n"] {
+        wire.send(piece);
+    }
+    assert_eq!(wire.line(), line(1, "a"));
+}
+
+#[test]
+fn a_tcp_subscriber_without_a_cursor_gets_what_is_yet_to_come() {
+    let server = start();
+    for request in ["SUB\n", "SUB\r\n"] {
+        let before = server.feed().head().0;
+        publish(&server, &["before", "before"]);
+        let mut stream = TcpStream::connect(server.addresses().tcp).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        // The protocol does not say when the subscription has begun, so events are published until one comes.
+        let mut first = [0];
+        loop {
+            publish(&server, &["after"]);
+            match stream.read(&mut first) {
+                Ok(length) => break assert_eq!((length, first), (1, *b"{")),
+                Err(error) => assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}"),
+            }
+            assert!(Instant::now() < deadline, "no event came");
+        }
+        let mut text = String::from("{");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        while !text.ends_with('\n') {
+            assert_eq!(stream.read(&mut first).unwrap(), 1);
+            text.push(first[0].into());
+        }
+        let event = Event::decode(text.as_bytes()).unwrap();
+        assert_eq!(event.data, "after");
+        assert!(event.seq > before + 2);
+    }
+}
+
+#[test]
+fn what_a_tcp_subscriber_says_later_has_no_meaning() {
+    let server = start();
+    let mut wire = tcp(&server, "SUB 0\nSUB 0\n");
+    publish(&server, &["a"]);
+    assert_eq!(wire.line(), line(1, "a"));
+    wire.send("SUB 0\nQUIT\n");
+    publish(&server, &["b"]);
+    assert_eq!(wire.line(), line(2, "b"));
+}
+
+#[test]
+fn a_tcp_request_that_is_none_is_told_so_and_the_connection_ends() {
+    let server = start();
+    publish(&server, &["a"]);
+    let wrong =
+        ["\n", "SUB  0\n", "SUB 0 \n", "SUB -1\n", "SUB +1\n", "SUB x\n", "SUB0\n", "sub 0\n", " SUB 0\n", "SUB \n"];
+    for request in wrong.into_iter().chain(["SUB 18446744073709551616\n", "GET / HTTP/1.1\r\n", "SUB\u{e9}\n"]) {
+        assert_eq!(tcp(&server, request).rest(), b"ERR this port takes: SUB N\n", "{request:?}");
+    }
+    let mut wire = Wire::connect(server.addresses().tcp);
+    wire.send(b"SUB \xff\n");
+    assert_eq!(wire.rest(), b"ERR this port takes: SUB N\n");
+}
+
+#[test]
+fn a_tcp_line_that_is_too_long_is_told_so_and_the_connection_ends() {
+    let server = start();
+    for request in ["x".repeat(26), format!("SUB {}", "0".repeat(22)), "x".repeat(10_000)] {
+        let mut wire = tcp(&server, &request);
+        assert_eq!(wire.line(), "ERR this port takes: SUB N\n", "{} bytes", request.len());
+    }
+}
+
+#[test]
+fn a_tcp_client_that_ends_its_side_ends_its_subscription() {
+    let server = start();
+    publish(&server, &["a"]);
+    let mut stream = TcpStream::connect(server.addresses().tcp).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"SUB 1\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    let mut stream = TcpStream::connect(server.addresses().tcp).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"SUB").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "ERR this port takes: SUB N\n");
+}
+
+#[test]
+fn a_subscriber_that_leaves_is_let_go_even_while_nothing_is_published() {
+    let server = start();
+    let (_, stream) = subscribe(&server, "/stream", &[]);
+    let (_, sse) = subscribe(&server, "/sse", &[]);
+    let long_poll = Wire::request(&server, "GET", "/long-poll?wait=60s", &[]);
+    let raw = tcp(&server, "SUB 0\n");
+    drop((stream, sse, long_poll, raw));
+    // All four were accepted, and only the connection that asks is left.
+    wait_until(&server, |load| load.connections_accepted >= 5 && load.connections_open == 1);
+}
