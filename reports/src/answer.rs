@@ -8,6 +8,9 @@ use crate::summary::{Row, median, rows};
 /// Below this ratio two figures are not set against each other in words.
 const TELLING: f64 = 1.25;
 
+/// The share of processor time that a hypervisor may take without being spoken of.
+const MOST_STEAL: f64 = 0.01;
+
 /// What the run shows, a sentence each; none where no round was sound.
 pub fn sentences(run: &Run) -> Vec<String> {
     let rows: Vec<Row> = rows(run).into_iter().filter(|row| row.sound > 0).collect();
@@ -17,6 +20,12 @@ pub fn sentences(run: &Run) -> Vec<String> {
 /// What makes the run doubtful, in words: rejected rounds and what was noticed in sound ones.
 pub fn doubts(run: &Run) -> Vec<String> {
     let mut doubts = Vec::new();
+    if let Some(steal) = run.environment.steal.filter(|&steal| steal > MOST_STEAL) {
+        let percent = short(steal * 100.0);
+        doubts.push(format!(
+            "The hypervisor took {percent} % of all processor time away; latency and CPU suffer from it."
+        ));
+    }
     for row in rows(run) {
         let rounds = || run.rounds_of(row.transport);
         if row.rejected > 0 {

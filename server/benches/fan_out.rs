@@ -4,8 +4,6 @@
 
 mod rig;
 
-use std::time::Duration;
-
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use protocol::Transport;
 use rig::Rig;
@@ -19,10 +17,11 @@ fn fan_out(criterion: &mut Criterion) {
             let name = subject.map_or("floor", Transport::name);
             let mut rig = Rig::new(subject, subscribers);
             group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-                // At least a clock's tick, so that criterion can divide by it.
-                let mut deliver =
-                    |events| (0..events).map(|_| rig.deliver()).sum::<Duration>().max(Duration::from_nanos(1));
-                bencher.iter_custom(&mut deliver);
+                bencher.iter_custom(|events| {
+                    let before = rig.cpu();
+                    (0..events).for_each(|_| rig.deliver());
+                    rig.cpu() - before
+                });
             });
         }
         group.finish();

@@ -38,7 +38,7 @@ fn feed(criterion: &mut Criterion) {
             (0..1_000).map(|_| Subscription::new(feed.clone(), wake_list.clone(), None)).collect();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         b.iter_batched(
-            || waiting.iter_mut().for_each(|subscription| _ = subscription.poll_take(&mut context)),
+            || waiting.iter_mut().for_each(|subscription| _ = subscription.poll_turn(&mut context)),
             |()| wake_list.wake_all(),
             BatchSize::PerIteration,
         );

@@ -1,39 +1,44 @@
 //! The server beside its floor: CPU per delivery as a multiple of bare `write()` calls of the same bytes.
 //!
-//! `cargo bench -p server --bench floor -- 200 1000 5000` takes the numbers of subscribers. Subjects are measured in turn, round
-//! after round, and each is divided by the floor of its own round, so that the machine's drift falls out of the ratio.
+//! `cargo bench -p server --bench floor -- 200 1000 4000` takes the numbers of subscribers. Floor and subject are served in turn,
+//! a few events each, so that the machine's drift falls out of their ratio.
 
 mod rig;
 
 use protocol::Transport;
 use rig::Rig;
 
-const ROUNDS: usize = 7;
-/// Deliveries in a round of a subject.
-const DELIVERIES: usize = 40_000;
+/// Ratios taken of each subject.
+const ROUNDS: usize = 9;
+/// Turns of floor and subject in a round.
+const TURNS: usize = 5;
+/// Deliveries in a turn, or one event where there are more subscribers.
+const DELIVERIES: usize = 4_000;
 
 fn main() {
     // cargo passes --bench along.
-    let sizes: Vec<usize> =
-        std::env::args().skip(1).filter(|word| word != "--bench").map_while(|word| word.parse().ok()).collect();
+    let arguments = std::env::args().skip(1).filter(|word| word != "--bench");
+    let sizes: Vec<usize> = arguments.map_while(|word| word.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![100, 1_000] } else { sizes };
-    println!("server CPU per delivered event, over {ROUNDS} rounds: median (least to greatest)\n");
+    println!("server CPU per delivered event, {ROUNDS} rounds: median (least to greatest)\n");
     for subscribers in sizes {
         println!("{subscribers} subscribers      us per delivery             times the floor");
-        let subjects: Vec<_> = std::iter::once(None).chain(Transport::ALL.map(Some)).collect();
-        let mut costs = vec![Vec::new(); subjects.len()];
-        for _ in 0..ROUNDS {
-            for (subject, costs) in subjects.iter().zip(&mut costs) {
-                let mut rig = Rig::new(*subject, subscribers);
+        for subject in Transport::ALL {
+            let (mut costs, mut ratios) = (Vec::new(), Vec::new());
+            for _ in 0..ROUNDS {
+                let mut floor = Rig::new(None, subscribers);
+                let mut server = Rig::new(Some(subject), subscribers);
                 let events = (DELIVERIES / subscribers).max(1);
-                let cpu: f64 = (0..events).map(|_| rig.deliver().as_secs_f64()).sum();
-                costs.push(cpu * 1e6 / (events * subscribers) as f64);
+                let before = [floor.cpu(), server.cpu()];
+                for _ in 0..TURNS {
+                    (0..events).for_each(|_| floor.deliver());
+                    (0..events).for_each(|_| server.deliver());
+                }
+                let [bare, served] = [floor.cpu() - before[0], server.cpu() - before[1]].map(|cpu| cpu.as_secs_f64());
+                costs.push(served * 1e6 / (TURNS * events * subscribers) as f64);
+                ratios.push(served / bare);
             }
-        }
-        for (subject, costs_of) in subjects.iter().zip(&costs) {
-            let ratios = costs_of.iter().zip(&costs[0]).map(|(cost, floor)| cost / floor).collect();
-            let name = subject.map_or("bare write()", Transport::label);
-            println!("  {name:<14} {}   {}", spread(costs_of.clone()), spread(ratios));
+            println!("  {:<14} {}   {}", subject.label(), spread(costs), spread(ratios));
         }
         println!();
     }

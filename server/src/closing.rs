@@ -36,7 +36,8 @@ pub async fn leave(socket: &mut WebSocketStream<TcpStream>) {
         while let Some(Ok(_)) = socket.next().await {}
         let stream = socket.get_mut();
         let _ = stream.shutdown().await;
-        let mut ignored = [0; 4 << 10];
+        // On the heap: in the future itself, every open WebSocket would hold it from its beginning.
+        let mut ignored = vec![0; 4 << 10];
         while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
     };
     // A peer that does not answer has the connection ended all the same.

@@ -5,7 +5,7 @@
 //! moved on gets a [`Gap`]; nothing is skipped in silence.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 
 use bytes::Bytes;
@@ -75,6 +75,8 @@ pub enum Next {
 pub struct Feed {
     history: RwLock<History>,
     capacity: usize,
+    /// The head once more, for the question that is asked most, whether there is anything new, without a lock.
+    latest: AtomicU64,
     closed: AtomicBool,
     /// Holds the head; whoever watches it is told of every change, and of the feed's closing.
     head: watch::Sender<u64>,
@@ -94,6 +96,7 @@ impl Feed {
         Self {
             history: RwLock::new(History { entries: VecDeque::new(), oldest: 1 }),
             capacity: capacity.max(1),
+            latest: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             head: watch::Sender::new(0),
             started_ns: clock::now_ns(),
@@ -109,6 +112,7 @@ impl Feed {
             history.entries.pop_front();
             history.oldest += 1;
         }
+        self.latest.store(seq, Ordering::Release);
         drop(history);
         // Two publishers may get here in either order; the head only grows.
         self.head.send_if_modified(|head| {
@@ -121,6 +125,9 @@ impl Feed {
 
     /// What follows `cursor`.
     pub fn next(&self, cursor: Cursor) -> Next {
+        if cursor.0 == self.latest.load(Ordering::Acquire) {
+            return if self.is_closed() { Next::Closed } else { Next::Nothing };
+        }
         let history = self.history.read().expect("no holder of the history panics");
         let head = history.oldest + history.entries.len() as u64 - 1;
         if cursor.next_seq() < history.oldest || cursor.0 > head {
@@ -129,7 +136,6 @@ impl Feed {
         }
         match history.entries.get((cursor.next_seq() - history.oldest) as usize) {
             Some(entry) => Next::Event(entry.clone()),
-            None if self.closed.load(Ordering::Acquire) => Next::Closed,
             None => Next::Nothing,
         }
     }

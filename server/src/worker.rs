@@ -7,12 +7,18 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::feed::Feed;
 use crate::subscription::WakeList;
+
+/// How often idle connections are looked at. One that was silent for the whole of it shows a sign of life, so that a proxy or
+/// a NAT between, many of which forget a connection after 60 s, does not take the silence for the end.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Where a worker's tasks are put, and where its subscriptions wait.
 #[derive(Clone)]
@@ -64,9 +70,12 @@ pub fn start(index: usize, feed: &Feed) -> io::Result<(Worker, WorkerThread)> {
     let (stop, mut stopped) = oneshot::channel();
     let (mut head, wake_list) = (feed.watch(), worker.wake_list.clone());
     let herald = async move {
+        let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = &mut stopped => return,
+                _ = heartbeat.tick() => wake_list.beat(),
                 changed = head.changed() => match changed {
                     Ok(()) => wake_list.wake_all(),
                     Err(_) => return,

@@ -24,6 +24,8 @@ const PAYLOAD: usize = 200;
 /// The processor of those who serve, and that of those who read.
 const SERVING: usize = 0;
 const READING: usize = 1;
+/// The name of the floor's thread.
+const FLOOR: &str = "floor";
 
 /// Subscribers that are being served, by the server or by the floor.
 pub struct Rig {
@@ -34,6 +36,8 @@ pub struct Rig {
     data: String,
     /// Events that went out.
     events: u64,
+    /// CPU time of the calls that published them.
+    publishing_ns: u64,
 }
 
 enum Serving {
@@ -55,26 +59,33 @@ impl Rig {
         let asks = transport.and_then(request);
         let reader = Reader::start(streams, asks);
         let data = schedule::payload(1, 1, PAYLOAD);
-        let mut rig = Self { reader, serving, subscribers: subscribers as u64, data, events: 0 };
+        let mut rig = Self { reader, serving, subscribers: subscribers as u64, data, events: 0, publishing_ns: 0 };
         // The first events find cold caches and buffers that are still to be made.
-        (0..3).for_each(|_| _ = rig.deliver());
+        (0..3).for_each(|_| rig.deliver());
         rig
     }
 
-    /// Sends one event to every subscriber and waits until all have it: the CPU time that serving it took.
-    pub fn deliver(&mut self) -> Duration {
-        let before = serving_cpu_ns();
-        let publishing = clock::thread_cpu_ns();
+    /// Sends one event to every subscriber and waits until all have it.
+    pub fn deliver(&mut self) {
+        let before = clock::thread_cpu_ns();
         self.reader.expect((self.events + 1) * self.subscribers);
         match &self.serving {
             Serving::Server(server) => _ = server.feed().publish(clock::now_ns(), &self.data),
             Serving::Floor(floor) => floor.deliver(),
         }
-        let publishing = clock::thread_cpu_ns() - publishing;
+        self.publishing_ns += clock::thread_cpu_ns() - before;
         self.events += 1;
         self.reader.ask_where_polled();
         self.reader.wait();
-        Duration::from_nanos(serving_cpu_ns() - before + publishing)
+    }
+
+    /// CPU time that serving has taken so far, publishing included.
+    pub fn cpu(&self) -> Duration {
+        let thread = match self.serving {
+            Serving::Server(_) => "worker-0",
+            Serving::Floor(_) => FLOOR,
+        };
+        Duration::from_nanos(thread_cpu_ns(thread) + self.publishing_ns)
     }
 }
 
@@ -172,7 +183,7 @@ impl Floor {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("worker-floor".into()).spawn(floor).expect("a thread");
+        let thread = std::thread::Builder::new().name(FLOOR.into()).spawn(floor).expect("a thread");
         (Serving::Floor(Self { go: Some(go), thread: Some(thread) }), streams)
     }
 
@@ -284,16 +295,15 @@ impl Drop for Reader {
     }
 }
 
-/// CPU time of all threads that serve, in ns: the first field of their `schedstat`.
-fn serving_cpu_ns() -> u64 {
+/// CPU time of the thread of that name, in ns: the first field of its `schedstat`.
+fn thread_cpu_ns(name: &str) -> u64 {
     let threads = fs::read_dir("/proc/self/task").expect("this needs Linux").flatten();
-    let serves = |thread: &fs::DirEntry| {
-        fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with("worker-"))
-    };
+    let is_it =
+        |thread: &fs::DirEntry| fs::read_to_string(thread.path().join("comm")).is_ok_and(|comm| comm.trim() == name);
     let cpu = |thread: fs::DirEntry| {
         fs::read_to_string(thread.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok()
     };
-    threads.filter(serves).filter_map(cpu).sum()
+    threads.filter(is_it).find_map(cpu).expect("the thread is there, and its kernel keeps schedstat")
 }
 
 fn pin(processor: usize) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::answer::{self, Answer};
 use crate::feed::Feed;
 use crate::query::Query;
-use crate::subscription::{Subscription, WakeList};
+use crate::subscription::{Subscription, Turn, WakeList};
 use crate::transport::LARGEST_BATCH;
 
 /// How long a poll waits that does not say: less than the 30 s after which many proxies give up on an answer.
@@ -21,8 +21,9 @@ const USUAL_WAIT: Duration = Duration::from_secs(25);
 /// Answers one long poll, when there is something to say.
 pub async fn answer(feed: &Arc<Feed>, wake_list: Arc<WakeList>, query: Query) -> Answer {
     let mut subscription = Subscription::new(feed.clone(), wake_list, query.after);
+    let there_is_something = async { while !matches!(subscription.next_turn().await, Turn::Deliver) {} };
     // When the time is over, the batch below is empty: a 204.
-    let _ = tokio::time::timeout(query.wait.unwrap_or(USUAL_WAIT), subscription.ready()).await;
+    let _ = tokio::time::timeout(query.wait.unwrap_or(USUAL_WAIT), there_is_something).await;
     match feed.since(subscription.cursor(), LARGEST_BATCH) {
         Ok(events) => answer::batch(&events, subscription.cursor()),
         Err(gap) => answer::gap(gap),

@@ -32,11 +32,18 @@ impl http_body::Body for Lines {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let line = match ready!(self.0.poll_take(context)) {
-            Next::Event(event) => event.line(),
-            Next::Gap(gap) => line::frame(&gap.encode()).into(),
-            Next::Nothing | Next::Closed => return Poll::Ready(None),
-        };
-        Poll::Ready(Some(Ok(Frame::data(line))))
+        loop {
+            let line = match self.0.take() {
+                Next::Event(event) => event.line(),
+                Next::Gap(gap) => line::frame(&gap.encode()).into(),
+                Next::Closed => return Poll::Ready(None),
+                Next::Nothing => {
+                    // Lines have no word for a heartbeat, so there is none.
+                    ready!(self.0.poll_turn(context));
+                    continue;
+                }
+            };
+            return Poll::Ready(Some(Ok(Frame::data(line))));
+        }
     }
 }

@@ -4,26 +4,21 @@
 //! - Framed as a block of fields, `id` and `data`, ended by a blank line, and as a chunk of its own.
 //! - Resumed by the browser itself: it asks again with `Last-Event-ID`, the `id` it saw last, which outweighs `after`.
 //!   A gap is an event of type `gap`.
-//! - Costs some twenty bytes an event, and a comment each 15 s in which nothing else was sent, so that a proxy or a NAT
-//!   between does not take the silence for the end.
+//! - Costs some twenty bytes an event, and a comment of three as heartbeat when nothing else was sent for a while.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
 use hyper::header::HeaderMap;
 use protocol::Cursor;
 use protocol::framing::sse;
-use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::answer::{self, Answer};
 use crate::feed::Next;
-use crate::subscription::Subscription;
-
-const HEARTBEAT: Duration = Duration::from_secs(15);
+use crate::subscription::{Subscription, Turn};
 
 /// The cursor that a reconnecting browser brings in `Last-Event-ID`, if it brings one.
 ///
@@ -37,36 +32,10 @@ pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, String> {
 
 /// Begins the stream.
 pub fn answer(subscription: Subscription) -> Answer {
-    let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
-    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    answer::endless("text/event-stream", Blocks { subscription, heartbeat, quiet: true })
+    answer::endless("text/event-stream", Blocks(subscription))
 }
 
-struct Blocks {
-    subscription: Subscription,
-    heartbeat: Interval,
-    /// Whether nothing was sent since the heartbeat's last tick.
-    quiet: bool,
-}
-
-impl Blocks {
-    fn poll_block(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if let Poll::Ready(next) = self.subscription.poll_take(context) {
-            self.quiet = false;
-            return Poll::Ready(match next {
-                Next::Event(event) => Some(event.sse()),
-                Next::Gap(gap) => Some(sse::frame_gap(gap).into()),
-                Next::Nothing | Next::Closed => None,
-            });
-        }
-        loop {
-            ready!(self.heartbeat.poll_tick(context));
-            if std::mem::replace(&mut self.quiet, true) {
-                return Poll::Ready(Some(Bytes::from_static(sse::HEARTBEAT)));
-            }
-        }
-    }
-}
+struct Blocks(Subscription);
 
 impl http_body::Body for Blocks {
     type Data = Bytes;
@@ -76,6 +45,17 @@ impl http_body::Body for Blocks {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.poll_block(context).map(|block| block.map(|bytes| Ok(Frame::data(bytes))))
+        loop {
+            let block = match self.0.take() {
+                Next::Event(event) => event.sse(),
+                Next::Gap(gap) => sse::frame_gap(gap).into(),
+                Next::Closed => return Poll::Ready(None),
+                Next::Nothing => match ready!(self.0.poll_turn(context)) {
+                    Turn::Deliver => continue,
+                    Turn::Heartbeat => Bytes::from_static(sse::HEARTBEAT),
+                },
+            };
+            return Poll::Ready(Some(Ok(Frame::data(block))));
+        }
     }
 }

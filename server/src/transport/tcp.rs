@@ -5,6 +5,9 @@
 //! - Resumed by a new connection with the last seq received. A gap is a line: `{"gap":{"after":N,"oldest":M}}`.
 //! - Costs one byte an event and a connection; no browser speaks it, and no proxy knows what it means.
 
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::task::Poll;
 use std::time::Duration;
 
 use protocol::Cursor;
@@ -14,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::feed::Next;
-use crate::subscription::Subscription;
+use crate::subscription::{Subscription, Turn};
 use crate::write::write_all;
 
 /// `SUB`, a space, the twenty digits of the largest cursor, CR LF.
@@ -42,16 +45,23 @@ pub async fn session(
     };
     let mut subscription = subscribe(after);
     let mut lines = Vec::new();
-    let mut ignored = [0; 64];
     loop {
-        tokio::select! {
-            biased;
-            () = subscription.ready() => {}
+        let turn = poll_fn(|context| {
+            if stream.poll_read_ready(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            subscription.poll_turn(context).map(Some)
+        });
+        match turn.await {
             // The end of what the client sends is the end of the subscription; what else it sends has no meaning.
-            read = stream.read(&mut ignored) => match read {
-                Ok(0) | Err(_) => return,
-                Ok(_) => continue,
+            None => match stream.try_read(&mut [0; 64]) {
+                Ok(0) => return,
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return,
+                Ok(_) | Err(_) => continue,
             },
+            // Lines have no word for a heartbeat, so there is none.
+            Some(Turn::Heartbeat) => continue,
+            Some(Turn::Deliver) => {}
         }
         let mut closed = false;
         while lines.len() < MOST_LINES {

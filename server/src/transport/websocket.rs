@@ -5,44 +5,46 @@
 //!   once and its bytes are written to every subscriber as they are.
 //! - Resumed by a new connection with `after`. A gap ends the connection with close code 4410, whose reason names the
 //!   cursor to go on from.
-//! - Costs the handshake, then the frame header; a ping each 30 s. Text that the client sends is published.
+//! - Costs the handshake, then the frame header, and a ping as heartbeat when nothing else was sent for a while. Text that the
+//!   client sends is published.
 
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use protocol::clock;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::closing;
 use crate::feed::{Feed, Next};
-use crate::subscription::Subscription;
+use crate::subscription::{Subscription, Turn};
 use crate::write::write_all;
 
-const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How many events go into one write at the most.
 const MOST_FRAMES: usize = 64;
 
 /// Serves one subscriber until either side ends it.
 pub async fn session(mut socket: WebSocketStream<TcpStream>, feed: &Feed, mut subscription: Subscription) {
-    let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     let mut frames = Vec::new();
     // Frames may have come together with the handshake.
     let mut going = receive(&mut socket, feed).await;
     while going {
-        going = tokio::select! {
-            biased;
+        let turn = poll_fn(|context| {
             // First, so that a subscriber who never catches up can still close. tungstenite clears its read buffer at each
             // attempt to read, so it is asked only when there is something.
-            _ = socket.get_ref().readable() => receive(&mut socket, feed).await,
-            () = subscription.ready() => deliver(&mut socket, &mut subscription, &mut frames).await,
-            _ = heartbeat.tick() => socket.send(Message::Ping(Bytes::new())).await.is_ok(),
+            if socket.get_ref().poll_read_ready(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            subscription.poll_turn(context).map(Some)
+        });
+        going = match turn.await {
+            None => receive(&mut socket, feed).await,
+            Some(Turn::Deliver) => deliver(&mut socket, &mut subscription, &mut frames).await,
+            Some(Turn::Heartbeat) => socket.send(Message::Ping(Bytes::new())).await.is_ok(),
         };
     }
 }
@@ -62,8 +64,7 @@ async fn deliver(
             break Next::Nothing;
         }
     };
-    // A pong that tungstenite has half written must be whole before our own bytes go past it.
-    if socket.flush().await.is_err() || write_all(socket.get_mut(), frames).await.is_err() {
+    if write_all(socket.get_mut(), frames).await.is_err() {
         return false;
     }
     frames.clear();
@@ -81,7 +82,8 @@ async fn receive(socket: &mut WebSocketStream<TcpStream>, feed: &Feed) -> bool {
         let message = match poll_fn(|context| Poll::Ready(socket.poll_next_unpin(context))).await {
             Poll::Ready(Some(message)) => message,
             Poll::Ready(None) => return false,
-            Poll::Pending => return true,
+            // A pong must be whole before our own bytes go past it.
+            Poll::Pending => return socket.flush().await.is_ok(),
         };
         match message {
             Ok(Message::Text(data)) => _ = feed.publish(clock::now_ns(), &data),
