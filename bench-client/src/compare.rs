@@ -96,6 +96,10 @@ pub fn compare(options: &Options, command: String) -> anyhow::Result<()> {
     reports::write(&run, &options.out)?;
 
     println!("\n{}\n\n{}", reports::table::scenario(&run), reports::table::text(&run));
+    for line in reports::answer::rankings(&run) {
+        println!("{line}");
+    }
+    println!();
     for sentence in reports::answer::sentences(&run) {
         println!("{sentence}");
     }

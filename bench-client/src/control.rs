@@ -38,6 +38,11 @@ impl Control {
         Ok(Self { wire, host: host.into() })
     }
 
+    /// Requests asked so far on this connection.
+    pub fn requests(&self) -> u64 {
+        self.wire.ledger.requests
+    }
+
     async fn get(&mut self, target: &str) -> anyhow::Result<(Head, BytesMut)> {
         let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
         self.wire.request(request.as_bytes()).await?;

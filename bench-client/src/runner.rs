@@ -60,6 +60,7 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     let scenario = plan.scenario;
     let mut control = Control::connect(plan.address, &plan.host).await?;
     let before = control.load().await?;
+    let questions = control.requests();
     let clock = if plan.address.ip().is_loopback() { None } else { Some(control.clock_offset().await?) };
 
     let warm_up_ns = scenario.warm_up_ms * 1_000_000;
@@ -114,6 +115,7 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     stop.send_replace(true);
     let all_left = tokio::time::timeout(LEAVE, async { while running.join_next().await.is_some() {} }).await.is_ok();
     running.shutdown().await;
+    let after = control.load().await?;
 
     let recorder = Rc::into_inner(recorder).expect("every subscriber has left").into_inner();
     let (latency_ns, naive_latency_ns) = latencies(&recorder.samples, &sent);
@@ -147,6 +149,16 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     }
     if !all_left {
         round.failures.push("some subscribers did not leave when told to".into());
+    }
+    // On a server of its own nobody else asks: what it counted is what the subscribers sent, and our own questions.
+    let questions = control.requests() - questions;
+    for (what, server, client) in [
+        ("requests", after.requests - before.requests - questions, round.ledger.requests),
+        ("connections", after.connections_accepted - before.connections_accepted, round.ledger.connections),
+    ] {
+        if plan.fresh && server != client {
+            round.failures.push(format!("the server counted {server} {what}, the subscribers {client}"));
+        }
     }
     judge(&mut round, scenario);
     Ok(round)

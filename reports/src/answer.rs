@@ -3,10 +3,23 @@
 use protocol::result::Run;
 
 use crate::number::short;
+use crate::ranking::{CRITERIA, in_words, line, paired, ranking};
+use crate::statistics::Ratio;
 use crate::summary::{Row, median, rows};
 
 /// Below this ratio two figures are not set against each other in words.
 const TELLING: f64 = 1.25;
+
+/// The rankings, a line each, with what their signs mean; none where there is nothing to rank.
+pub fn rankings(run: &Run) -> Vec<String> {
+    let rows: Vec<Row> = rows(run).into_iter().filter(|row| row.sound > 0).collect();
+    if rows.len() < 2 {
+        return Vec::new();
+    }
+    let lines = CRITERIA.iter().map(|criterion| format!("{:<15} {}", criterion.name, line(&ranking(&rows, criterion))));
+    let legend = "(< the rounds show a difference, at 95 %;  ~ no difference shown)";
+    lines.chain([legend.to_string()]).collect()
+}
 
 /// The share of processor time that a hypervisor may take without being spoken of.
 const MOST_STEAL: f64 = 0.01;
@@ -25,6 +38,9 @@ pub fn doubts(run: &Run) -> Vec<String> {
         doubts.push(format!(
             "The hypervisor took {percent} % of all processor time away; latency and CPU suffer from it."
         ));
+    }
+    if run.scenario.rounds < 3 {
+        doubts.push("Fewer than three rounds carry no interval: nothing is ranked.".into());
     }
     for row in rows(run) {
         let rounds = || run.rounds_of(row.transport);
@@ -89,13 +105,14 @@ fn bytes(rows: &[Row]) -> Option<String> {
 }
 
 fn cpu(rows: &[Row]) -> Option<String> {
-    let [(light, least), (heavy, greatest)] = extremes(rows, |row| median(&row.cpu_us))?;
+    let [(light, least), (heavy, greatest)] = extremes(rows, |row| median(&row.cpu_us()))?;
+    let ratio = paired(heavy, light, |figures| figures.cpu_us).filter(Ratio::shows_difference);
     Some(format!(
-        "The server spends {} us of CPU on a delivery over {}, and {} us over {}: {} times as much.",
+        "The server spends {} us of CPU on a delivery over {}, and {} us over {}{}.",
         short(least),
         light.transport.in_words(),
         short(greatest),
         heavy.transport.in_words(),
-        short(greatest / least),
+        ratio.map_or(String::new(), |ratio| format!(": {}", in_words(&ratio))),
     ))
 }

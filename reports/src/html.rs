@@ -7,6 +7,7 @@ use protocol::result::{Environment, Run};
 use crate::answer;
 use crate::chart::Figure;
 use crate::number::{short, short_or_dash, thousands};
+use crate::ranking::{CRITERIA, in_words, ranking};
 use crate::summary::{Row, rows};
 use crate::table::{self, COLUMNS};
 
@@ -41,6 +42,7 @@ pub fn page(run: &Run, figures: &[Figure]) -> String {
         put(&format!("<figcaption>{}</figcaption>\n</figure>", escape(figure.caption)));
     }
     put(&comparison(run));
+    put(&differences(run));
     put(&beside(run));
     put(METHOD);
     put(&machine(&run.environment));
@@ -69,6 +71,28 @@ fn comparison(run: &Run) -> String {
     }
     text + "</tbody>\n</table>\n</div>\n<p>A percentile is given only where at least ten samples lie beyond it. \
             Latencies of all sound rounds are merged; CPU and memory are medians of rounds.</p>\n</section>"
+}
+
+/// Who differs from whom, and how sure that is.
+fn differences(run: &Run) -> String {
+    let rows: Vec<Row> = rows(run).into_iter().filter(|row| row.sound > 0).collect();
+    let mut text =
+        "<section>\n<h2>Who differs from whom</h2>\n<div class=\"wide\">\n<table class=\"ranking\">\n".to_string();
+    for criterion in &CRITERIA {
+        write!(text, "<tr><th>{}</th><td>", criterion.name).expect("writing to memory");
+        for place in ranking(&rows, criterion) {
+            let label = place.transport.label();
+            match place.times_the_one_before {
+                None => write!(text, "<span>{label}</span>"),
+                Some(ratio) => write!(text, "<span>{label}<small>{}</small></span>", in_words(&ratio)),
+            }
+            .expect("writing to memory");
+        }
+        text += "</td></tr>\n";
+    }
+    text + "</table>\n</div>\n<p>From the least to the greatest. Under each name: how many times the figure of the one before it, \
+            with the 95 % interval from bootstrapping the rounds, paired by when they ran. Where the interval holds 1, the \
+            rounds show no difference, whatever the figures look like.</p>\n</section>"
 }
 
 /// What stands beside the figures so that they are not mistaken: the publisher, the naive view, the client.

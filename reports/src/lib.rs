@@ -4,6 +4,8 @@ pub mod answer;
 pub mod chart;
 pub mod html;
 pub mod number;
+pub mod ranking;
+pub mod statistics;
 pub mod summary;
 pub mod table;
 

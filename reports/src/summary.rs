@@ -20,10 +20,23 @@ pub struct Row {
     pub lateness: Histogram,
     /// The ledgers of all sound rounds, added up.
     pub ledger: Ledger,
-    /// Server CPU time per delivered event, in us, of each sound round.
-    pub cpu_us: Vec<f64>,
-    /// Server memory per connection, in bytes, of each sound round; it can be negative where noise is larger than it.
-    pub memory_bytes: Vec<f64>,
+    /// What varies from round to round, of each sound one.
+    pub figures: Vec<Figures>,
+}
+
+/// The figures of one round.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figures {
+    /// Which of the transport's rounds it is, from 1; rounds of one number ran next to each other.
+    pub round: u32,
+    /// Median delivery latency, in ms.
+    pub p50_ms: Option<f64>,
+    /// Delivery latency that 99 % did not exceed, in ms, where the round's samples carry it.
+    pub p99_ms: Option<f64>,
+    /// Server CPU time per delivered event, in us.
+    pub cpu_us: Option<f64>,
+    /// Server memory per connection, in bytes; negative where noise is larger than it.
+    pub memory_bytes: f64,
 }
 
 /// The rows of a run, in the order of [`Transport::ALL`].
@@ -42,8 +55,7 @@ fn row(run: &Run, transport: Transport) -> Row {
         naive: Histogram::default(),
         lateness: Histogram::default(),
         ledger: Ledger::default(),
-        cpu_us: Vec::new(),
-        memory_bytes: Vec::new(),
+        figures: Vec::new(),
     };
     for round in run.rounds_of(transport) {
         if !round.is_sound() {
@@ -55,9 +67,15 @@ fn row(run: &Run, transport: Transport) -> Row {
         row.naive.merge(&round.naive_latency_ns);
         row.lateness.merge(&round.publisher_lateness_ns);
         row.ledger += round.ledger;
-        row.cpu_us.extend(cpu_us(round));
         let grown = round.server.resident_connected_bytes as f64 - round.server.resident_before_bytes as f64;
-        row.memory_bytes.push(grown / subscribers);
+        let ms = |quantile| round.latency_ns.carried_quantile(quantile).map(|ns| ns as f64 / 1e6);
+        row.figures.push(Figures {
+            round: round.round,
+            p50_ms: ms(0.5),
+            p99_ms: ms(0.99),
+            cpu_us: cpu_us(round),
+            memory_bytes: grown / subscribers,
+        });
     }
     row
 }
@@ -82,6 +100,21 @@ impl Row {
     /// Requests per delivered event.
     pub fn requests_per_event(&self) -> f64 {
         self.ledger.requests as f64 / self.events()
+    }
+
+    /// One figure of every sound round that has it.
+    pub fn each(&self, figure: impl Fn(&Figures) -> Option<f64>) -> Vec<f64> {
+        self.figures.iter().filter_map(figure).collect()
+    }
+
+    /// Server CPU time per delivered event, in us, of each sound round.
+    pub fn cpu_us(&self) -> Vec<f64> {
+        self.each(|figures| figures.cpu_us)
+    }
+
+    /// Server memory per connection, in KiB, of each sound round.
+    pub fn memory_kib(&self) -> Vec<f64> {
+        self.each(|figures| Some(figures.memory_bytes / 1024.0))
     }
 
     /// Events the ledger's bytes brought; at least 1, so that it can divide.

@@ -50,13 +50,13 @@ pub const COLUMNS: [Column; 9] = [
         heading: "server CPU",
         unit: "us/event",
         name: "server_cpu_us_per_event",
-        value: |row| median(&row.cpu_us),
+        value: |row| median(&row.cpu_us()),
     },
     Column {
         heading: "memory",
         unit: "KiB/conn",
         name: "server_memory_kib_per_connection",
-        value: |row| median(&row.memory_bytes).map(|bytes| bytes / 1024.0),
+        value: |row| median(&row.memory_kib()),
     },
 ];
 

@@ -6,8 +6,7 @@ use crate::number::short;
 use crate::summary::{Row, median};
 
 pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
-    let kib = |row: &Row| row.memory_bytes.iter().map(|bytes| bytes / 1024.0).collect::<Vec<_>>();
-    let title = match extremes(rows, |row| median(&kib(row))) {
+    let title = match extremes(rows, |row| median(&row.memory_kib())) {
         Some([(light, least), (heavy, greatest)]) => format!(
             "A connection holds {} KiB of server memory over {}, {} KiB over {}",
             short(least),
@@ -18,5 +17,5 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
         None => "Server memory per connection: no difference worth naming".into(),
     };
     let subtitle = "Growth of the server's resident memory per connection: median, and each round as a dot";
-    strip::draw(&title, subtitle, "KiB per connection", rows, kib)
+    strip::draw(&title, subtitle, "KiB per connection", rows, Row::memory_kib)
 }

@@ -6,7 +6,7 @@ use crate::number::short;
 use crate::summary::{Row, median};
 
 pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
-    let title = match extremes(rows, |row| median(&row.cpu_us)) {
+    let title = match extremes(rows, |row| median(&row.cpu_us())) {
         Some([(light, least), (heavy, greatest)]) => format!(
             "A delivery costs the server {} us of CPU over {}, {} us over {}",
             short(least),
@@ -17,5 +17,5 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
         None => "Server CPU per delivered event: no difference worth naming".into(),
     };
     let subtitle = "CPU time of the server process per delivered event: median, and each round as a dot";
-    strip::draw(&title, subtitle, "microseconds of CPU per delivered event", rows, |row| row.cpu_us.clone())
+    strip::draw(&title, subtitle, "microseconds of CPU per delivered event", rows, Row::cpu_us)
 }
