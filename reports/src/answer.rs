@@ -24,6 +24,9 @@ pub fn rankings(run: &Run) -> Vec<String> {
 /// The share of processor time that a hypervisor may take without being spoken of.
 const MOST_STEAL: f64 = 0.01;
 
+/// Publisher lateness at p90, in ns, above which it is spoken of.
+const MOST_LATE_NS: u64 = 100_000;
+
 /// What the run shows, a sentence each; none where no round was sound.
 pub fn sentences(run: &Run) -> Vec<String> {
     let rows: Vec<Row> = rows(run).into_iter().filter(|row| row.sound > 0).collect();
@@ -41,6 +44,13 @@ pub fn doubts(run: &Run) -> Vec<String> {
     }
     if run.scenario.rounds < 3 {
         doubts.push("Fewer than three rounds carry no interval: nothing is ranked.".into());
+    }
+    let late = rows(run).iter().filter_map(|row| row.lateness.carried_quantile(0.9)).max();
+    if let Some(late) = late.filter(|&late| late > MOST_LATE_NS) {
+        let ms = short(late as f64 / 1e6);
+        doubts.push(format!(
+            "The publisher was late by up to {ms} ms at p90: part of every latency, and a sign of a busy machine."
+        ));
     }
     for row in rows(run) {
         let rounds = || run.rounds_of(row.transport);
@@ -77,13 +87,16 @@ pub fn extremes(rows: &[Row], figure: impl Fn(&Row) -> Option<f64>) -> Option<[(
 
 fn latency(run: &Run, rows: &[Row]) -> Option<String> {
     let [(fast, least), (slow, greatest)] = extremes(rows, |row| row.latency_ms(0.5))?;
-    let by_p99 =
-        |row: &Row| row.latency_ms(0.99).map_or(String::new(), |ms| format!(" and 99 % within {} ms", short(ms)));
+    // A no-break space keeps the percent sign with its number.
+    let by_p99 = |row: &Row| match row.latency_ms(0.99) {
+        Some(ms) => format!(" and 99\u{a0}% within {} ms", short(ms)),
+        None => String::new(),
+    };
     Some(format!(
-        "At {} events a second, half of all events reach a subscriber over {} within {} ms{}; over {} it takes {} ms{}.",
+        "At {} events a second, half of all events arrive within {} ms over {}{}; over {} half arrive within {} ms{}.",
         run.scenario.rate,
-        fast.transport.in_words(),
         short(least),
+        fast.transport.in_words(),
         by_p99(fast),
         slow.transport.in_words(),
         short(greatest),
