@@ -96,10 +96,11 @@ pub fn compare(options: &Options, command: String) -> anyhow::Result<()> {
     reports::write(&run, &options.out)?;
 
     println!("\n{}\n\n{}", reports::table::scenario(&run), reports::table::text(&run));
-    for line in reports::answer::rankings(&run) {
-        println!("{line}");
+    let rankings = reports::answer::rankings(&run);
+    rankings.iter().for_each(|line| println!("{line}"));
+    if !rankings.is_empty() {
+        println!();
     }
-    println!();
     for sentence in reports::answer::sentences(&run) {
         println!("{sentence}");
     }
@@ -118,7 +119,7 @@ const SPARE_FILES: u64 = 64;
 
 async fn measure(options: &Options, command: String) -> anyhow::Result<Run> {
     let scenario = scenario(options).await?;
-    let mut progress = Progress::start(scenario.transports.len() * scenario.rounds as usize);
+    let mut progress = Progress::start(scenario.transports.len() * scenario.rounds as usize, a_round(&scenario));
     let watch = Watch::start();
     let mut rounds = Vec::new();
     for (round, transport) in order(&scenario) {
@@ -181,6 +182,11 @@ async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
         seed: options.seed,
         url: options.url.clone(),
     })
+}
+
+/// About how long a round takes: its window, warming up before it, and starting and ending the processes.
+fn a_round(scenario: &Scenario) -> Duration {
+    Duration::from_millis(scenario.warm_up_ms + scenario.duration_ms + 50)
 }
 
 /// Warming up beside connecting, in ms.

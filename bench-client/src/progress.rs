@@ -15,18 +15,23 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     /// Deliveries of the round under way; the runner counts them here.
     pub deliveries: Arc<AtomicU64>,
-    rounds: usize,
-    done: usize,
+    rounds: u32,
+    done: u32,
     began: Instant,
+    /// When the run will probably end, in ms after its beginning.
+    ends_ms: Arc<AtomicU64>,
 }
 
 impl Progress {
-    /// Begins a run of that many rounds.
-    pub fn start(rounds: usize) -> Self {
+    /// Begins a run of that many rounds, of which each takes about as long as is said.
+    pub fn start(rounds: usize, each: Duration) -> Self {
         let deliveries: Arc<AtomicU64> = Arc::default();
+        let rounds = rounds as u32;
+        let began = Instant::now();
+        let ends_ms = Arc::new(AtomicU64::new((each * rounds).as_millis() as u64));
         let bar = stdout().is_terminal().then(|| {
-            let live = deliveries.clone();
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}  {live} events  {eta} left")
+            let (live, ends) = (deliveries.clone(), ends_ms.clone());
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}  {live} events  {left} s left")
                 .expect("the template is a constant")
                 .with_key("live", move |_: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
                     let _ = write!(out, "{:>7}", thousands(live.load(Ordering::Relaxed)));
@@ -36,7 +41,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, deliveries, rounds, done: 0, began: Instant::now() }
+        Self { bar, deliveries, rounds, done: 0, began, ends_ms }
     }
 
     /// A round begins.
@@ -50,10 +55,12 @@ impl Progress {
     /// A round has ended.
     pub fn end(&mut self, round: &Round) {
         self.done += 1;
+        let whole = self.began.elapsed() * self.rounds / self.done;
+        self.ends_ms.store(whole.as_millis() as u64, Ordering::Relaxed);
         let ms = |quantile| short_or_dash(round.latency_ns.carried_quantile(quantile).map(|ns| ns as f64 / 1e6));
         let mut lines = Vec::new();
         if self.bar.is_none() {
-            let left = self.began.elapsed().div_f64(self.done as f64).mul_f64((self.rounds - self.done) as f64);
+            let left = whole.saturating_sub(self.began.elapsed());
             lines.push(format!(
                 "{:>3}/{}  {:<12}  p50 {:>6} ms  p99 {:>6} ms  {:>7} events  {:>3} s left",
                 self.done,

@@ -4,7 +4,7 @@ use protocol::result::Run;
 
 use crate::number::short;
 use crate::ranking::{CRITERIA, in_words, line, paired, ranking};
-use crate::statistics::Ratio;
+use crate::statistics::{FEWEST_ROUNDS, Ratio};
 use crate::summary::{Row, median, rows};
 
 /// Below this ratio two figures are not set against each other in words.
@@ -13,7 +13,7 @@ const TELLING: f64 = 1.25;
 /// The rankings, a line each, with what their signs mean; none where there is nothing to rank.
 pub fn rankings(run: &Run) -> Vec<String> {
     let rows: Vec<Row> = rows(run).into_iter().filter(|row| row.sound > 0).collect();
-    if rows.len() < 2 {
+    if rows.len() < 2 || run.scenario.rounds < FEWEST_ROUNDS {
         return Vec::new();
     }
     let lines = CRITERIA.iter().map(|criterion| format!("{:<15} {}", criterion.name, line(&ranking(&rows, criterion))));
@@ -42,7 +42,7 @@ pub fn doubts(run: &Run) -> Vec<String> {
             "The hypervisor took {percent} % of all processor time away; latency and CPU suffer from it."
         ));
     }
-    if run.scenario.rounds < 3 {
+    if run.scenario.rounds < FEWEST_ROUNDS {
         doubts.push("Fewer than three rounds carry no interval: nothing is ranked.".into());
     }
     let late = rows(run).iter().filter_map(|row| row.lateness.carried_quantile(0.9)).max();

@@ -9,7 +9,7 @@ use protocol::schedule::{seeded, uniform};
 /// How many times the rounds are drawn anew.
 const RESAMPLES: usize = 4_000;
 /// The fewest rounds that carry an interval.
-const FEWEST: usize = 3;
+pub const FEWEST_ROUNDS: u32 = 3;
 /// Seed of the draws: the same rounds give the same interval.
 const SEED: u64 = 1;
 /// Upper 2.5 % points of Student's t for 1 to 30 degrees of freedom.
@@ -43,7 +43,10 @@ impl Ratio {
 /// plain percentile interval of a few values is too narrow, so its ends are moved to where Student's t would have them.
 pub fn ratio(left: &[f64], right: &[f64]) -> Option<Ratio> {
     let pairs = left.iter().zip(right);
-    if left.len() != right.len() || left.len() < FEWEST || pairs.clone().any(|(a, b)| *a <= 0.0 || *b <= 0.0) {
+    if left.len() != right.len()
+        || left.len() < FEWEST_ROUNDS as usize
+        || pairs.clone().any(|(a, b)| *a <= 0.0 || *b <= 0.0)
+    {
         return None;
     }
     let logs: Vec<f64> = pairs.map(|(a, b)| (a / b).ln()).collect();
