@@ -46,6 +46,7 @@ async fn deliver(transport: Transport, events: u64) -> Duration {
         payload: 200,
         history: 1_000,
         threads: 1,
+        stall: None,
     };
     let server = Server::start(&options).expect("a server");
     let target = Target {

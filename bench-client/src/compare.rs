@@ -194,7 +194,8 @@ const WARM_UP_MS: u64 = 400;
 /// Time allowed for a subscriber to connect, in us; both processes share two cores while they do.
 const CONNECT_US: u64 = 700;
 
-fn setup(scenario: &Scenario) -> Setup {
+/// The server that a round of the scenario needs.
+pub fn setup(scenario: &Scenario) -> Setup {
     // Room for the whole round, so that its publish times can be asked for afterwards; it is the same for all transports.
     let seconds = (scenario.warm_up_ms + scenario.duration_ms + 2 * scenario.poll_interval_ms) / 1_000 + 5;
     Setup {
@@ -204,11 +205,12 @@ fn setup(scenario: &Scenario) -> Setup {
         payload: scenario.payload_bytes,
         history: (scenario.rate * seconds as f64 * 1.5) as u64 + 1_000,
         threads: scenario.server_threads,
+        stall: None,
     }
 }
 
 /// Every round's transports in a shuffled order of its own: drift of the machine falls on all of them alike.
-fn order(scenario: &Scenario) -> Vec<(u32, Transport)> {
+pub fn order(scenario: &Scenario) -> Vec<(u32, Transport)> {
     let mut random = seeded(scenario.seed);
     let mut order = Vec::new();
     for round in 1..=scenario.rounds {

@@ -5,11 +5,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 
 use bytes::BytesMut;
 use protocol::{Layer, Ledger};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::tcp_info;
 
 /// What a read asks for at the least, in bytes.
 const READ: usize = 4 << 10;
@@ -91,9 +94,23 @@ impl Counted {
         self.ledger[layer] += length as u64;
     }
 
-    /// Explains what leaving cut off: a request without its answer is a poll that brought nothing; bytes that came too late
-    /// to be a whole event belong to the closing.
-    pub fn explain_rest(&mut self) {
+    /// Ends the ledger: what leaving cuts off is explained, and the kernel is asked what it counted.
+    ///
+    /// A request without its answer is a poll that brought nothing; bytes that came too late to be a whole event belong to the
+    /// closing.
+    pub fn finish(&mut self) {
+        // What has come and was not read is in the kernel's count; it is read until none comes while the kernel is asked.
+        let info = loop {
+            let info = tcp_info::read(self.stream.as_fd()).unwrap_or_default();
+            match self.stream.try_read_buf(&mut self.received) {
+                Ok(read) if read > 0 => self.ledger.received_bytes += read as u64,
+                _ => break info,
+            }
+        };
+        self.ledger.kernel_received_bytes += info.bytes_received;
+        self.ledger.kernel_sent_bytes += info.bytes_sent;
+        self.ledger.segments_received += info.segments_received;
+        self.ledger.segments_sent += info.segments_sent;
         self.ledger.empty_polls += u64::from(self.unanswered > 0);
         self.answered(Layer::EmptyPoll);
         let rest = self.received.len() + self.body.len();

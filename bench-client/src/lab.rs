@@ -33,6 +33,8 @@ pub struct Setup {
     pub history: u64,
     /// Threads that serve connections.
     pub threads: u32,
+    /// A fault to inject into the publisher: when, and how long.
+    pub stall: Option<(Duration, Duration)>,
 }
 
 impl OwnServer {
@@ -42,6 +44,7 @@ impl OwnServer {
     /// When it does not start, or does not say where it listens.
     pub fn start(setup: &Setup) -> anyhow::Result<Self> {
         let executable = std::env::current_exe().context("cannot find this program's own file")?;
+        let stall = setup.stall.map(|(after, length)| format!("--stall={after:?},{length:?}"));
         let mut child = Command::new(executable)
             .args(["serve", "--with-parent", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"])
             .args(["--rate", &setup.rate.to_string()])
@@ -50,6 +53,7 @@ impl OwnServer {
             .args(["--payload", &setup.payload.to_string()])
             .args(["--history", &setup.history.to_string()])
             .args(["--threads", &setup.threads.to_string()])
+            .args(stall)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -64,6 +68,14 @@ impl OwnServer {
                 bail!("the server did not start; what it says of that stands above")
             }
         }
+    }
+}
+
+impl OwnServer {
+    /// Stops the whole process where it stands, or lets it go on.
+    pub fn freeze(&self, frozen: bool) -> std::io::Result<()> {
+        let signal = if frozen { Signal::STOP } else { Signal::CONT };
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 }
 

@@ -15,4 +15,6 @@ pub mod progress;
 pub mod recorder;
 pub mod runner;
 pub mod subscriber;
+pub mod tcp_info;
 pub mod transport;
+pub mod verify;

@@ -1,8 +1,8 @@
-//! The lab's command line: `compare`, which is what it does when told nothing else, and `serve`.
+//! The lab's command line: `compare`, which is what it does when told nothing else, `verify`, and `serve`.
 
 use std::process::ExitCode;
 
-use bench_client::compare;
+use bench_client::{compare, verify};
 use clap::{Parser, Subcommand};
 
 /// Measure how events travel from a server to many subscribers by polling, long polling, HTTP streaming, SSE, WebSocket
@@ -20,6 +20,8 @@ struct Arguments {
 enum Command {
     /// Compare transports under the same load and draw the comparison
     Compare(compare::Options),
+    /// Check that what the lab says of itself is true, on this machine
+    Verify(verify::Options),
     /// Run the server alone
     Serve {
         #[command(flatten)]
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         None => compare::compare(&arguments.compare, command_line()),
         Some(Command::Compare(options)) => compare::compare(&options, command_line()),
+        Some(Command::Verify(options)) => verify::verify(&options),
         Some(Command::Serve { options, with_parent }) => {
             if with_parent {
                 // Where the kernel refuses, a server may outlive a client that was killed; nothing worse.

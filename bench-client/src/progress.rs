@@ -35,9 +35,13 @@ impl Progress {
                 .expect("the template is a constant")
                 .with_key("live", move |_: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
                     let _ = write!(out, "{:>7}", thousands(live.load(Ordering::Relaxed)));
+                })
+                .with_key("left", move |_: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+                    let left = Duration::from_millis(ends.load(Ordering::Relaxed)).saturating_sub(began.elapsed());
+                    let _ = write!(out, "{:>3}", left.as_secs());
                 });
-            let bar =
-                ProgressBar::with_draw_target(Some(rounds as u64), ProgressDrawTarget::stdout()).with_style(style);
+            let target = ProgressDrawTarget::stdout();
+            let bar = ProgressBar::with_draw_target(Some(u64::from(rounds)), target).with_style(style);
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });

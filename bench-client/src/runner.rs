@@ -237,6 +237,15 @@ pub fn judge(round: &mut Round, scenario: &Scenario) {
     if unexplained != 0 {
         failures.push(format!("{unexplained} wire bytes have no layer"));
     }
+    let ledger = &round.ledger;
+    for (what, counted, kernel) in [
+        ("received", ledger.received_bytes, ledger.kernel_received_bytes),
+        ("sent", ledger.sent_bytes, ledger.kernel_sent_bytes),
+    ] {
+        if counted != kernel {
+            failures.push(format!("{counted} bytes {what} were counted, {kernel} by the kernel"));
+        }
+    }
     let negative = round.latency_ns.negative();
     if negative > 0 && round.clock_bound_ns.is_none() {
         failures.push(format!("{negative} latencies are negative on one clock"));

@@ -163,7 +163,7 @@ pub async fn run(
                 if ended.is_none() {
                     transport::leave(transport, &mut subscriber).await;
                 }
-                subscriber.wire.explain_rest();
+                subscriber.wire.finish();
                 recorder.borrow_mut().ledger += subscriber.wire.ledger;
                 (progress, connected) = (subscriber.progress, subscriber.connected);
                 match ended {

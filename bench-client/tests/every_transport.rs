@@ -31,6 +31,7 @@ fn server(history: usize) -> Server {
         payload: 0,
         history,
         threads: 1,
+        stall: None,
     })
     .unwrap()
 }

@@ -63,6 +63,14 @@ pub struct Ledger {
     pub empty_poll_bytes: u64,
     /// [`Layer::Handshake`] bytes.
     pub handshake_bytes: u64,
+    /// Payload bytes that the kernel counted as received (`TCP_INFO`): the witness for `received_bytes`.
+    pub kernel_received_bytes: u64,
+    /// Payload bytes that the kernel counted as sent, retransmissions left out: the witness for `sent_bytes`.
+    pub kernel_sent_bytes: u64,
+    /// TCP segments received, those without payload included.
+    pub segments_received: u64,
+    /// TCP segments sent, those without payload included.
+    pub segments_sent: u64,
     /// Events these bytes brought.
     pub events: u64,
     /// Requests sent, upgrades included.
@@ -88,6 +96,14 @@ impl Ledger {
     pub fn unexplained_bytes(&self) -> i64 {
         let explained: u64 = Layer::ALL.iter().map(|&layer| self[layer]).sum();
         self.wire_bytes() as i64 - explained as i64
+    }
+}
+
+impl Ledger {
+    /// What TCP and IP add to the wire bytes: 52 bytes a segment, which is IPv4 with TCP and its time stamp. On a network whose
+    /// segments are cut in hardware, and on loopback with its large ones, the wire has more of them than the kernel says.
+    pub fn tcp_ip_header_bytes(&self) -> u64 {
+        (self.segments_received + self.segments_sent) * 52
     }
 }
 
@@ -126,6 +142,10 @@ impl AddAssign for Ledger {
         }
         self.received_bytes += other.received_bytes;
         self.sent_bytes += other.sent_bytes;
+        self.kernel_received_bytes += other.kernel_received_bytes;
+        self.kernel_sent_bytes += other.kernel_sent_bytes;
+        self.segments_received += other.segments_received;
+        self.segments_sent += other.segments_sent;
         self.events += other.events;
         self.requests += other.requests;
         self.empty_polls += other.empty_polls;
@@ -150,7 +170,7 @@ mod tests {
     fn adding_ledgers_adds_every_field() {
         let json = r#"{"received_bytes":1,"sent_bytes":2,"event_bytes":3,"framing_bytes":4,"response_head_bytes":5,
             "request_head_bytes":6,"empty_poll_bytes":7,"handshake_bytes":8,"events":9,"requests":10,"empty_polls":11,
-            "connections":12}"#;
+            "connections":12,"kernel_received_bytes":13,"kernel_sent_bytes":14,"segments_received":15,"segments_sent":16}"#;
         let one: Ledger = serde_json::from_str(json).unwrap();
         let mut sum = Ledger::default();
         sum += one;

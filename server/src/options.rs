@@ -2,15 +2,16 @@
 
 use std::net::SocketAddr;
 
+use clap::{Args, FromArgMatches};
 use protocol::schedule::Spacing;
 
-use crate::publisher::Plan;
+use crate::publisher::{Plan, Stall};
 
 /// The most that one event's payload may be, in bytes, posted or made: 64 KiB.
 pub const LARGEST_PAYLOAD: usize = 64 << 10;
 
 /// One feed of events, carried over every transport: HTTP and WebSocket on one port, raw TCP on another.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Options {
     /// Address for HTTP and WebSocket; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -36,12 +37,25 @@ pub struct Options {
     /// Threads that serve connections
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = threads)]
     pub threads: usize,
+    /// A time, and for how long the publisher hangs then, like 1s,100ms: to see that measurements show it
+    #[arg(long, value_name = "WHEN,HOW_LONG", hide = true)]
+    pub stall: Option<Stall>,
+}
+
+impl Default for Options {
+    /// What the command line takes where it is told nothing.
+    fn default() -> Self {
+        Self::augment_args(clap::Command::new("server"))
+            .try_get_matches_from(["server"])
+            .and_then(|matches| Self::from_arg_matches(&matches))
+            .expect("every option has a default")
+    }
 }
 
 impl Options {
     /// What to publish.
     pub fn plan(&self) -> Plan {
-        Plan { rate: self.rate, spacing: self.schedule, seed: self.seed, payload: self.payload }
+        Plan { rate: self.rate, spacing: self.schedule, seed: self.seed, payload: self.payload, stall: self.stall }
     }
 }
 

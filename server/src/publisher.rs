@@ -31,6 +31,30 @@ pub struct Plan {
     pub seed: u64,
     /// Payload of each event, in bytes.
     pub payload: usize,
+    /// A fault to inject.
+    pub stall: Option<Stall>,
+}
+
+/// A time in which the publisher hangs, once: what a garbage collector or a slow disk would do to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stall {
+    /// How long after the feed's start.
+    pub after: Duration,
+    /// For how long.
+    pub length: Duration,
+}
+
+impl std::str::FromStr for Stall {
+    type Err = String;
+
+    /// Reads two durations: `1s,100ms` is 100 ms, one second after the start.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let durations = text.split_once(',').and_then(|(after, length)| {
+            Some((humantime::parse_duration(after).ok()?, humantime::parse_duration(length).ok()?))
+        });
+        let (after, length) = durations.ok_or("a stall is when and how long, like 1s,100ms")?;
+        Ok(Self { after, length })
+    }
 }
 
 /// The publishing thread; dropping it ends it.
@@ -59,6 +83,7 @@ fn publish(feed: &Feed, plan: &Plan, counters: &Counters, stopped: &Receiver<()>
         return;
     }
     let watch = WATCH.min(Duration::from_secs_f64(0.1 / plan.rate)).as_nanos() as u64;
+    let mut stall = plan.stall;
     for (seq, offset) in (1..).zip(schedule::offsets(plan.spacing, plan.rate, plan.seed)) {
         // Made before the wait, so that making it does not make it late.
         let data = schedule::payload(plan.seed, seq, plan.payload);
@@ -70,6 +95,9 @@ fn publish(feed: &Feed, plan: &Plan, counters: &Counters, stopped: &Receiver<()>
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
             }
+        }
+        if let Some(Stall { length, .. }) = stall.take_if(|stall| offset >= stall.after) {
+            std::thread::sleep(length);
         }
         if clock::now_ns() < due {
             counters.measuring(|| {
@@ -100,7 +128,7 @@ mod tests {
     #[test]
     fn events_bear_their_scheduled_time_and_are_never_early() {
         let feed = Arc::new(Feed::new(100));
-        let plan = Plan { rate: 1_000.0, spacing: Spacing::Periodic, seed: 1, payload: 12 };
+        let plan = Plan { rate: 1_000.0, spacing: Spacing::Periodic, seed: 1, payload: 12, stall: None };
         let publisher = Publisher::start(feed.clone(), plan, Arc::default()).unwrap();
         let mut head = feed.watch();
         let wait = async { head.wait_for(|&head| head >= 20).await.map(drop) };
@@ -117,7 +145,7 @@ mod tests {
     #[test]
     fn without_a_rate_nothing_is_published() {
         let feed = Arc::new(Feed::new(1));
-        let plan = Plan { rate: 0.0, spacing: Spacing::Periodic, seed: 1, payload: 1 };
+        let plan = Plan { rate: 0.0, spacing: Spacing::Periodic, seed: 1, payload: 1, stall: None };
         drop(Publisher::start(feed.clone(), plan, Arc::default()).unwrap());
         assert_eq!(feed.head(), Cursor(0));
     }

@@ -118,6 +118,7 @@ fn a_page_receives_every_event_once_and_in_order_in_each_way_a_browser_has() {
         payload: 50,
         history: 8_192,
         threads: 1,
+        stall: None,
     })
     .unwrap();
     browser.open(&format!("http://{}/", server.addresses().http));
@@ -201,6 +202,7 @@ fn a_page_of_another_origin_may_read_but_not_publish() {
         payload: 0,
         history: 10,
         threads: 1,
+        stall: None,
     };
     let (server, other) = (Server::start(&options).unwrap(), Server::start(&options).unwrap());
     server.feed().publish(1, "for all to read");

@@ -100,6 +100,7 @@ fn serve(transport: Transport, subscribers: usize) -> (Serving, Vec<TcpStream>) 
         payload: PAYLOAD,
         history: 1_000,
         threads: 1,
+        stall: None,
     };
     let server = Server::start(&options).expect("a server");
     let addresses = server.addresses();

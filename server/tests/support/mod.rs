@@ -33,6 +33,7 @@ pub fn options(history: usize) -> Options {
         payload: 0,
         history,
         threads: 1,
+        stall: None,
     }
 }
 

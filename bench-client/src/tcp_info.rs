@@ -1,0 +1,92 @@
+//! What the kernel counted on a connection: the witness against whom our own counting is held (`TCP_INFO`, Linux).
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// The part of the kernel's `struct tcp_info` that we read (`include/uapi/linux/tcp.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TcpInfo {
+    /// Payload bytes that came, in order, whether read by us or not.
+    pub bytes_received: u64,
+    /// Payload bytes sent, retransmissions left out.
+    pub bytes_sent: u64,
+    /// Segments sent, those without payload included.
+    pub segments_sent: u64,
+    /// Segments received, those without payload included.
+    pub segments_received: u64,
+}
+
+/// Where the fields lie, in bytes from the beginning; the kernel only ever adds at the end.
+const STATE: usize = 0;
+const BYTES_RECEIVED: usize = 128;
+const SEGMENTS_OUT: usize = 136;
+const SEGMENTS_IN: usize = 140;
+const BYTES_SENT: usize = 200;
+const BYTES_RETRANSMITTED: usize = 208;
+/// The state of a connection that the peer has ended and we have not (`include/net/tcp_states.h`).
+const CLOSE_WAIT: u8 = 8;
+/// As much as we read: up to the end of the last of them, which Linux 4.19 was the first to have.
+const LENGTH: usize = 216;
+
+/// Asks the kernel.
+///
+/// # Errors
+/// When `socket` is no TCP socket, or the kernel is too old to say.
+pub fn read(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
+    let mut bytes = [0u8; LENGTH];
+    let mut length = LENGTH as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `bytes`, which has as many, and the descriptor is open for as long as
+    // it is borrowed.
+    #[allow(unsafe_code)]
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            bytes.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if (length as usize) < LENGTH {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let u32_at = |at: usize| u64::from(u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes")));
+    let u64_at = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    // The peer's FIN takes a number in the sequence, and so the kernel counts it as a byte.
+    let fin = u64::from(bytes[STATE] == CLOSE_WAIT);
+    Ok(TcpInfo {
+        bytes_received: u64_at(BYTES_RECEIVED) - fin,
+        bytes_sent: u64_at(BYTES_SENT) - u64_at(BYTES_RETRANSMITTED),
+        segments_sent: u32_at(SEGMENTS_OUT),
+        segments_received: u32_at(SEGMENTS_IN),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_counts_what_was_written_and_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut far, _) = listener.accept().unwrap();
+        near.write_all(&[1; 1_000]).unwrap();
+        far.read_exact(&mut [0; 1_000]).unwrap();
+        far.write_all(&[2; 77]).unwrap();
+        near.read_exact(&mut [0; 77]).unwrap();
+        let info = read(near.as_fd()).unwrap();
+        assert_eq!((info.bytes_sent, info.bytes_received), (1_000, 77));
+        assert!(info.segments_sent >= 2 && info.segments_received >= 2, "{info:?}");
+        drop(far);
+        assert_eq!(near.read(&mut [0; 1]).unwrap(), 0);
+        assert_eq!(read(near.as_fd()).unwrap().bytes_received, 77, "the peer's end is no byte");
+    }
+}

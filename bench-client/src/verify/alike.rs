@@ -1,0 +1,50 @@
+//! One transport under two labels: the statistics must not tell them apart more often than one time in ten.
+
+use protocol::Transport;
+use protocol::result::Scenario;
+use reports::statistics::{Ratio, ratio};
+
+use super::{Finding, plain_round, scenario};
+
+const TRIALS: usize = 20;
+const ROUNDS: usize = 3;
+
+pub async fn check() -> anyhow::Result<Finding> {
+    let scenario = Scenario { warm_up_ms: 250, duration_ms: 400, ..scenario(&[Transport::WebSocket]) };
+    let mut ratios = Vec::new();
+    for _ in 0..TRIALS {
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            for side in [&mut left, &mut right] {
+                let round = plain_round(&scenario, Transport::WebSocket).await?;
+                side.push(round.latency_ns.quantile(0.5).unwrap_or(0) as f64);
+            }
+        }
+        ratios.extend(ratio(&left, &right));
+    }
+    Ok(judge(&ratios))
+}
+
+fn judge(ratios: &[Ratio]) -> Finding {
+    let apart = ratios.iter().filter(|ratio| ratio.shows_difference()).count();
+    Finding {
+        requirement: "one transport under two labels shows no difference",
+        measured: format!("{apart} of {} trials show one", ratios.len()),
+        bound: format!("at most {} of {TRIALS}", TRIALS / 10),
+        holds: ratios.len() == TRIALS && apart <= TRIALS / 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_that_are_too_narrow_are_found() {
+        let honest = Ratio { estimate: 1.02, low: 0.9, high: 1.1 };
+        let narrow = Ratio { low: 1.01, high: 1.03, ..honest };
+        assert!(judge(&[honest; TRIALS]).holds);
+        assert!(!judge(&[[narrow; 3].as_slice(), &[honest; 17]].concat()).holds);
+        assert!(!judge(&[honest; 3]).holds);
+    }
+}

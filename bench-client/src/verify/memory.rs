@@ -1,0 +1,64 @@
+//! Memory per connection is a slope over several sizes, with its confidence interval, not one difference.
+
+use protocol::Transport;
+use protocol::result::Scenario;
+
+use super::{Finding, plain_round, scenario};
+
+const SIZES: [u32; 5] = [100, 200, 400, 800, 1_600];
+/// Student's t for the 95 % interval of a slope over five points: three degrees of freedom.
+const STUDENT_T: f64 = 3.182;
+
+pub async fn check() -> anyhow::Result<Finding> {
+    let mut points = Vec::new();
+    for subscribers in SIZES {
+        let scenario = Scenario {
+            subscribers,
+            rate: 5.0,
+            warm_up_ms: 400 + u64::from(subscribers),
+            duration_ms: 500,
+            ..scenario(&[Transport::WebSocket])
+        };
+        let server = plain_round(&scenario, Transport::WebSocket).await?.server;
+        let grown = server.resident_connected_bytes as f64 - server.resident_before_bytes as f64;
+        points.push((f64::from(subscribers), grown / 1024.0));
+    }
+    Ok(judge(&points))
+}
+
+fn judge(points: &[(f64, f64)]) -> Finding {
+    let (slope, half) = slope(points);
+    Finding {
+        requirement: "memory per connection is a slope over five sizes",
+        measured: format!("WebSocket: {slope:.1} KiB +- {half:.1}"),
+        bound: "interval within 20 % of the slope".into(),
+        holds: slope > 0.0 && half <= 0.2 * slope,
+    }
+}
+
+/// The least-squares slope, and half the width of its 95 % interval.
+fn slope(points: &[(f64, f64)]) -> (f64, f64) {
+    let count = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (mean_x, mean_y) = (mean(|point| point.0), mean(|point| point.1));
+    let spread: f64 = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
+    let slope = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>() / spread;
+    let residual: f64 = points.iter().map(|(x, y)| (y - mean_y - slope * (x - mean_x)).powi(2)).sum();
+    (slope, STUDENT_T * (residual / (count - 2.0) / spread).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_its_slope_and_noise_has_none() {
+        let line: Vec<_> = SIZES.iter().map(|&size| (f64::from(size), 100.0 + 12.0 * f64::from(size))).collect();
+        let (found, half) = slope(&line);
+        assert!((found - 12.0).abs() < 1e-9 && half < 1e-6);
+        assert!(judge(&line).holds);
+        let noise: Vec<_> =
+            SIZES.iter().zip([500.0, 90.0, 700.0, 20.0, 400.0]).map(|(&x, y)| (f64::from(x), y)).collect();
+        assert!(!judge(&noise).holds);
+    }
+}

@@ -1,0 +1,174 @@
+//! `verify`: what makes a number of this lab true, each requirement as a check that runs for real and can fail.
+//!
+//! A check is a file. It measures something, and a pure function judges what was measured, so that tests can hand the judge a
+//! broken measurement and see it refused.
+
+mod alike;
+mod burn;
+mod kernel;
+mod memory;
+mod percentiles;
+mod polling;
+mod redraw;
+mod rounds;
+mod stall;
+mod stop;
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use protocol::Transport;
+use protocol::result::{Headers, Round, Scenario};
+use protocol::schedule::Spacing;
+use tokio::runtime::{Builder, LocalOptions};
+
+use crate::compare;
+use crate::lab::{OwnServer, Setup};
+use crate::runner::{self, Plan};
+
+/// Check that what the lab says of itself is true, on this machine.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Only the checks that take seconds
+    #[arg(long)]
+    quick: bool,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// What is required.
+    pub requirement: &'static str,
+    /// What was measured.
+    pub measured: String,
+    /// What it must be.
+    pub bound: String,
+    /// Whether it is.
+    pub holds: bool,
+}
+
+/// Runs the checks and prints a table of what they found.
+///
+/// # Errors
+/// When one of them fails.
+pub fn verify(options: &Options) -> anyhow::Result<()> {
+    server::limits::raise_open_files();
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let mut findings = Vec::new();
+    runtime.block_on(async {
+        let mut add = |found: Vec<Finding>| {
+            found.iter().for_each(print);
+            findings.extend(found);
+        };
+        println!("{:<58} {:<34} {:<30}", "requirement", "measured", "must be");
+        add(percentiles::check());
+        add(vec![burn::check().await?]);
+        add(vec![kernel::check()?]);
+        add(redraw::check()?);
+        add(stop::check(options.quick).await?);
+        add(stall::check().await?);
+        add(rounds::check().await?);
+        add(polling::check(options.quick).await?);
+        if options.quick {
+            println!("skipped by --quick: memory as a slope, one transport under two labels");
+        } else {
+            add(vec![memory::check().await?]);
+            add(vec![alike::check().await?]);
+        }
+        anyhow::Ok(())
+    })?;
+    let failed = findings.iter().filter(|finding| !finding.holds).count();
+    println!("\n{} of {} checks passed", findings.len() - failed, findings.len());
+    ensure!(failed == 0, "{failed} of {} checks failed", findings.len());
+    Ok(())
+}
+
+fn print(finding: &Finding) {
+    let verdict = if finding.holds { "pass" } else { "FAIL" };
+    println!("{:<58} {:<34} {:<30} {verdict}", finding.requirement, finding.measured, finding.bound);
+}
+
+/// A small scenario for checks to start from.
+fn scenario(transports: &[Transport]) -> Scenario {
+    Scenario {
+        transports: transports.to_vec(),
+        subscribers: 20,
+        rate: 50.0,
+        schedule: Spacing::Periodic,
+        payload_bytes: 200,
+        poll_interval_ms: 100,
+        rounds: 1,
+        warm_up_ms: 500,
+        duration_ms: 1_000,
+        headers: Headers::Lean,
+        server_threads: 1,
+        seed: 1,
+        url: None,
+    }
+}
+
+/// Runs a round of the scenario on a server of its own, with something going on beside it.
+async fn round<F: Future<Output = ()>>(
+    scenario: &Scenario,
+    transport: Transport,
+    setup: Setup,
+    beside: impl FnOnce(Arc<OwnServer>) -> F,
+) -> anyhow::Result<Round> {
+    let server = Arc::new(OwnServer::start(&setup)?);
+    let plan = Plan {
+        scenario,
+        transport,
+        round: 1,
+        address: server.http,
+        host: server.http.to_string(),
+        fresh: true,
+        deliveries: Arc::default(),
+    };
+    let (round, ()) = tokio::join!(runner::run(&plan), beside(server.clone()));
+    round
+}
+
+/// Runs a round of the scenario on a server of its own.
+async fn plain_round(scenario: &Scenario, transport: Transport) -> anyhow::Result<Round> {
+    round(scenario, transport, compare::setup(scenario), |_| std::future::ready(())).await
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::result::{ClientCost, Faults, ServerCost};
+    use protocol::{Histogram, Ledger};
+
+    use super::*;
+
+    /// A round in which deliveries took as long as given, in ns, and of which nothing else is known.
+    pub fn round_with(latencies: impl IntoIterator<Item = u64>) -> Round {
+        let mut latency_ns = Histogram::default();
+        latencies.into_iter().for_each(|ns| latency_ns.record(ns));
+        Round {
+            transport: Transport::WebSocket,
+            round: 1,
+            sent: 0,
+            delivered: 0,
+            schedule_hash: String::new(),
+            latency_ns,
+            naive_latency_ns: Histogram::default(),
+            publisher_lateness_ns: Histogram::default(),
+            clock_bound_ns: None,
+            ledger: Ledger::default(),
+            faults: Faults::default(),
+            server: ServerCost {
+                window_ns: 0,
+                cpu_ns: 0,
+                deliveries: 0,
+                requests: 0,
+                accepts: 0,
+                context_switches: 0,
+                resident_before_bytes: 0,
+                resident_connected_bytes: 0,
+            },
+            client: ClientCost { cpu_ns: 0, lag_ns: Histogram::default(), connect_ns: 0 },
+            failures: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}

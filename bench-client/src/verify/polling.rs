@@ -1,0 +1,56 @@
+//! Polling lies where theory puts it: the delay d of an answer, and a wait that is uniform between 0 and the interval T.
+
+use protocol::Transport;
+use protocol::result::{Round, Scenario};
+use protocol::schedule::Spacing;
+
+use super::{Finding, plain_round, scenario};
+
+pub async fn check(quick: bool) -> anyhow::Result<Vec<Finding>> {
+    let scenario = Scenario {
+        // Events that come at any time: periodic ones would meet each poller at the same few phases.
+        schedule: Spacing::Poisson,
+        subscribers: 100,
+        poll_interval_ms: 200,
+        duration_ms: if quick { 3_000 } else { 10_000 },
+        ..scenario(&[Transport::Polling])
+    };
+    let polling = plain_round(&scenario, Transport::Polling).await?;
+    // What an answer takes, without the wait: a stream's latency has the same parts.
+    let streaming = plain_round(&scenario, Transport::Ndjson).await?;
+    Ok(judge(&polling, &streaming, &scenario))
+}
+
+fn judge(polling: &Round, streaming: &Round, scenario: &Scenario) -> Vec<Finding> {
+    let delay = streaming.latency_ns.quantile(0.5).unwrap_or(0) as f64 / 1e6;
+    let interval = scenario.poll_interval_ms as f64;
+    let compare = |requirement, measured: f64, expected: f64| Finding {
+        requirement,
+        measured: format!("{measured:.1} ms, {:+.1} %", (measured / expected - 1.0) * 100.0),
+        bound: format!("{expected:.1} ms, within 3 %"),
+        holds: (measured / expected - 1.0).abs() <= 0.03,
+    };
+    let mean = polling.latency_ns.mean().unwrap_or(0.0) / 1e6;
+    let p99 = polling.latency_ns.quantile(0.99).unwrap_or(0) as f64 / 1e6;
+    vec![
+        compare("polling's mean is d + T/2", mean, delay + interval / 2.0),
+        compare("polling's p99 is d + 0.99 T", p99, delay + 0.99 * interval),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::tests::round_with;
+
+    #[test]
+    fn a_poller_that_sleeps_after_each_answer_is_too_slow_and_one_in_step_with_the_events_too_fast() {
+        let scenario = Scenario { poll_interval_ms: 200, ..scenario(&[Transport::Polling]) };
+        let streaming = round_with([1_000_000]);
+        let uniform = |interval_us: u64| round_with((0..10_000).map(move |i| 1_000_000 + i * interval_us / 10));
+        let holds = |polling: &Round| judge(polling, &streaming, &scenario).iter().all(|finding| finding.holds);
+        assert!(holds(&uniform(200_000)));
+        assert!(!holds(&uniform(215_000)));
+        assert!(!holds(&round_with([1_000_000; 100])));
+    }
+}

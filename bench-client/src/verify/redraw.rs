@@ -1,0 +1,85 @@
+//! Everything is in the result: the report drawn from `run.json` is the report, byte for byte; rounds are interleaved.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{env, fs, process};
+
+use protocol::Transport;
+use protocol::result::{Run, SCHEMA_VERSION, Scenario};
+
+use super::{Finding, scenario};
+use crate::compare;
+use crate::environment::Watch;
+
+pub fn check() -> anyhow::Result<Vec<Finding>> {
+    let scenario = Scenario { rounds: 5, ..scenario(&Transport::ALL) };
+    let order = compare::order(&scenario);
+    let run = Run {
+        schema_version: SCHEMA_VERSION,
+        command: "verify".into(),
+        environment: Watch::start().finish(),
+        rounds: Vec::new(),
+        scenario,
+    };
+    let directory = env::temp_dir().join(format!("transport-lab-verify-{}", process::id()));
+    let drawn = (|| {
+        reports::write(&run, &directory.join("first"))?;
+        reports::write(&reports::read(&directory.join("first/run.json"))?, &directory.join("second"))?;
+        anyhow::Ok((files(&directory.join("first"))?, files(&directory.join("second"))?))
+    })();
+    let _ = fs::remove_dir_all(&directory);
+    let (first, second) = drawn?;
+    Ok(vec![judge_files(&first, &second), judge_order(&order)])
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn files(directory: &Path) -> anyhow::Result<Files> {
+    let mut files = Files::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            files.insert(entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path())?);
+        }
+    }
+    Ok(files)
+}
+
+fn judge_files(first: &Files, second: &Files) -> Finding {
+    let differing = first.iter().filter(|(name, bytes)| second.get(*name) != Some(bytes)).count();
+    Finding {
+        requirement: "a report is redrawn from its run.json byte for byte",
+        measured: format!("{} files, {differing} differ", first.len()),
+        bound: "0 differ".into(),
+        holds: !first.is_empty() && differing == 0 && first.len() == second.len(),
+    }
+}
+
+fn judge_order(order: &[(u32, Transport)]) -> Finding {
+    let passes: Vec<Vec<Transport>> =
+        order.chunk_by(|a, b| a.0 == b.0).map(|pass| pass.iter().map(|round| round.1).collect()).collect();
+    let whole = passes.iter().all(|pass| Transport::ALL.iter().all(|transport| pass.contains(transport)));
+    let shuffled = passes.iter().any(|pass| pass != &passes[0]);
+    Finding {
+        requirement: "rounds are interleaved, each pass in an order of its own",
+        measured: format!("{} passes, {}", passes.len(), if shuffled { "orders differ" } else { "one order" }),
+        bound: "all transports in each, orders differ".into(),
+        holds: whole && shuffled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_differing_file_and_rounds_in_blocks_are_found() {
+        let files = Files::from([("a".into(), vec![1])]);
+        assert!(judge_files(&files, &files).holds);
+        assert!(!judge_files(&files, &Files::from([("a".into(), vec![2])])).holds);
+        let blocks: Vec<_> = Transport::ALL.iter().flat_map(|&transport| [(1, transport), (2, transport)]).collect();
+        assert!(!judge_order(&blocks).holds);
+        let same: Vec<_> = (1..=3).flat_map(|round| Transport::ALL.map(|transport| (round, transport))).collect();
+        assert!(!judge_order(&same).holds);
+    }
+}
