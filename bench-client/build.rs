@@ -4,7 +4,12 @@ use std::process::Command;
 
 fn main() {
     let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        let output = Command::new("git")
+            .arg("--no-optional-locks")
+            .args(arguments)
+            .output()
+            .ok()
+            .filter(|output| output.status.success())?;
         String::from_utf8(output.stdout).ok()
     };
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).map_or("unknown".into(), |commit| {
@@ -12,7 +17,8 @@ fn main() {
         format!("{}{}", commit.trim(), if changed { "-dirty" } else { "" })
     });
     println!("cargo::rustc-env=LAB_COMMIT={commit}");
-    for path in ["../.git/logs/HEAD", "../.git/index"] {
+    // Whatever the program is made of, and what moves with a commit.
+    for path in ["../.git/logs/HEAD", "../Cargo.lock", "../protocol", "../server", "../reports/src", "src"] {
         if std::path::Path::new(path).exists() {
             println!("cargo::rerun-if-changed={path}");
         }

@@ -25,7 +25,7 @@ pub struct Options {
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub subscribers: u32,
     /// Events a second
-    #[arg(long, value_name = "EVENTS_PER_S", default_value_t = 20.0, value_parser = server::options::rate, conflicts_with = "url")]
+    #[arg(long, value_name = "EVENTS_PER_S", default_value_t = 20.0, value_parser = rate, allow_negative_numbers = true, conflicts_with = "url")]
     pub rate: f64,
     /// Spacing of the events: periodic or poisson
     #[arg(long, value_name = "KIND", default_value_t, conflicts_with = "url")]
@@ -57,6 +57,14 @@ pub struct Options {
     /// Directory for the report
     #[arg(long, value_name = "DIR", default_value = "lab-report")]
     pub out: PathBuf,
+}
+
+/// Reads a rate at which there is something to measure.
+fn rate(text: &str) -> Result<f64, String> {
+    match server::options::rate(text)? {
+        0.0 => Err("there is nothing to measure at 0 events a second".into()),
+        rate => Ok(rate),
+    }
 }
 
 /// Reads a duration from 1 ms to an hour.
@@ -92,7 +100,12 @@ pub fn compare(options: &Options, command: String) -> anyhow::Result<()> {
     );
     // One thread, so that subscribers share their record without locks; no worker wakes another.
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    let run = runtime.block_on(measure(options, command))?;
+    let run = runtime.block_on(async {
+        tokio::select! {
+            run = measure(options, command) => run,
+            _ = tokio::signal::ctrl_c() => bail!("interrupted; no report was written"),
+        }
+    })?;
     reports::write(&run, &options.out)?;
 
     println!("\n{}\n\n{}", reports::table::scenario(&run), reports::table::text(&run));
@@ -157,28 +170,30 @@ async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
     let mut transports = options.transports.clone();
     transports.sort();
     transports.dedup();
-    let rate = match &options.url {
-        None => options.rate,
+    // A server that runs already has a feed of its own, and says which.
+    let running = match &options.url {
+        None => None,
         Some(url) => {
             let (host, address) = resolve(url)?;
-            Control::connect(address, &host).await?.load().await?.rate
+            Some(Control::connect(address, &host).await?.load().await?)
         }
     };
-    if rate <= 0.0 {
-        bail!("there is nothing to measure at 0 events a second; the server's --rate must be more than 0");
+    if running.as_ref().is_some_and(|load| load.rate <= 0.0) {
+        bail!("that server publishes nothing by itself; start it with a --rate of more than 0");
     }
+    let running = running.as_ref();
     Ok(Scenario {
         transports,
         subscribers: options.subscribers,
-        rate,
-        schedule: options.schedule,
-        payload_bytes: options.payload as u32,
+        rate: running.map_or(options.rate, |load| load.rate),
+        schedule: running.map_or(options.schedule, |load| load.schedule),
+        payload_bytes: running.map_or(options.payload as u32, |load| load.payload_bytes),
         poll_interval_ms: options.poll_interval.as_millis() as u64,
         rounds: options.rounds,
         warm_up_ms: WARM_UP_MS + u64::from(options.subscribers) * CONNECT_US / 1_000,
         duration_ms: options.duration.as_millis() as u64,
         headers: options.headers,
-        server_threads: options.threads as u32,
+        server_threads: running.map_or(options.threads as u32, |load| load.threads),
         seed: options.seed,
         url: options.url.clone(),
     })

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bytes::BytesMut;
 use protocol::status::{Load, Published, Time};
 use protocol::{Cursor, clock};
@@ -56,14 +56,10 @@ impl Control {
     }
 
     async fn json<T: serde::de::DeserializeOwned>(&mut self, target: &str) -> anyhow::Result<T> {
-        let answered = async {
-            let (head, body) = self.get(target).await?;
-            if head.status != 200 {
-                bail!("status {}", head.status);
-            }
-            Ok(serde_json::from_slice(&body)?)
-        };
-        answered.await.with_context(|| format!("what answers there is no server of this lab: {target}"))
+        let (head, body) = self.get(target).await.context("the server was lost")?;
+        let stranger = || format!("what answers there is no server of this lab ({target}, status {})", head.status);
+        ensure!(head.status == 200, stranger());
+        serde_json::from_slice(&body).with_context(stranger)
     }
 
     /// What the server has used and done so far.

@@ -9,7 +9,7 @@ use protocol::framing::Malformed;
 pub enum Fault {
     /// The connection failed, or the peer ended it.
     #[error("the connection was lost: {0}")]
-    Lost(#[from] io::Error),
+    Lost(io::Error),
     /// The peer broke its framing's rules.
     #[error("{0}")]
     Malformed(#[from] Malformed),
@@ -25,4 +25,11 @@ pub enum Fault {
     /// The peer ended the stream in good order.
     #[error("the server ended the stream: {0}")]
     Ended(String),
+}
+
+impl From<io::Error> for Fault {
+    // Not as its source: the message holds it already.
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error)
+    }
 }

@@ -28,9 +28,11 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How long subscribers may take to leave.
 const LEAVE: Duration = Duration::from_secs(3);
 /// How often the client's own event loop is asked how late it is.
-const LAG_INTERVAL: Duration = Duration::from_millis(5);
+const LAG_INTERVAL: Duration = Duration::from_millis(20);
 /// Publisher lateness in the tail above which a round is doubtful, in ns.
 const LATE_NS: u64 = 100_000;
+/// The share of the window for which the client may be busy before its own queue is a large part of every latency.
+const BUSY: f64 = 0.4;
 /// Client lag in the tail above which a round is doubtful, in ns: tokio's timers have a granularity of 1 ms.
 const LAG_NS: u64 = 5_000_000;
 
@@ -256,6 +258,13 @@ pub fn judge(round: &mut Round, scenario: &Scenario) {
     if reconnects > 0 {
         warnings.push(format!("{reconnects} connections broke and were resumed"));
     }
+    if client_share(round) > BUSY {
+        let percent = number::short(client_share(round) * 100.0);
+        round.warnings.push(format!(
+            "client-limited: the client was busy for {percent} % of the window, so events waited for it"
+        ));
+    }
+    let warnings = &mut round.warnings;
     for (histogram, limit_ns, what) in [
         (&round.publisher_lateness_ns, LATE_NS, "the publisher was late"),
         (&round.client.lag_ns, LAG_NS, "client-limited: the client's own event loop was late"),
@@ -266,6 +275,11 @@ pub fn judge(round: &mut Round, scenario: &Scenario) {
             warnings.push(format!("{what} by {} ms at {percentile}, more than {}", ms(ns), ms(limit_ns)));
         }
     }
+}
+
+/// The share of its one processor that the client used in the window, in [0, 1].
+fn client_share(round: &Round) -> f64 {
+    round.client.cpu_ns as f64 / round.server.window_ns.max(1) as f64
 }
 
 /// The farthest of p99, p90 and p50 that the samples carry, in ns.

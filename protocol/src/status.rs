@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::schedule::Spacing;
+
 /// `GET /time`: the clock that events are stamped with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Time {
@@ -37,6 +39,14 @@ pub struct Load {
     pub tcp_port: u16,
     /// Events a second on the schedule; 0 where only what is posted is published.
     pub rate: f64,
+    /// How the schedule's events are spaced.
+    pub schedule: Spacing,
+    /// Payload of the schedule's events, in bytes.
+    pub payload_bytes: u32,
+    /// Seed of schedule and payloads.
+    pub seed: u64,
+    /// Threads that serve connections.
+    pub threads: u32,
 }
 
 /// One line of `GET /published`: when an event was due, and when it really entered the feed.

@@ -107,6 +107,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_list_leaves_none_out() {
+        // A new variant fails to compile here, which is to say: put it into ALL, and count it.
+        let place = |transport| match transport {
+            Transport::Polling => 0,
+            Transport::LongPolling => 1,
+            Transport::Ndjson => 2,
+            Transport::Sse => 3,
+            Transport::WebSocket => 4,
+            Transport::Tcp => 5,
+        };
+        assert!(Transport::ALL.into_iter().map(place).eq(0..6));
+    }
+
+    #[test]
     fn every_name_is_read_back_and_is_the_name_in_json() {
         for transport in Transport::ALL {
             assert_eq!(transport.name().parse(), Ok(transport));

@@ -17,7 +17,7 @@ pub fn rankings(run: &Run) -> Vec<String> {
         return Vec::new();
     }
     let lines = CRITERIA.iter().map(|criterion| format!("{:<15} {}", criterion.name, line(&ranking(&rows, criterion))));
-    let legend = "(< the rounds show a difference, at 95 %;  ~ no difference shown)";
+    let legend = "(each against its left neighbour: < the rounds show a difference at 95 %, ~ they show none)";
     lines.chain([legend.to_string()]).collect()
 }
 
@@ -57,7 +57,7 @@ pub fn doubts(run: &Run) -> Vec<String> {
         if row.rejected > 0 {
             let why = rounds().find_map(|round| round.failures.first()).map_or("", String::as_str);
             doubts.push(format!(
-                "{}: {} of {} rounds were rejected and do not count ({why}).",
+                "{}: rounds rejected, which do not count: {} of {} ({why}).",
                 row.transport.label(),
                 row.rejected,
                 row.rejected + row.sound
@@ -66,7 +66,7 @@ pub fn doubts(run: &Run) -> Vec<String> {
         let warned: Vec<_> = rounds().filter(|round| !round.warnings.is_empty()).collect();
         if let Some(first) = warned.first() {
             doubts.push(format!(
-                "{}: {} of {} rounds are doubtful ({}).",
+                "{}: doubtful rounds: {} of {} ({}).",
                 row.transport.label(),
                 warned.len(),
                 row.rejected + row.sound,
@@ -93,15 +93,28 @@ fn latency(run: &Run, rows: &[Row]) -> Option<String> {
         None => String::new(),
     };
     Some(format!(
-        "At {} events a second, half of all events arrive within {} ms over {}{}; over {} half arrive within {} ms{}.",
+        "At {} events a second, half of all events arrive within {} ms over {}{}{}; over {} half arrive within {} ms{}.",
         run.scenario.rate,
         short(least),
         fast.transport.in_words(),
         by_p99(fast),
+        ties(rows, fast),
         slow.transport.in_words(),
         short(greatest),
         by_p99(slow),
     ))
+}
+
+/// The transports whose median latency the rounds do not tell from that of `fast`, in words.
+fn ties(rows: &[Row], fast: &Row) -> String {
+    let tied = |row: &&Row| paired(row, fast, |figures| figures.p50_ms).is_some_and(|ratio| !ratio.shows_difference());
+    let tied: Vec<_> = rows
+        .iter()
+        .filter(|row| row.transport != fast.transport)
+        .filter(tied)
+        .map(|row| row.transport.in_words())
+        .collect();
+    if tied.is_empty() { String::new() } else { format!(" (no difference shown to {})", tied.join(", ")) }
 }
 
 fn bytes(rows: &[Row]) -> Option<String> {
@@ -126,6 +139,6 @@ fn cpu(rows: &[Row]) -> Option<String> {
         light.transport.in_words(),
         short(greatest),
         heavy.transport.in_words(),
-        ratio.map_or(String::new(), |ratio| format!(": {}", in_words(&ratio))),
+        ratio.map_or(String::new(), |ratio| format!("; round by round that is {}", in_words(&ratio))),
     ))
 }

@@ -44,7 +44,7 @@ pub fn page(run: &Run, figures: &[Figure]) -> String {
     put(&comparison(run));
     put(&differences(run));
     put(&beside(run));
-    put(METHOD);
+    put(&method(run));
     put(&machine(&run.environment));
     put(&format!("<section>\n<h2>The command</h2>\n<pre>{}</pre>", escape(&run.command)));
     put(
@@ -132,9 +132,17 @@ fn beside(run: &Run) -> String {
             event loop was, its timer's granularity of 1 ms included.</p>\n</section>"
 }
 
+/// How it was measured, in short.
+fn method(run: &Run) -> String {
+    let server = match run.scenario.url {
+        None => "Each round has a server process of its own",
+        Some(_) => "All rounds had the same server, which ran before them, so memory per connection is not given",
+    };
+    METHOD.replace("{server}", server)
+}
+
 const METHOD: &str = "<section>\n<h2>How it was measured</h2>\n<ul>\n\
-<li>One server carries one feed over every transport; the events' bytes are the same for all of them. Each round has a fresh \
-server process; rounds are interleaved in seeded random order.</li>\n\
+<li>One server carries one feed over every transport; the events' bytes are the same for all of them. {server}; rounds are interleaved in seeded random order.</li>\n\
 <li>Events are published on a fixed schedule, by a thread of its own. Latency is from the scheduled time until the subscriber \
 has decoded the event, on one monotonic clock; a stall anywhere between lengthens it, and none is left out.</li>\n\
 <li>Bytes are counted at the client's sockets, both ways, and explained by layer where they are parsed; a byte without an \

@@ -12,7 +12,7 @@ pub mod table;
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use protocol::result::{Run, SCHEMA_VERSION};
 
 /// Writes `run.json` and all that is drawn from it into `directory`, which is made where it is missing.
@@ -36,6 +36,7 @@ pub fn write(run: &Run, directory: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot.
 pub fn prepare(directory: &Path) -> anyhow::Result<()> {
+    ensure!(!directory.is_file(), "{} is a file, where a directory is wanted", directory.display());
     put(directory, ".writable", b"")?;
     fs::remove_file(directory.join(".writable")).context("cannot remove what was just written")
 }

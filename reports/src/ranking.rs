@@ -73,5 +73,5 @@ pub fn line(places: &[Place]) -> String {
 pub fn in_words(ratio: &Ratio) -> String {
     let Ratio { estimate, low, high } = ratio;
     let verdict = if ratio.shows_difference() { "" } else { ", no difference shown" };
-    format!("{} times ({} to {}{verdict})", short(*estimate), short(*low), short(*high))
+    format!("{} times (95\u{a0}%: {} to {}{verdict})", short(*estimate), short(*low), short(*high))
 }

@@ -35,8 +35,9 @@ pub struct Figures {
     pub p99_ms: Option<f64>,
     /// Server CPU time per delivered event, in us.
     pub cpu_us: Option<f64>,
-    /// Server memory per connection, in bytes; negative where noise is larger than it.
-    pub memory_bytes: f64,
+    /// Server memory per connection, in bytes; negative where noise is larger than it. `None` where the server was not started
+    /// for the round: what it freed after an earlier one it takes again without growing.
+    pub memory_bytes: Option<f64>,
 }
 
 /// The rows of a run, in the order of [`Transport::ALL`].
@@ -74,7 +75,7 @@ fn row(run: &Run, transport: Transport) -> Row {
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
             cpu_us: cpu_us(round),
-            memory_bytes: grown / subscribers,
+            memory_bytes: run.scenario.url.is_none().then_some(grown / subscribers),
         });
     }
     row
@@ -114,7 +115,7 @@ impl Row {
 
     /// Server memory per connection, in KiB, of each sound round.
     pub fn memory_kib(&self) -> Vec<f64> {
-        self.each(|figures| Some(figures.memory_bytes / 1024.0))
+        self.each(|figures| figures.memory_bytes.map(|bytes| bytes / 1024.0))
     }
 
     /// Events the ledger's bytes brought; at least 1, so that it can divide.

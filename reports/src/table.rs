@@ -2,7 +2,7 @@
 
 use protocol::result::Run;
 
-use crate::number::short_or_dash;
+use crate::number::{short_or_dash, thousands};
 use crate::summary::{Row, median, rows};
 
 /// A column: its heading, its unit, and what stands in it.
@@ -111,8 +111,8 @@ pub fn scenario(run: &Run) -> String {
         None => "loopback".into(),
     };
     format!(
-        "{} subscribers, {} events/s ({}), {} B payload, polls each {} ms, {} rounds of {} s, {} headers, {where_}",
-        scenario.subscribers,
+        "{} subscribers, {} events/s ({}), {} B payload, polls each {} ms, rounds: {} of {} s, {} headers, {where_}",
+        thousands(u64::from(scenario.subscribers)),
         scenario.rate,
         scenario.schedule,
         scenario.payload_bytes,

@@ -20,7 +20,7 @@ use crate::answer::{self, Answer};
 use crate::echo;
 use crate::index;
 use crate::load::{self, Counters};
-use crate::options::LARGEST_PAYLOAD;
+use crate::options::{LARGEST_PAYLOAD, Options};
 use crate::origin;
 use crate::publish;
 use crate::query::Query;
@@ -40,8 +40,8 @@ pub struct Site {
     pub counters: Arc<Counters>,
     /// Where the server listens.
     pub addresses: Addresses,
-    /// Scheduled events a second.
-    pub rate: f64,
+    /// How the server was started.
+    pub options: Options,
     /// Turns true when the server ends.
     pub closing: watch::Receiver<bool>,
 }
@@ -153,7 +153,7 @@ impl Site {
     }
 
     fn load(&self) -> protocol::status::Load {
-        load::read(&self.counters, &self.feed, self.addresses.tcp.port(), self.rate)
+        load::read(&self.counters, &self.feed, self.addresses.tcp.port(), &self.options)
     }
 }
 

@@ -92,8 +92,13 @@ impl Server {
         let addresses = Addresses { http, tcp };
 
         let counters = Arc::new(Counters::default());
-        let rate = options.rate;
-        let site = Arc::new(Site { feed: feed.clone(), counters: counters.clone(), addresses, rate, closing: closed });
+        let site = Arc::new(Site {
+            feed: feed.clone(),
+            counters: counters.clone(),
+            addresses,
+            options: options.clone(),
+            closing: closed,
+        });
         let serve_http = {
             let site = site.clone();
             move |stream, worker: &Worker| http::serve(stream, site.clone(), worker.wake_list.clone())

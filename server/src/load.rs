@@ -9,6 +9,7 @@ use protocol::clock;
 use protocol::status::Load;
 
 use crate::feed::Feed;
+use crate::options::Options;
 
 /// Counts that the connections keep.
 #[derive(Default)]
@@ -62,7 +63,7 @@ impl Drop for Open {
 }
 
 /// Takes all figures now.
-pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, rate: f64) -> Load {
+pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, options: &Options) -> Load {
     let cpu_ns = clock::process_cpu_ns().saturating_sub(counters.measuring_ns.load(Relaxed));
     counters.measuring(|| Load {
         now_ns: clock::now_ns(),
@@ -76,7 +77,11 @@ pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, rate: f64) -> Load 
         head: feed.head().0,
         history_bytes: feed.bytes() as u64,
         tcp_port,
-        rate,
+        rate: options.rate,
+        schedule: options.schedule,
+        payload_bytes: options.payload as u32,
+        seed: options.seed,
+        threads: options.threads as u32,
     })
 }
 
@@ -136,15 +141,15 @@ mod tests {
     #[test]
     fn the_figures_of_this_process_are_there_and_move() {
         let (counters, feed) = (Counters::default(), Feed::new(1));
-        let first = read(&counters, &feed, 0, 0.0);
+        let first = read(&counters, &feed, 0, &Options::default());
         assert!(first.resident_bytes > 100_000 && first.context_switches > 0, "{first:?}");
-        let second = read(&counters, &feed, 0, 0.0);
+        let second = read(&counters, &feed, 0, &Options::default());
         assert!(second.cpu_ns >= first.cpu_ns && second.now_ns > first.now_ns);
     }
 
     #[test]
     fn every_metric_has_its_help_type_and_value() {
-        let load = read(&Counters::default(), &Feed::new(1), 0, 0.0);
+        let load = read(&Counters::default(), &Feed::new(1), 0, &Options::default());
         let text = metrics(&load);
         assert_eq!(text.lines().count() % 3, 0);
         assert!(text.contains("# TYPE lab_requests_total counter\nlab_requests_total 0\n"));

@@ -20,7 +20,7 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub tcp_listen: SocketAddr,
     /// Events published a second; 0 publishes only what is posted
-    #[arg(long, value_name = "EVENTS_PER_S", default_value_t = 1.0, value_parser = rate)]
+    #[arg(long, value_name = "EVENTS_PER_S", default_value_t = 1.0, value_parser = rate, allow_negative_numbers = true)]
     pub rate: f64,
     /// Spacing of the events: periodic or poisson
     #[arg(long, value_name = "KIND", default_value_t)]

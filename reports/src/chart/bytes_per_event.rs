@@ -21,7 +21,7 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
             short(greatest),
             heavy.transport.in_words()
         ),
-        None => "Wire bytes per event: no difference worth naming".into(),
+        None => "Bytes on the wire per event".into(),
     };
     let greatest = rows.iter().map(Row::wire_bytes_per_event).fold(1.0, f64::max);
     sheet::draw(&title, "Bytes on the wire per delivered event, both ways, by what they are for", |area| {

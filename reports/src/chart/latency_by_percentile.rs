@@ -23,7 +23,7 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
             short(greatest),
             slow.transport.in_words()
         ),
-        None => "Latency by percentile: no difference worth naming".into(),
+        None => "Latency by percentile".into(),
     };
     let farthest = rows.iter().map(carried).fold(FIRST, f64::max);
     let low = rows.iter().filter_map(|row| row.latency.quantile(FIRST)).min().unwrap_or(1_000) as f64 / 1e6 * 0.7;

@@ -17,7 +17,7 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
             short(greatest),
             slow.transport.in_words()
         ),
-        None => "Distribution of latency: no difference worth naming".into(),
+        None => "Distribution of latency".into(),
     };
     let low = rows.iter().filter_map(|row| row.latency.quantile(0.0)).min().unwrap_or(1_000) as f64 / 1e6 * 0.8;
     let high = rows.iter().filter_map(|row| row.latency.max()).max().unwrap_or(1_000_000) as f64 / 1e6 * 1.2;

@@ -14,7 +14,7 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
             short(greatest),
             heavy.transport.in_words()
         ),
-        None => "Server memory per connection: no difference worth naming".into(),
+        None => "Server memory per connection".into(),
     };
     let subtitle = "Growth of the server's resident memory per connection: median, and each round as a dot";
     strip::draw(&title, subtitle, "KiB per connection", rows, Row::memory_kib)

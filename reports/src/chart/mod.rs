@@ -32,7 +32,7 @@ pub fn all(run: &Run) -> anyhow::Result<Vec<Figure>> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(vec![
+    let mut figures = vec![
         Figure {
             name: "latency-by-percentile",
             caption: "Each line says how long a share of all deliveries, the fastest, took at the most. Every step to the right \
@@ -65,11 +65,14 @@ pub fn all(run: &Run) -> anyhow::Result<Vec<Figure>> {
                       several events shared an answer, or one request brought them all.",
             svg: requests_per_event::draw(&rows)?,
         },
-        Figure {
+    ];
+    if rows.iter().any(|row| !row.memory_kib().is_empty()) {
+        figures.push(Figure {
             name: "memory-per-connection",
             caption: "Growth of the server's resident memory while the subscribers connected, per connection, without what \
                       the event history grew by. Memory in the kernel's socket buffers is not in it. Each dot is a round.",
             svg: memory_per_connection::draw(&rows)?,
-        },
-    ])
+        });
+    }
+    Ok(figures)
 }

@@ -10,7 +10,7 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
         Some([_, (heavy, greatest)]) => {
             format!("{} sends {} requests for each event it receives", heavy.transport.label(), short(greatest))
         }
-        None => "Requests per delivered event: no difference worth naming".into(),
+        None => "Requests per delivered event".into(),
     };
     let subtitle = "HTTP requests sent per event received, over all rounds";
     strip::draw(&title, subtitle, "requests per delivered event", rows, |row| vec![row.requests_per_event()])

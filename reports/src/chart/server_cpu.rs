@@ -14,7 +14,7 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
             short(greatest),
             heavy.transport.in_words()
         ),
-        None => "Server CPU per delivered event: no difference worth naming".into(),
+        None => "Server CPU per delivered event".into(),
     };
     let subtitle = "CPU time of the server process per delivered event: median, and each round as a dot";
     strip::draw(&title, subtitle, "microseconds of CPU per delivered event", rows, Row::cpu_us)

@@ -30,7 +30,7 @@ pub const GRID: RGBColor = RGBColor(222, 222, 222);
 
 /// Size of the text along axes and beside lines, in pixels: on a sheet as wide as a screen, it is read from the last row.
 pub const TEXT: i32 = 25;
-const TITLE: i32 = 36;
+const TITLE: i32 = 30;
 
 /// A figure being drawn.
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
