@@ -47,15 +47,20 @@ pub fn prepare(directory: &Path) -> anyhow::Result<()> {
 /// When the file cannot be read or is not the result of a run that this version understands.
 pub fn read(path: &Path) -> anyhow::Result<Run> {
     let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let run: Run =
-        serde_json::from_slice(&text).with_context(|| format!("{} is no result of a run", path.display()))?;
-    anyhow::ensure!(
-        run.schema_version == SCHEMA_VERSION,
-        "{} has schema version {}; this program reads version {SCHEMA_VERSION}",
-        path.display(),
-        run.schema_version
+    let no_result = || format!("{} is no result of a run", path.display());
+    // First the version alone: a result of another one may lack what this one takes for granted.
+    let Version { schema_version } = serde_json::from_slice(&text).with_context(no_result)?;
+    ensure!(
+        schema_version == SCHEMA_VERSION,
+        "{} has schema version {schema_version}; this program reads version {SCHEMA_VERSION}",
+        path.display()
     );
-    Ok(run)
+    serde_json::from_slice(&text).with_context(no_result)
+}
+
+#[derive(serde::Deserialize)]
+struct Version {
+    schema_version: u32,
 }
 
 fn put(directory: &Path, name: &str, content: &[u8]) -> anyhow::Result<()> {
