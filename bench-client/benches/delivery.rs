@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use bench_client::http;
 use bench_client::recorder::Recorder;
-use bench_client::subscriber::{self, Target};
+use bench_client::session;
+use bench_client::subscriber::Target;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use protocol::result::Headers;
 use protocol::{Cursor, Transport, clock, schedule};
@@ -37,17 +38,7 @@ fn delivery(criterion: &mut Criterion) {
 /// Publishes events one after another, each when the one before it has come.
 async fn deliver(transport: Transport, events: u64) -> Duration {
     let free: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    let options = Options {
-        listen: free,
-        tcp_listen: free,
-        rate: 0.0,
-        schedule: Default::default(),
-        seed: 1,
-        payload: 200,
-        history: 1_000,
-        threads: 1,
-        stall: None,
-    };
+    let options = Options { listen: free, tcp_listen: free, rate: 0.0, history: 1_000, ..Options::default() };
     let server = Server::start(&options).expect("a server");
     let target = Target {
         http: server.addresses().http,
@@ -60,7 +51,7 @@ async fn deliver(transport: Transport, events: u64) -> Duration {
     let deliveries: Arc<AtomicU64> = Arc::default();
     let recorder = Rc::new(RefCell::new(Recorder::new(0..0, 0, deliveries.clone())));
     let (stop, stopped) = watch::channel(false);
-    let run = subscriber::run(transport, Rc::new(target), Cursor(0), Duration::ZERO, recorder, stopped);
+    let run = session::run(transport, Rc::new(target), Cursor(0), Duration::ZERO, recorder, stopped);
     let subscriber = tokio::task::spawn_local(run);
     let data = schedule::payload(1, 1, 200);
     let mut start = Instant::now();

@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 
 use bytes::BytesMut;
 use protocol::{Layer, Ledger};
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -102,9 +103,8 @@ impl Counted {
         // What has come and was not read is in the kernel's count; it is read until none comes while the kernel is asked.
         let info = loop {
             let info = tcp_info::read(self.stream.as_fd()).unwrap_or_default();
-            match self.stream.try_read_buf(&mut self.received) {
-                Ok(read) if read > 0 => self.ledger.received_bytes += read as u64,
-                _ => break info,
+            if !self.read_at_once() {
+                break info;
             }
         };
         self.ledger.kernel_received_bytes += info.bytes_received;
@@ -117,5 +117,18 @@ impl Counted {
         self.received.clear();
         self.body.clear();
         self.explain(Layer::Handshake, rest);
+    }
+
+    /// Reads what is there, if anything is. The kernel is asked itself: tokio learns of what has come only at its next turn.
+    fn read_at_once(&mut self) -> bool {
+        let mut buffer = [0; READ];
+        match rustix::net::recv(&self.stream, &mut buffer, RecvFlags::DONTWAIT) {
+            Ok((_, read)) if read > 0 => {
+                self.received.extend_from_slice(&buffer[..read]);
+                self.ledger.received_bytes += read as u64;
+                true
+            }
+            _ => false,
+        }
     }
 }

@@ -4,11 +4,10 @@
 //! read with httparse, bodies by their framing, and each byte is explained where it is taken.
 
 use protocol::framing::chunked;
-use protocol::{Cursor, Gap, Layer};
+use protocol::{Cursor, Layer};
 
 use crate::counted::Counted;
 use crate::fault::Fault;
-use crate::subscriber::Subscriber;
 
 /// A head larger than this is refused, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
@@ -124,50 +123,6 @@ impl Counted {
             self.fill().await?;
         }
     }
-}
-
-/// Asks once and takes the answer: the events of a 200, nothing of a 204, the gap of a 410.
-///
-/// # Errors
-/// When the connection ends, or the answer is another.
-pub async fn poll(subscriber: &mut Subscriber, head: &str) -> Result<(), Fault> {
-    let wire = &mut subscriber.wire;
-    wire.request(head.as_bytes()).await?;
-    let head = wire.head().await?;
-    let length = head.length.unwrap_or(0);
-    match head.status {
-        200 => {
-            wire.answered(Layer::RequestHead);
-            wire.explain(Layer::ResponseHead, head.bytes);
-            let mut left = length;
-            while left > 0 {
-                left -= match subscriber.line(left)? {
-                    0 => {
-                        subscriber.wire.fill().await?;
-                        0
-                    }
-                    taken => taken,
-                };
-            }
-        }
-        204 => {
-            wire.answered(Layer::EmptyPoll);
-            wire.explain(Layer::EmptyPoll, head.bytes);
-            wire.ledger.empty_polls += 1;
-        }
-        410 => {
-            wire.answered(Layer::EmptyPoll);
-            wire.explain(Layer::EmptyPoll, head.bytes);
-            while wire.received.len() < length {
-                wire.fill().await?;
-            }
-            let body = wire.received.split_to(length);
-            wire.explain(Layer::Framing, length);
-            subscriber.gap(Gap::decode(&body)?);
-        }
-        status => return Err(Fault::Status(status)),
-    }
-    if head.close { Err(Fault::Ended("Connection: close".into())) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Follow a delivery: a file in [`transport`] takes an event's bytes off a [`counted`] connection, the [`subscriber`]
 //! decodes and stamps it, the [`recorder`] keeps it, the [`runner`] judges the round, and the `reports` crate draws it.
+//! The [`session`] keeps a subscriber subscribed meanwhile.
 
 pub mod compare;
 pub mod control;
@@ -11,9 +12,11 @@ pub mod fault;
 pub mod headers;
 pub mod http;
 pub mod lab;
+pub mod poll;
 pub mod progress;
 pub mod recorder;
 pub mod runner;
+pub mod session;
 pub mod subscriber;
 pub mod tcp_info;
 pub mod transport;

@@ -19,7 +19,8 @@ use tokio::time::sleep;
 
 use crate::control::{ClockOffset, Control};
 use crate::recorder::{Recorder, Sample};
-use crate::subscriber::{self, Target};
+use crate::session;
+use crate::subscriber::Target;
 
 /// Subscribers that connect at once: fewer than the server's queue of new connections holds.
 const CONNECT_AT_ONCE: usize = 500;
@@ -90,7 +91,7 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
         while running.len() < until {
             let phase = target.poll_interval.mul_f64(uniform(&mut phases));
             let (target, recorder, stopped) = (target.clone(), recorder.clone(), stopped.clone());
-            running.spawn_local(subscriber::run(plan.transport, target, Cursor(before.head), phase, recorder, stopped));
+            running.spawn_local(session::run(plan.transport, target, Cursor(before.head), phase, recorder, stopped));
         }
         while (recorder.borrow().connected as usize) < until && server_now(clock) < window.start {
             sleep(Duration::from_millis(1)).await;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bench_client::recorder::{Recorder, Shared};
-use bench_client::subscriber::{self, Target};
+use bench_client::session;
+use bench_client::subscriber::Target;
 use protocol::result::{Faults, Headers};
 use protocol::{Cursor, Ledger, Transport};
 use server::{Options, Server};
@@ -22,18 +23,8 @@ const GUARD: Duration = Duration::from_secs(20);
 
 fn server(history: usize) -> Server {
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    Server::start(&Options {
-        listen: free,
-        tcp_listen: free,
-        rate: 0.0,
-        schedule: Default::default(),
-        seed: 1,
-        payload: 0,
-        history,
-        threads: 1,
-        stall: None,
-    })
-    .unwrap()
+    Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, payload: 0, history, ..Options::default() })
+        .unwrap()
 }
 
 /// A subscriber under test, started behind cursor 0.
@@ -56,7 +47,7 @@ impl Subject {
         let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
         let (stop, stopped) = watch::channel(false);
         let subject = recorder.clone();
-        let run = subscriber::run(transport, Rc::new(target), Cursor(0), Duration::ZERO, subject, stopped);
+        let run = session::run(transport, Rc::new(target), Cursor(0), Duration::ZERO, subject, stopped);
         Self { recorder, stop, task: tokio::task::spawn_local(run) }
     }
 

@@ -17,9 +17,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::answer::{self, Answer};
+use crate::counters::Counters;
 use crate::echo;
 use crate::index;
-use crate::load::{self, Counters};
+use crate::load;
 use crate::options::{LARGEST_PAYLOAD, Options};
 use crate::origin;
 use crate::publish;

@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod answer;
 pub mod closing;
+pub mod counters;
 pub mod echo;
 pub mod feed;
 pub mod http;
@@ -31,9 +32,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::sync::watch;
 
+use crate::counters::Counters;
 use crate::feed::Feed;
 use crate::http::Site;
-use crate::load::Counters;
 pub use crate::options::Options;
 use crate::publisher::Publisher;
 use crate::subscription::Subscription;

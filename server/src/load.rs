@@ -2,69 +2,17 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use protocol::clock;
 use protocol::status::Load;
 
+use crate::counters::Counters;
 use crate::feed::Feed;
 use crate::options::Options;
 
-/// Counts that the connections keep.
-#[derive(Default)]
-pub struct Counters {
-    open: AtomicU64,
-    accepted: AtomicU64,
-    requests: AtomicU64,
-    /// CPU time that measuring itself has cost, in ns; it is not the transports', so it is not reported as load.
-    measuring_ns: AtomicU64,
-}
-
-impl Counters {
-    /// Counts a request.
-    pub fn request(&self) {
-        self.requests.fetch_add(1, Relaxed);
-    }
-
-    /// Counts a connection, as open for as long as the guard lives.
-    pub fn connection(self: &Arc<Self>) -> Open {
-        self.accepted.fetch_add(1, Relaxed);
-        self.upgraded()
-    }
-
-    /// Keeps a connection counted as open that was accepted as HTTP and goes on as a WebSocket.
-    pub fn upgraded(self: &Arc<Self>) -> Open {
-        self.open.fetch_add(1, Relaxed);
-        Open(self.clone())
-    }
-
-    /// Runs what is part of measuring and not of serving; its CPU time is left out of the load.
-    pub fn measuring<T>(&self, work: impl FnOnce() -> T) -> T {
-        let before = clock::thread_cpu_ns();
-        let result = work();
-        self.measuring_ns.fetch_add(clock::thread_cpu_ns() - before, Relaxed);
-        result
-    }
-
-    /// How many connections are open.
-    pub fn open(&self) -> u64 {
-        self.open.load(Relaxed)
-    }
-}
-
-/// An open connection.
-pub struct Open(Arc<Counters>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
-    }
-}
-
 /// Takes all figures now.
 pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, options: &Options) -> Load {
-    let cpu_ns = clock::process_cpu_ns().saturating_sub(counters.measuring_ns.load(Relaxed));
+    let cpu_ns = clock::process_cpu_ns().saturating_sub(counters.measuring_ns());
     counters.measuring(|| Load {
         now_ns: clock::now_ns(),
         started_ns: feed.started_ns,
@@ -72,8 +20,8 @@ pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, options: &Options) 
         resident_bytes: resident_bytes(),
         context_switches: context_switches(),
         connections_open: counters.open(),
-        connections_accepted: counters.accepted.load(Relaxed),
-        requests: counters.requests.load(Relaxed),
+        connections_accepted: counters.accepted(),
+        requests: counters.requests(),
         head: feed.head().0,
         history_bytes: feed.bytes() as u64,
         tcp_port,
@@ -128,15 +76,6 @@ fn field(text: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_open_connection_is_counted_until_it_is_dropped() {
-        let counters = Arc::new(Counters::default());
-        let open = counters.connection();
-        assert_eq!((counters.open(), counters.accepted.load(Relaxed)), (1, 1));
-        drop(open);
-        assert_eq!((counters.open(), counters.accepted.load(Relaxed)), (0, 1));
-    }
 
     #[test]
     fn the_figures_of_this_process_are_there_and_move() {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use protocol::clock;
 use protocol::schedule::{self, Spacing};
 
+use crate::counters::Counters;
 use crate::feed::Feed;
-use crate::load::Counters;
 
 /// How long before an event is due the thread stops sleeping and watches the clock: sleepers are woken up to this late on
 /// virtual machines. It is a tenth of the time between events at the most, so that at high rates the watching, whose CPU

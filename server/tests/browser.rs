@@ -109,18 +109,9 @@ impl Drop for Browser {
 fn a_page_receives_every_event_once_and_in_order_in_each_way_a_browser_has() {
     let Some(browser) = Browser::start() else { return };
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let server = Server::start(&Options {
-        listen: free,
-        tcp_listen: free,
-        rate: 200.0,
-        schedule: Default::default(),
-        seed: 1,
-        payload: 50,
-        history: 8_192,
-        threads: 1,
-        stall: None,
-    })
-    .unwrap();
+    let server =
+        Server::start(&Options { listen: free, tcp_listen: free, rate: 200.0, payload: 50, ..Options::default() })
+            .unwrap();
     browser.open(&format!("http://{}/", server.addresses().http));
     let expected: Vec<u64> = (1..=50).collect();
 
@@ -193,17 +184,7 @@ fn a_page_receives_every_event_once_and_in_order_in_each_way_a_browser_has() {
 fn a_page_of_another_origin_may_read_but_not_publish() {
     let Some(browser) = Browser::start() else { return };
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let options = Options {
-        listen: free,
-        tcp_listen: free,
-        rate: 0.0,
-        schedule: Default::default(),
-        seed: 1,
-        payload: 0,
-        history: 10,
-        threads: 1,
-        stall: None,
-    };
+    let options = Options { listen: free, tcp_listen: free, rate: 0.0, payload: 0, history: 10, ..Options::default() };
     let (server, other) = (Server::start(&options).unwrap(), Server::start(&options).unwrap());
     server.feed().publish(1, "for all to read");
     // Another port is another origin.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use crate::fault::Fault;
 use crate::headers::Caller;
-use crate::http;
+use crate::poll::poll;
 use crate::subscriber::Subscriber;
 
 /// Asks again as soon as the last answer was read.
@@ -14,6 +14,6 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
     loop {
         let mut request = subscriber.target.get(Caller::Fetch, "/long-poll", subscriber.cursor());
         request.push_str("\r\n");
-        http::poll(subscriber, &request).await?;
+        poll(subscriber, &request).await?;
     }
 }

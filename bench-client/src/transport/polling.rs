@@ -6,7 +6,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::fault::Fault;
 use crate::headers::Caller;
-use crate::http;
+use crate::poll::poll;
 use crate::subscriber::Subscriber;
 
 /// Polls from a fixed schedule: the time between two polls' starts is the interval, however long an answer takes. An answer
@@ -18,7 +18,7 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
     loop {
         let mut request = subscriber.target.get(Caller::Fetch, "/poll", subscriber.cursor());
         request.push_str("\r\n");
-        http::poll(subscriber, &request).await?;
+        poll(subscriber, &request).await?;
         subscriber.connected();
         due.tick().await;
     }

@@ -106,7 +106,8 @@ pub fn labels_on_the_right(area: &Area<'_>, mut labels: Vec<Label>) -> anyhow::R
     let column = WIDTH - RIGHT + 34;
     for (label, height) in labels.iter().zip(heights) {
         let lead = [(label.at.0 + 10, label.at.1), (column - 6, height)];
-        area.draw(&PathElement::new(lead, label.colour.stroke_width(2))).map_err(lost)?;
+        // Thin and pale, so that it is not taken for data.
+        area.draw(&PathElement::new(lead, label.colour.mix(0.45).stroke_width(1))).map_err(lost)?;
         write(area, &label.text, (column, height), TEXT, &label.colour, HPos::Left, VPos::Center)?;
     }
     Ok(())

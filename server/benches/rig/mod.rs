@@ -91,17 +91,7 @@ impl Rig {
 
 fn serve(transport: Transport, subscribers: usize) -> (Serving, Vec<TcpStream>) {
     let free: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    let options = Options {
-        listen: free,
-        tcp_listen: free,
-        rate: 0.0,
-        schedule: Default::default(),
-        seed: 1,
-        payload: PAYLOAD,
-        history: 1_000,
-        threads: 1,
-        stall: None,
-    };
+    let options = Options { listen: free, tcp_listen: free, rate: 0.0, history: 1_000, ..Options::default() };
     let server = Server::start(&options).expect("a server");
     let addresses = server.addresses();
     let address = if transport == Transport::Tcp { addresses.tcp } else { addresses.http };

@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use protocol::schedule::Spacing;
 use server::{Options, Server};
 
 /// How long a test waits for a byte that must come; only a hanging server makes it wait that long. It is less than the 10 s
@@ -24,17 +23,7 @@ pub fn start_with_history(history: usize) -> Server {
 /// The options of such a server.
 pub fn options(history: usize) -> Options {
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Options {
-        listen: any_port,
-        tcp_listen: any_port,
-        rate: 0.0,
-        schedule: Spacing::Periodic,
-        seed: 1,
-        payload: 0,
-        history,
-        threads: 1,
-        stall: None,
-    }
+    Options { listen: any_port, tcp_listen: any_port, rate: 0.0, payload: 0, history, ..Options::default() }
 }
 
 /// Publishes one event for each of `data`.

@@ -1,0 +1,50 @@
+//! One poll, as polling and long polling both make it: a request, and what its answer brings.
+
+use protocol::{Gap, Layer};
+
+use crate::fault::Fault;
+use crate::subscriber::Subscriber;
+
+/// Asks once and takes the answer: the events of a 200, nothing of a 204, the gap of a 410.
+///
+/// # Errors
+/// When the connection ends, or the answer is another.
+pub async fn poll(subscriber: &mut Subscriber, head: &str) -> Result<(), Fault> {
+    let wire = &mut subscriber.wire;
+    wire.request(head.as_bytes()).await?;
+    let head = wire.head().await?;
+    let length = head.length.unwrap_or(0);
+    match head.status {
+        200 => {
+            wire.answered(Layer::RequestHead);
+            wire.explain(Layer::ResponseHead, head.bytes);
+            let mut left = length;
+            while left > 0 {
+                left -= match subscriber.line(left)? {
+                    0 => {
+                        subscriber.wire.fill().await?;
+                        0
+                    }
+                    taken => taken,
+                };
+            }
+        }
+        204 => {
+            wire.answered(Layer::EmptyPoll);
+            wire.explain(Layer::EmptyPoll, head.bytes);
+            wire.ledger.empty_polls += 1;
+        }
+        410 => {
+            wire.answered(Layer::EmptyPoll);
+            wire.explain(Layer::EmptyPoll, head.bytes);
+            while wire.received.len() < length {
+                wire.fill().await?;
+            }
+            let body = wire.received.split_to(length);
+            wire.explain(Layer::Framing, length);
+            subscriber.gap(Gap::decode(&body)?);
+        }
+        status => return Err(Fault::Status(status)),
+    }
+    if head.close { Err(Fault::Ended("Connection: close".into())) } else { Ok(()) }
+}

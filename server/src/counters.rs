@@ -1,0 +1,86 @@
+//! What the process counts of itself as it goes: connections, requests, and what measuring costs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use protocol::clock;
+
+/// Counts that the connections keep.
+#[derive(Default)]
+pub struct Counters {
+    open: AtomicU64,
+    accepted: AtomicU64,
+    requests: AtomicU64,
+    /// CPU time that measuring itself has cost, in ns; it is not the transports', so it is not reported as load.
+    measuring_ns: AtomicU64,
+}
+
+impl Counters {
+    /// Counts a request.
+    pub fn request(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a connection, as open for as long as the guard lives.
+    pub fn connection(self: &Arc<Self>) -> Open {
+        self.accepted.fetch_add(1, Relaxed);
+        self.upgraded()
+    }
+
+    /// Keeps a connection counted as open that was accepted as HTTP and goes on as a WebSocket.
+    pub fn upgraded(self: &Arc<Self>) -> Open {
+        self.open.fetch_add(1, Relaxed);
+        Open(self.clone())
+    }
+
+    /// Runs what is part of measuring and not of serving; its CPU time is left out of the load.
+    pub fn measuring<T>(&self, work: impl FnOnce() -> T) -> T {
+        let before = clock::thread_cpu_ns();
+        let result = work();
+        self.measuring_ns.fetch_add(clock::thread_cpu_ns() - before, Relaxed);
+        result
+    }
+
+    /// How many requests have begun.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    /// How many connections have been accepted.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Relaxed)
+    }
+
+    /// CPU time that measuring itself has cost so far, in ns.
+    pub fn measuring_ns(&self) -> u64 {
+        self.measuring_ns.load(Relaxed)
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> u64 {
+        self.open.load(Relaxed)
+    }
+}
+
+/// An open connection.
+pub struct Open(Arc<Counters>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_connection_is_counted_until_it_is_dropped() {
+        let counters = Arc::new(Counters::default());
+        let open = counters.connection();
+        assert_eq!((counters.open(), counters.accepted()), (1, 1));
+        drop(open);
+        assert_eq!((counters.open(), counters.accepted()), (0, 1));
+    }
+}
