@@ -18,11 +18,12 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use protocol::Transport;
-use protocol::result::{Headers, Round, Scenario};
+use protocol::result::{Headers, Round, Run, SCHEMA_VERSION, Scenario};
 use protocol::schedule::Spacing;
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::compare;
+use crate::environment::Watch;
 use crate::lab::{OwnServer, Setup};
 use crate::runner::{self, Plan};
 
@@ -104,6 +105,17 @@ fn scenario(transports: &[Transport]) -> Scenario {
         server_threads: 1,
         seed: 1,
         url: None,
+    }
+}
+
+/// A run that consists of these rounds.
+fn run_of(scenario: &Scenario, rounds: &[Round]) -> Run {
+    Run {
+        schema_version: SCHEMA_VERSION,
+        command: "verify".into(),
+        scenario: scenario.clone(),
+        environment: Watch::start().finish(),
+        rounds: rounds.to_vec(),
     }
 }
 

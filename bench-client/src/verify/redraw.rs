@@ -5,22 +5,15 @@ use std::path::Path;
 use std::{env, fs, process};
 
 use protocol::Transport;
-use protocol::result::{Run, SCHEMA_VERSION, Scenario};
+use protocol::result::Scenario;
 
-use super::{Finding, scenario};
+use super::{Finding, run_of, scenario};
 use crate::compare;
-use crate::environment::Watch;
 
 pub fn check() -> anyhow::Result<Vec<Finding>> {
     let scenario = Scenario { rounds: 5, ..scenario(&Transport::ALL) };
     let order = compare::order(&scenario);
-    let run = Run {
-        schema_version: SCHEMA_VERSION,
-        command: "verify".into(),
-        environment: Watch::start().finish(),
-        rounds: Vec::new(),
-        scenario,
-    };
+    let run = run_of(&scenario, &[]);
     let directory = env::temp_dir().join(format!("transport-lab-verify-{}", process::id()));
     let drawn = (|| {
         reports::write(&run, &directory.join("first"))?;

@@ -4,7 +4,7 @@
 use protocol::Transport;
 use protocol::result::{Round, Scenario};
 
-use super::{Finding, plain_round, scenario};
+use super::{Finding, plain_round, run_of, scenario};
 
 /// Publisher lateness that a quiet machine keeps, in us.
 const IN_TIME_US: f64 = 100.0;
@@ -32,10 +32,9 @@ fn judge(rounds: &[Round], scenario: &Scenario) -> Vec<Finding> {
     let counters: Vec<_> =
         rounds.iter().flat_map(|round| &round.failures).filter(|why| why.starts_with("the server counted")).collect();
     let requests: u64 = rounds.iter().map(|round| round.ledger.requests).sum();
-    let mut lateness = protocol::Histogram::default();
-    rounds.iter().for_each(|round| lateness.merge(&round.publisher_lateness_ns));
-    // Some 300 events: they carry p90, not p99.
-    let late = lateness.carried_quantile(0.9).unwrap_or(0) as f64 / 1e3;
+    let run = run_of(scenario, rounds);
+    let late = reports::answer::publisher_late_ns(&run).unwrap_or(0) as f64 / 1e3;
+    let marked = reports::answer::doubts(&run).iter().any(|doubt| doubt.starts_with("The publisher was late"));
     vec![
         Finding {
             requirement: "every event reaches every subscriber once and in order",
@@ -74,16 +73,12 @@ fn judge(rounds: &[Round], scenario: &Scenario) -> Vec<Finding> {
             holds: counters.is_empty() && requests > 0,
         },
         Finding {
-            requirement: "the publisher is in time, or the round is marked",
-            measured: format!("p90 {late:.0} us late, {} rounds marked", marked(rounds)),
+            requirement: "the publisher is in time, or the run is marked",
+            measured: format!("p90 {late:.0} us late, {}", if marked { "marked" } else { "not marked" }),
             bound: format!("at most {IN_TIME_US} us, or marked"),
-            holds: late <= IN_TIME_US || marked(rounds) > 0,
+            holds: (late <= IN_TIME_US) != marked,
         },
     ]
-}
-
-fn marked(rounds: &[Round]) -> usize {
-    rounds.iter().filter(|round| round.warnings.iter().any(|why| why.starts_with("the publisher was late"))).count()
 }
 
 #[cfg(test)]
@@ -122,9 +117,7 @@ mod tests {
             failing(|round| round.failures.push("the server counted 2 requests, the subscribers 1".into())),
             ["the server counted the same requests and connections"]
         );
-        assert_eq!(
-            failing(|round| (0..200).for_each(|_| round.publisher_lateness_ns.record(500_000))),
-            ["the publisher is in time, or the round is marked"]
-        );
+        // Late and said to be late is honest; the machine is at fault then, not the lab.
+        assert_eq!(failing(|round| (0..200).for_each(|_| round.publisher_lateness_ns.record(500_000))), none);
     }
 }
