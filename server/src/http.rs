@@ -85,22 +85,20 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         return answer::bad_request("a request names its Host once");
     }
     let path = request.uri().path();
-    let allow = match path {
-        "/publish" => "POST",
-        "/ws" | "/echo" => "GET",
-        "/" | "/poll" | "/long-poll" | "/stream" | "/sse" | "/time" | "/load" | "/metrics" | "/published"
-        | "/healthz" => "GET, HEAD",
+    // In which ways a path may be asked, and with which parameters.
+    let (allow, known): (_, &[&str]) = match path {
+        "/poll" | "/stream" | "/sse" | "/published" => ("GET, HEAD", &["after"]),
+        "/long-poll" => ("GET, HEAD", &["after", "wait"]),
+        "/ws" => ("GET", &["after"]),
+        "/echo" => ("GET", &[]),
+        "/publish" => ("POST", &[]),
+        "/" | "/time" | "/load" | "/metrics" | "/healthz" => ("GET, HEAD", &[]),
         _ => return answer::text(StatusCode::NOT_FOUND, "nothing here; the index is at /\n"),
     };
     // hyper sends the head of an answer to HEAD and leaves the body out.
     if !allow.split(", ").any(|method| method == request.method().as_str()) {
         return answer::wrong_method(allow);
     }
-    let known: &[&str] = match path {
-        "/poll" | "/stream" | "/sse" | "/ws" | "/published" => &["after"],
-        "/long-poll" => &["after", "wait"],
-        _ => &[],
-    };
     let query = match Query::parse(request.uri().query(), known) {
         Ok(query) => query,
         Err(fault) => return answer::bad_request(fault),
