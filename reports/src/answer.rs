@@ -52,7 +52,7 @@ pub fn doubts(run: &Run) -> Vec<String> {
         ));
     }
     if run.scenario.rounds < FEWEST_ROUNDS {
-        doubts.push("Fewer than three rounds carry no interval: nothing is ranked.".into());
+        doubts.push(format!("Fewer than {FEWEST_ROUNDS} rounds carry no interval: nothing is ranked."));
     }
     if let Some(late) = publisher_late_ns(run).filter(|&late| late > MOST_LATE_NS) {
         let ms = short(late as f64 / 1e6);

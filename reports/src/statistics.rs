@@ -8,8 +8,9 @@ use protocol::schedule::{seeded, uniform};
 
 /// How many times the rounds are drawn anew.
 const RESAMPLES: usize = 4_000;
-/// The fewest rounds that carry an interval.
-pub const FEWEST_ROUNDS: u32 = 3;
+/// The fewest rounds that carry an interval. No bootstrap interval reaches beyond the least and the greatest value, and of three
+/// equal pairs one in four comes out all on one side; of five, one in sixteen.
+pub const FEWEST_ROUNDS: u32 = 5;
 /// Seed of the draws: the same rounds give the same interval.
 const SEED: u64 = 1;
 /// Upper 2.5 % points of Student's t for 1 to 30 degrees of freedom.
@@ -37,7 +38,7 @@ impl Ratio {
 }
 
 /// How many times `left` is of `right`, given figures of the same rounds in the same order; `None` where there are fewer than
-/// three, or one is not positive.
+/// [`FEWEST_ROUNDS`], or one is not positive.
 ///
 /// The interval is the expanded percentile interval (Hesterberg, "What Teachers Should Know About the Bootstrap", 2015): the
 /// plain percentile interval of a few values is too narrow, so its ends are moved to where Student's t would have them.
@@ -95,8 +96,9 @@ mod tests {
 
     #[test]
     fn too_few_rounds_carry_nothing() {
-        assert_eq!(ratio(&[1.0, 1.0], &[2.0, 2.0]), None);
-        assert_eq!(ratio(&[1.0, 1.0, 0.0], &[2.0, 2.0, 2.0]), None);
+        assert_eq!(ratio(&[1.0; 4], &[2.0; 4]), None);
+        assert!(ratio(&[1.0; 5], &[2.0; 5]).is_some());
+        assert_eq!(ratio(&[1.0, 1.0, 1.0, 1.0, 0.0], &[2.0; 5]), None);
     }
 
     /// The A/A requirement, without a machine: two samples of one distribution, over and over.

@@ -7,7 +7,7 @@ use reports::statistics::{Ratio, ratio};
 use super::{Finding, plain_round, scenario};
 
 const TRIALS: usize = 20;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 pub async fn check() -> anyhow::Result<Finding> {
     let scenario = Scenario { warm_up_ms: 250, duration_ms: 400, ..scenario(&[Transport::WebSocket]) };
