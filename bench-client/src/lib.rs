@@ -17,6 +17,7 @@ pub mod progress;
 pub mod recorder;
 pub mod runner;
 pub mod session;
+pub mod stream;
 pub mod subscriber;
 pub mod tcp_info;
 pub mod transport;

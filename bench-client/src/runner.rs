@@ -156,8 +156,12 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     // On a server of its own nobody else asks: what it counted is what the subscribers sent, and our own questions.
     let questions = control.requests() - questions;
     for (what, server, client) in [
-        ("requests", after.requests - before.requests - questions, round.ledger.requests),
-        ("connections", after.connections_accepted - before.connections_accepted, round.ledger.connections),
+        ("requests", after.requests.saturating_sub(before.requests + questions), round.ledger.requests),
+        (
+            "connections",
+            after.connections_accepted.saturating_sub(before.connections_accepted),
+            round.ledger.connections,
+        ),
     ] {
         if plan.fresh && server != client {
             round.failures.push(format!("the server counted {server} {what}, the subscribers {client}"));
@@ -183,14 +187,16 @@ impl Reading {
 
 fn server_cost(before: &Load, start: &Reading, end: &Reading) -> ServerCost {
     let history_growth = start.load.history_bytes.saturating_sub(before.history_bytes);
+    // A server that runs already may be started anew between the readings; what it says is then nonsense, but no overflow.
+    let grown = |figure: fn(&Load) -> u64| figure(&end.load).saturating_sub(figure(&start.load));
     ServerCost {
-        window_ns: end.load.now_ns - start.load.now_ns,
-        cpu_ns: end.load.cpu_ns - start.load.cpu_ns,
+        window_ns: grown(|load| load.now_ns),
+        cpu_ns: grown(|load| load.cpu_ns),
         deliveries: end.deliveries - start.deliveries,
         // The second reading is itself a request between the two.
-        requests: (end.load.requests - start.load.requests).saturating_sub(1),
-        accepts: end.load.connections_accepted - start.load.connections_accepted,
-        context_switches: end.load.context_switches.saturating_sub(start.load.context_switches),
+        requests: grown(|load| load.requests).saturating_sub(1),
+        accepts: grown(|load| load.connections_accepted),
+        context_switches: grown(|load| load.context_switches),
         resident_before_bytes: before.resident_bytes,
         resident_connected_bytes: start.load.resident_bytes.saturating_sub(history_growth),
     }

@@ -123,10 +123,15 @@ impl Feed {
         seq
     }
 
+    /// Whether [`Self::next`] has something to say of `cursor`, asked without a lock.
+    pub fn has_next(&self, cursor: Cursor) -> bool {
+        cursor.0 != self.latest.load(Ordering::Acquire) || self.is_closed()
+    }
+
     /// What follows `cursor`.
     pub fn next(&self, cursor: Cursor) -> Next {
-        if cursor.0 == self.latest.load(Ordering::Acquire) {
-            return if self.is_closed() { Next::Closed } else { Next::Nothing };
+        if !self.has_next(cursor) {
+            return Next::Nothing;
         }
         let history = self.history.read().expect("no holder of the history panics");
         let head = history.oldest + history.entries.len() as u64 - 1;
@@ -136,6 +141,7 @@ impl Feed {
         }
         match history.entries.get((cursor.next_seq() - history.oldest) as usize) {
             Some(entry) => Next::Event(entry.clone()),
+            None if self.is_closed() => Next::Closed,
             None => Next::Nothing,
         }
     }
@@ -236,6 +242,7 @@ mod tests {
         feed.close();
         assert!(matches!(feed.next(Cursor(0)), Next::Event(entry) if entry.seq == 1));
         assert!(matches!(feed.next(Cursor(1)), Next::Closed));
+        assert!(feed.has_next(Cursor(1)), "that it is closed is something to say");
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Subscription {
     }
 
     fn turn(&mut self) -> Option<Turn> {
-        if !matches!(self.feed.next(self.cursor), Next::Nothing) {
+        if self.feed.has_next(self.cursor) {
             return Some(Turn::Deliver);
         }
         let beat = self.wake_list.beats.load(Ordering::Acquire);

@@ -7,20 +7,12 @@ use protocol::framing::line;
 
 use crate::fault::Fault;
 use crate::headers::Caller;
+use crate::stream;
 use crate::subscriber::Subscriber;
 
 /// Reads the one response for as long as it goes on.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
-    let mut request = subscriber.target.get(Caller::Fetch, "/stream", subscriber.cursor());
-    request.push_str("\r\n");
-    subscriber.wire.request(request.as_bytes()).await?;
-    let head = subscriber.wire.head().await?;
-    subscriber.wire.answered(Layer::RequestHead);
-    subscriber.wire.explain(Layer::ResponseHead, head.bytes);
-    if head.status != 200 || !head.chunked {
-        return Err(Fault::Status(head.status));
-    }
-    subscriber.connected();
+    stream::open(subscriber, Caller::Fetch, "/stream").await?;
     loop {
         subscriber.wire.chunk().await?;
         while let Some((_, taken)) = line::split(&subscriber.wire.body) {

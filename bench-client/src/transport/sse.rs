@@ -7,20 +7,12 @@ use protocol::framing::sse;
 
 use crate::fault::Fault;
 use crate::headers::Caller;
+use crate::stream;
 use crate::subscriber::Subscriber;
 
 /// Reads the one response for as long as it goes on.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
-    let mut request = subscriber.target.get(Caller::EventSource, "/sse", subscriber.cursor());
-    request.push_str("\r\n");
-    subscriber.wire.request(request.as_bytes()).await?;
-    let head = subscriber.wire.head().await?;
-    subscriber.wire.answered(Layer::RequestHead);
-    subscriber.wire.explain(Layer::ResponseHead, head.bytes);
-    if head.status != 200 || !head.chunked {
-        return Err(Fault::Status(head.status));
-    }
-    subscriber.connected();
+    stream::open(subscriber, Caller::EventSource, "/sse").await?;
     loop {
         subscriber.wire.chunk().await?;
         while let Some(taken) = sse::split(&subscriber.wire.body).map(|(_, taken)| taken) {

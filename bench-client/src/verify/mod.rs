@@ -65,10 +65,11 @@ pub fn verify(options: &Options) -> anyhow::Result<()> {
         add(percentiles::check());
         add(vec![burn::check().await?]);
         add(vec![kernel::check()?]);
-        add(redraw::check()?);
         add(stop::check(options.quick).await?);
         add(stall::check().await?);
-        add(rounds::check().await?);
+        let (found, run) = rounds::check().await?;
+        add(found);
+        add(redraw::check(&run)?);
         add(polling::check(options.quick).await?);
         if options.quick {
             println!("skipped by --quick: memory as a slope, one transport under two labels");

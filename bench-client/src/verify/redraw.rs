@@ -5,18 +5,16 @@ use std::path::Path;
 use std::{env, fs, process};
 
 use protocol::Transport;
-use protocol::result::Scenario;
+use protocol::result::{Run, Scenario};
 
-use super::{Finding, run_of, scenario};
+use super::Finding;
 use crate::compare;
 
-pub fn check() -> anyhow::Result<Vec<Finding>> {
-    let scenario = Scenario { rounds: 5, ..scenario(&Transport::ALL) };
-    let order = compare::order(&scenario);
-    let run = run_of(&scenario, &[]);
+pub fn check(run: &Run) -> anyhow::Result<Vec<Finding>> {
+    let order = compare::order(&Scenario { rounds: 5, ..run.scenario.clone() });
     let directory = env::temp_dir().join(format!("transport-lab-verify-{}", process::id()));
     let drawn = (|| {
-        reports::write(&run, &directory.join("first"))?;
+        reports::write(run, &directory.join("first"))?;
         reports::write(&reports::read(&directory.join("first/run.json"))?, &directory.join("second"))?;
         anyhow::Ok((files(&directory.join("first"))?, files(&directory.join("second"))?))
     })();
@@ -29,10 +27,12 @@ type Files = BTreeMap<String, Vec<u8>>;
 
 fn files(directory: &Path) -> anyhow::Result<Files> {
     let mut files = Files::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            files.insert(entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path())?);
+    for folder in [directory.to_path_buf(), directory.join("charts")] {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                files.insert(entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path())?);
+            }
         }
     }
     Ok(files)

@@ -2,20 +2,21 @@
 //! that agree with the server's, a publisher in time.
 
 use protocol::Transport;
-use protocol::result::{Round, Scenario};
+use protocol::result::{Round, Run, Scenario};
 
 use super::{Finding, plain_round, run_of, scenario};
 
 /// Publisher lateness that a quiet machine keeps, in us.
 const IN_TIME_US: f64 = 100.0;
 
-pub async fn check() -> anyhow::Result<Vec<Finding>> {
+/// What was found, and the run that it was found in.
+pub async fn check() -> anyhow::Result<(Vec<Finding>, Run)> {
     let scenario = scenario(&Transport::ALL);
     let mut rounds = Vec::new();
     for transport in Transport::ALL {
         rounds.push(plain_round(&scenario, transport).await?);
     }
-    Ok(judge(&rounds, &scenario))
+    Ok((judge(&rounds, &scenario), run_of(&scenario, &rounds)))
 }
 
 fn judge(rounds: &[Round], scenario: &Scenario) -> Vec<Finding> {
