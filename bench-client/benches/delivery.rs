@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use bench_client::http;
 use bench_client::recorder::Recorder;
 use bench_client::session;
-use bench_client::subscriber::Target;
+use bench_client::subscriber::{BackOff, Target};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use protocol::network::Network;
 use protocol::result::Headers;
 use protocol::{Cursor, Transport, clock, schedule};
 use server::{Options, Server};
@@ -46,6 +47,9 @@ async fn deliver(transport: Transport, events: u64) -> Duration {
         host: "lab".into(),
         headers: Headers::Browser,
         poll_interval: Duration::from_millis(1),
+        network: Network::default(),
+        trace: None,
+        back_off: BackOff::default(),
         clock_ahead_ns: 0,
     };
     let deliveries: Arc<AtomicU64> = Arc::default();

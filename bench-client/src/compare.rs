@@ -3,17 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use protocol::Transport;
-use protocol::result::{Headers, Run, SCHEMA_VERSION, Scenario};
-use protocol::schedule::{Spacing, seeded, uniform};
-use tokio::runtime::{Builder, LocalOptions};
+use protocol::network::Network;
+use protocol::result::{Comparison, Headers, Part, Scenario};
+use protocol::schedule::Spacing;
 
 use crate::control::Control;
-use crate::environment::Watch;
-use crate::lab::{OwnServer, Setup, resolve};
+use crate::lab::resolve;
 use crate::progress::Progress;
-use crate::runner::{self, Plan};
+use crate::{report, trial};
 
 /// Compare transports under the same load and draw the comparison.
 #[derive(Debug, Clone, clap::Args)]
@@ -45,6 +44,10 @@ pub struct Options {
     /// Request headers: lean (what HTTP demands) or browser (what Chrome sends, with a cookie)
     #[arg(long, value_name = "KIND", default_value = "browser", value_parser = headers)]
     pub headers: Headers,
+    /// Network to model between client and server: loopback (none), lan, wifi, broadband, mobile, intercontinental, or settings
+    /// like delay=40ms,jitter=5ms,bandwidth=10mbit (one way; loss and congestion are not modelled)
+    #[arg(long, value_name = "NAME|SETTINGS", default_value = "loopback")]
+    pub network: Network,
     /// Seed of schedule, payloads, phases and the rounds' order
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -89,84 +92,64 @@ fn headers(text: &str) -> Result<Headers, String> {
 /// When the options make no scenario, a server cannot be started or asked, or the report cannot be written; and when no
 /// round of some transport was sound, after the report is written.
 pub fn compare(options: &Options, command: String) -> anyhow::Result<()> {
-    // Before a minute of measuring, not after it.
-    reports::prepare(&options.out).context("--out")?;
-    let needed = u64::from(options.subscribers) + SPARE_FILES;
-    let limit = server::limits::raise_open_files();
-    ensure!(
-        needed <= limit,
-        "{} subscribers need {needed} open files, but the limit is {limit}: raise it (ulimit -Hn {needed}) or ask for fewer",
-        options.subscribers
-    );
-    // One thread, so that subscribers share their record without locks; no worker wakes another.
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    let run = runtime.block_on(async {
-        tokio::select! {
-            run = measure(options, command) => run,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted; no report was written"),
-        }
+    let run = report::make(&options.out, command, async {
+        let scenarios = [scenario(options).await?];
+        raise_open_files(&scenarios)?;
+        let mut progress = Progress::of_each_round(&scenarios);
+        let rounds = trial::rounds(&scenarios, &mut progress).await?.concat();
+        let [scenario] = scenarios;
+        Ok(vec![Part::Comparison(Comparison { scenario, rounds })])
     })?;
-    reports::write(&run, &options.out)?;
+    let comparison = run.comparison().expect("it was just made");
 
-    println!("\n{}\n\n{}", reports::table::scenario(&run), reports::table::text(&run));
-    let rankings = reports::answer::rankings(&run);
+    println!("\n{}\n\n{}", reports::table::scenario(comparison), reports::table::text(comparison));
+    let rankings = reports::answer::rankings(comparison);
     rankings.iter().for_each(|line| println!("{line}"));
     if !rankings.is_empty() {
         println!();
     }
-    for sentence in reports::answer::sentences(&run) {
+    for sentence in reports::answer::sentences(comparison) {
         println!("{sentence}");
     }
-    for doubt in reports::answer::doubts(&run) {
+    for doubt in reports::answer::disturbances(&run.environment).into_iter().chain(reports::answer::doubts(comparison))
+    {
         println!("Note: {doubt}");
     }
     println!("\nReport: {}", options.out.join("index.html").display());
-    let unsound: Vec<_> =
-        reports::summary::rows(&run).iter().filter(|row| row.sound == 0).map(|row| row.transport.name()).collect();
+    let unsound: Vec<_> = reports::summary::rows(comparison)
+        .iter()
+        .filter(|row| row.sound == 0)
+        .map(|row| row.transport.name())
+        .collect();
     ensure!(unsound.is_empty(), "no round passed its gates for: {}", unsound.join(", "));
+    Ok(())
+}
+
+/// Makes sure that all subscribers of each scenario can be connected at once.
+///
+/// # Errors
+/// When the system allows fewer open files.
+pub fn raise_open_files(scenarios: &[Scenario]) -> anyhow::Result<()> {
+    // A modelled link has a timer beside the socket.
+    let files =
+        |scenario: &Scenario| u64::from(scenario.subscribers) * if scenario.network.is_modelled() { 2 } else { 1 };
+    let needed = scenarios.iter().map(files).max().unwrap_or(0) + SPARE_FILES;
+    let limit = server::limits::raise_open_files();
+    ensure!(
+        needed <= limit,
+        "{needed} open files are needed, but the limit is {limit}: raise it (ulimit -Hn {needed}) or ask for fewer subscribers"
+    );
     Ok(())
 }
 
 /// Files that a process needs beside its connections.
 const SPARE_FILES: u64 = 64;
 
-async fn measure(options: &Options, command: String) -> anyhow::Result<Run> {
-    let scenario = scenario(options).await?;
-    let mut progress = Progress::start(scenario.transports.len() * scenario.rounds as usize, a_round(&scenario));
-    let watch = Watch::start();
-    let mut rounds = Vec::new();
-    for (round, transport) in order(&scenario) {
-        progress.begin(transport);
-        let (server, host, address) = match &scenario.url {
-            Some(url) => {
-                let (host, address) = resolve(url)?;
-                (None, host, address)
-            }
-            None => {
-                let server = OwnServer::start(&setup(&scenario))?;
-                let address = server.http;
-                (Some(server), address.to_string(), address)
-            }
-        };
-        let plan = Plan {
-            scenario: &scenario,
-            transport,
-            round,
-            address,
-            host,
-            fresh: server.is_some(),
-            deliveries: progress.deliveries.clone(),
-        };
-        let result = runner::run(&plan).await.with_context(|| format!("{transport}, round {round}"))?;
-        drop(server);
-        progress.end(&result);
-        rounds.push(result);
-    }
-    progress.finish();
-    Ok(Run { schema_version: SCHEMA_VERSION, command, scenario, environment: watch.finish(), rounds })
-}
-
-async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
+/// The scenario that the options ask for.
+///
+/// # Errors
+/// When a server that runs already cannot be asked, or publishes nothing.
+pub async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
     let mut transports = options.transports.clone();
     transports.sort();
     transports.dedup();
@@ -190,51 +173,23 @@ async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
         payload_bytes: running.map_or(options.payload as u32, |load| load.payload_bytes),
         poll_interval_ms: options.poll_interval.as_millis() as u64,
         rounds: options.rounds,
-        warm_up_ms: WARM_UP_MS + u64::from(options.subscribers) * CONNECT_US / 1_000,
+        warm_up_ms: warm_up_ms(options.subscribers, options.network),
         duration_ms: options.duration.as_millis() as u64,
         headers: options.headers,
+        network: options.network,
         server_threads: running.map_or(options.threads as u32, |load| load.threads),
         seed: options.seed,
         url: options.url.clone(),
     })
 }
 
-/// About how long a round takes: its window, warming up before it, and starting and ending the processes.
-fn a_round(scenario: &Scenario) -> Duration {
-    Duration::from_millis(scenario.warm_up_ms + scenario.duration_ms + 50)
+/// Time for connecting and warming up, in ms.
+pub fn warm_up_ms(subscribers: u32, network: Network) -> u64 {
+    // Opening, a handshake and a first event take five ways; one more is to spare.
+    WARM_UP_MS + u64::from(subscribers) * CONNECT_US / 1_000 + 6 * network.delay_us / 1_000
 }
 
 /// Warming up beside connecting, in ms.
 const WARM_UP_MS: u64 = 400;
 /// Time allowed for a subscriber to connect, in us; both processes share two cores while they do.
 const CONNECT_US: u64 = 700;
-
-/// The server that a round of the scenario needs.
-pub fn setup(scenario: &Scenario) -> Setup {
-    // Room for the whole round, so that its publish times can be asked for afterwards; it is the same for all transports.
-    let seconds = (scenario.warm_up_ms + scenario.duration_ms + 2 * scenario.poll_interval_ms) / 1_000 + 5;
-    Setup {
-        rate: scenario.rate,
-        schedule: scenario.schedule.to_string(),
-        seed: scenario.seed,
-        payload: scenario.payload_bytes,
-        history: (scenario.rate * seconds as f64 * 1.5) as u64 + 1_000,
-        threads: scenario.server_threads,
-        stall: None,
-    }
-}
-
-/// Every round's transports in a shuffled order of its own: drift of the machine falls on all of them alike.
-pub fn order(scenario: &Scenario) -> Vec<(u32, Transport)> {
-    let mut random = seeded(scenario.seed);
-    let mut order = Vec::new();
-    for round in 1..=scenario.rounds {
-        let mut transports = scenario.transports.clone();
-        for last in (1..transports.len()).rev() {
-            // Fisher and Yates.
-            transports.swap(last, (uniform(&mut random) * (last + 1) as f64) as usize);
-        }
-        order.extend(transports.into_iter().map(|transport| (round, transport)));
-    }
-    order
-}

@@ -34,7 +34,8 @@ impl Control {
     /// # Errors
     /// When nobody listens there.
     pub async fn connect(address: SocketAddr, host: &str) -> anyhow::Result<Self> {
-        let wire = Counted::connect(address).await.with_context(|| format!("cannot reach a server at {address}"))?;
+        let wire =
+            Counted::connect(address, None).await.with_context(|| format!("cannot reach a server at {address}"))?;
         Ok(Self { wire, host: host.into() })
     }
 

@@ -1,11 +1,12 @@
 //! The server under test: one started for a round as a process of its own, or one that runs already.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use protocol::schedule::Spacing;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a server may take to end in good order, somewhat longer than it gives its connections.
@@ -35,10 +36,29 @@ pub struct Setup {
     pub threads: u32,
     /// A fault to inject into the publisher: when, and how long.
     pub stall: Option<(Duration, Duration)>,
+    /// Where to listen for HTTP and for raw TCP; port 0 is a free one.
+    pub listen: [SocketAddr; 2],
+}
+
+impl Default for Setup {
+    /// A feed that publishes only what is posted, on free ports of the loopback interface.
+    fn default() -> Self {
+        let free = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        Self {
+            rate: 0.0,
+            schedule: Spacing::Periodic.to_string(),
+            seed: 1,
+            payload: 200,
+            history: 8_192,
+            threads: 1,
+            stall: None,
+            listen: [free; 2],
+        }
+    }
 }
 
 impl OwnServer {
-    /// Starts this very executable as a server on free ports of the loopback interface.
+    /// Starts this very executable as a server.
     ///
     /// # Errors
     /// When it does not start, or does not say where it listens.
@@ -46,7 +66,8 @@ impl OwnServer {
         let executable = std::env::current_exe().context("cannot find this program's own file")?;
         let stall = setup.stall.map(|(after, length)| format!("--stall={after:?},{length:?}"));
         let mut child = Command::new(executable)
-            .args(["serve", "--with-parent", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"])
+            .args(["serve", "--with-parent"])
+            .args(["--listen", &setup.listen[0].to_string(), "--tcp-listen", &setup.listen[1].to_string()])
             .args(["--rate", &setup.rate.to_string()])
             .args(["--schedule", &setup.schedule])
             .args(["--seed", &setup.seed.to_string()])

@@ -4,21 +4,26 @@
 //! decodes and stamps it, the [`recorder`] keeps it, the [`runner`] judges the round, and the `reports` crate draws it.
 //! The [`session`] keeps a subscriber subscribed meanwhile.
 
+pub mod alarm;
 pub mod compare;
 pub mod control;
 pub mod counted;
+pub mod crowd;
 pub mod environment;
 pub mod fault;
 pub mod headers;
 pub mod http;
 pub mod lab;
+pub mod link;
 pub mod poll;
 pub mod progress;
 pub mod recorder;
+pub mod report;
 pub mod runner;
 pub mod session;
 pub mod stream;
 pub mod subscriber;
 pub mod tcp_info;
 pub mod transport;
+pub mod trial;
 pub mod verify;

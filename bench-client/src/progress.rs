@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use protocol::result::Round;
+use protocol::result::{Round, Scenario};
 use reports::number::{short_or_dash, thousands};
+
+use crate::trial;
 
 /// How far a run is.
 pub struct Progress {
@@ -17,18 +19,25 @@ pub struct Progress {
     pub deliveries: Arc<AtomicU64>,
     rounds: u32,
     done: u32,
+    /// Whether each round gets a line where there is no terminal.
+    each_round: bool,
     began: Instant,
     /// When the run will probably end, in ms after its beginning.
     ends_ms: Arc<AtomicU64>,
 }
 
 impl Progress {
-    /// Begins a run of that many rounds, of which each takes about as long as is said.
-    pub fn start(rounds: usize, each: Duration) -> Self {
+    /// Of a comparison, whose rounds are few enough to tell of each.
+    pub fn of_each_round(scenarios: &[Scenario]) -> Self {
+        Self { each_round: true, ..Self::of(scenarios) }
+    }
+
+    /// Of all rounds of the scenarios.
+    pub fn of(scenarios: &[Scenario]) -> Self {
         let deliveries: Arc<AtomicU64> = Arc::default();
-        let rounds = rounds as u32;
+        let rounds = trial::order(scenarios).len() as u32;
         let began = Instant::now();
-        let ends_ms = Arc::new(AtomicU64::new((each * rounds).as_millis() as u64));
+        let ends_ms = Arc::new(AtomicU64::new(trial::length(scenarios).as_millis() as u64));
         let bar = stdout().is_terminal().then(|| {
             let (live, ends) = (deliveries.clone(), ends_ms.clone());
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}  {live} events  {left} s left")
@@ -45,7 +54,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, deliveries, rounds, done: 0, began, ends_ms }
+        Self { bar, deliveries, rounds, done: 0, each_round: false, began, ends_ms }
     }
 
     /// A round begins.
@@ -63,7 +72,7 @@ impl Progress {
         self.ends_ms.store(whole.as_millis() as u64, Ordering::Relaxed);
         let ms = |quantile| short_or_dash(round.latency_ns.carried_quantile(quantile).map(|ns| ns as f64 / 1e6));
         let mut lines = Vec::new();
-        if self.bar.is_none() {
+        if self.bar.is_none() && self.each_round {
             let left = whole.saturating_sub(self.began.elapsed());
             lines.push(format!(
                 "{:>3}/{}  {:<12}  p50 {:>6} ms  p99 {:>6} ms  {:>7} events  {:>3} s left",

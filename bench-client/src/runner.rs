@@ -9,25 +9,19 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use protocol::result::{ClientCost, Faults, Round, Scenario, ServerCost};
-use protocol::schedule::{seeded, uniform};
 use protocol::status::{Load, Published};
 use protocol::{Cursor, Histogram, Transport, clock};
 use reports::number;
-use tokio::sync::watch;
-use tokio::task::{JoinSet, spawn_local};
+use tokio::task::spawn_local;
 use tokio::time::sleep;
 
 use crate::control::{ClockOffset, Control};
+use crate::crowd::Crowd;
 use crate::recorder::{Recorder, Sample};
-use crate::session;
-use crate::subscriber::Target;
+use crate::subscriber::{BackOff, Target};
 
-/// Subscribers that connect at once: fewer than the server's queue of new connections holds.
-const CONNECT_AT_ONCE: usize = 500;
 /// How long, beyond a poll interval, the last deliveries may take after the window.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How long subscribers may take to leave.
-const LEAVE: Duration = Duration::from_secs(3);
 /// How often the client's own event loop is asked how late it is.
 const LAG_INTERVAL: Duration = Duration::from_millis(20);
 /// Publisher lateness in the tail above which a round is doubtful, in ns.
@@ -69,58 +63,46 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     let warm_up_ns = scenario.warm_up_ms * 1_000_000;
     let begin = if plan.fresh { before.started_ns } else { server_now(clock) } + warm_up_ns;
     let window = begin..begin + scenario.duration_ms * 1_000_000;
-    let subscribers = scenario.subscribers as usize;
-    let expected = (scenario.rate * scenario.duration_ms as f64 / 1_000.0).ceil() as usize * subscribers;
-    let recorder = Rc::new(RefCell::new(Recorder::new(window.clone(), expected, plan.deliveries.clone())));
-
-    let target = Rc::new(Target {
+    let events = (scenario.rate * scenario.duration_ms as f64 / 1_000.0).ceil() as usize;
+    let expected = events * scenario.subscribers as usize;
+    let recorder = Recorder::new(window.clone(), expected, plan.deliveries.clone());
+    let target = Target {
         http: plan.address,
         tcp: SocketAddr::new(plan.address.ip(), before.tcp_port),
         host: plan.host.clone(),
         headers: scenario.headers,
         poll_interval: Duration::from_millis(scenario.poll_interval_ms),
+        network: scenario.network,
+        trace: None,
+        back_off: BackOff::default(),
         clock_ahead_ns: clock.map_or(0, |offset| offset.ahead_ns),
-    });
-    let (stop, stopped) = watch::channel(false);
-    let mut running = JoinSet::new();
-    let mut phases = seeded(scenario.seed ^ u64::from(plan.round));
-    let connecting = clock::now_ns();
-    let mut connect_ns = 0;
-    for group in 0..subscribers.div_ceil(CONNECT_AT_ONCE) {
-        let until = subscribers.min((group + 1) * CONNECT_AT_ONCE);
-        while running.len() < until {
-            let phase = target.poll_interval.mul_f64(uniform(&mut phases));
-            let (target, recorder, stopped) = (target.clone(), recorder.clone(), stopped.clone());
-            running.spawn_local(session::run(plan.transport, target, Cursor(before.head), phase, recorder, stopped));
-        }
-        while (recorder.borrow().connected as usize) < until && server_now(clock) < window.start {
-            sleep(Duration::from_millis(1)).await;
-        }
-        connect_ns = clock::now_ns() - connecting;
-    }
+    };
+    let drain = DRAIN + target.poll_interval;
+    let seed = scenario.seed ^ u64::from(plan.round);
+    let here = window.start.saturating_add_signed(-clock.map_or(0, |offset| offset.ahead_ns));
+    let cursor = Cursor(before.head);
+    let crowd = Crowd::gather(plan.transport, target, cursor, scenario.subscribers, recorder, seed, here).await;
 
     sleep_until(window.start, clock).await;
-    let connected = recorder.borrow().connected;
+    let connected = crowd.connected();
     let lag = Rc::new(RefCell::new(Histogram::default()));
     let lag_meter = spawn_local(measure_lag(lag.clone()));
-    let start = Reading::take(&mut control, &recorder).await?;
+    let start = Reading::take(&mut control, &crowd).await?;
     sleep_until(window.end, clock).await;
-    let end = Reading::take(&mut control, &recorder).await?;
+    let end = Reading::take(&mut control, &crowd).await?;
     lag_meter.abort();
 
     let published = control.published(Cursor(before.head)).await?;
     let sent: Vec<Published> = published.into_iter().filter(|event| window.contains(&event.at)).collect();
-    let due = sent.len() * subscribers;
-    let deadline = clock::now_ns() + (DRAIN + target.poll_interval).as_nanos() as u64;
-    while recorder.borrow().samples.len() < due && clock::now_ns() < deadline {
+    let due = sent.len() * scenario.subscribers as usize;
+    let deadline = clock::now_ns() + drain.as_nanos() as u64;
+    while crowd.recorder.borrow().samples.len() < due && clock::now_ns() < deadline {
         sleep(Duration::from_millis(1)).await;
     }
-    stop.send_replace(true);
-    let all_left = tokio::time::timeout(LEAVE, async { while running.join_next().await.is_some() {} }).await.is_ok();
-    running.shutdown().await;
+    let connect_ns = crowd.connect_ns;
+    let (recorder, all_left) = crowd.leave().await;
     let after = control.load().await?;
 
-    let recorder = Rc::into_inner(recorder).expect("every subscriber has left").into_inner();
     let (latency_ns, naive_latency_ns) = latencies(&recorder.samples, &sent);
     let mut publisher_lateness_ns = Histogram::default();
     sent.iter().for_each(|event| publisher_lateness_ns.record_between(event.at, event.entered));
@@ -179,9 +161,9 @@ struct Reading {
 }
 
 impl Reading {
-    async fn take(control: &mut Control, recorder: &RefCell<Recorder>) -> anyhow::Result<Self> {
+    async fn take(control: &mut Control, crowd: &Crowd) -> anyhow::Result<Self> {
         let load = control.load().await?;
-        Ok(Self { load, client_cpu_ns: clock::process_cpu_ns(), deliveries: recorder.borrow().deliveries() })
+        Ok(Self { load, client_cpu_ns: clock::process_cpu_ns(), deliveries: crowd.deliveries() })
     }
 }
 

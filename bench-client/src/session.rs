@@ -3,17 +3,17 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use protocol::schedule::{seeded, uniform};
 use protocol::{Cursor, Transport};
 use tokio::sync::watch;
 
 use crate::counted::Counted;
 use crate::fault::Fault;
+use crate::link::Link;
 use crate::recorder::{Progress, Shared};
 use crate::subscriber::{Subscriber, Target};
 use crate::transport;
 
-/// How long to leave a failed connection alone before trying again.
-const BACK_OFF: Duration = Duration::from_millis(100);
 /// Failures in a row, without an event between them, after which a subscriber gives up.
 const MOST_FAILURES: u32 = 5;
 
@@ -29,11 +29,14 @@ pub async fn run(
     let mut progress = Progress::new(cursor);
     let mut connected = false;
     let mut failures = 0;
+    // Each subscriber has a phase of its own, and so jitter of its own, of its link and of its patience.
+    let mut random = seeded(phase.as_nanos() as u64);
     loop {
         let before = progress.cursor();
         let attempt = async {
             let address = if transport == Transport::Tcp { target.tcp } else { target.http };
-            Counted::connect(address).await
+            let link = || Link::new(target.network, phase.as_nanos() as u64, target.trace.as_ref());
+            Counted::connect(address, target.network.is_modelled().then(link).transpose()?).await
         };
         let opened = tokio::select! {
             opened = attempt => opened,
@@ -67,8 +70,9 @@ pub async fn run(
             return;
         }
         recorder.borrow_mut().faults.reconnects += 1;
+        let back_off = target.back_off.least + target.back_off.jitter.mul_f64(uniform(&mut random));
         tokio::select! {
-            () = tokio::time::sleep(BACK_OFF) => {}
+            () = tokio::time::sleep(back_off) => {}
             _ = stop.wait_for(|&stop| stop) => return,
         }
     }

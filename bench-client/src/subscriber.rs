@@ -5,19 +5,21 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use protocol::framing::line;
+use protocol::network::Network;
 use protocol::result::Headers;
 use protocol::{Cursor, Event, Gap, Layer, clock};
 
 use crate::counted::Counted;
 use crate::fault::Fault;
 use crate::headers::{self, Caller};
+use crate::link::Trace;
 use crate::recorder::{Progress, Sample, Shared};
 
 /// An event's line longer than this is refused, in bytes: the largest payload, all of it escaped, and some.
 const LONGEST_LINE: usize = 1 << 20;
 
 /// Where subscribers connect to, and how they ask.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// The port for HTTP and WebSocket.
     pub http: SocketAddr,
@@ -29,8 +31,30 @@ pub struct Target {
     pub headers: Headers,
     /// Time from one poll's start to the next's.
     pub poll_interval: Duration,
+    /// The network that connections are led through.
+    pub network: Network,
+    /// Where to write down what goes over it.
+    pub trace: Option<Trace>,
+    /// How long to leave a lost connection alone before it is resumed.
+    pub back_off: BackOff,
     /// How far the server's clock is ahead of ours, in ns; 0 on one host.
     pub clock_ahead_ns: i64,
+}
+
+/// How long a subscriber waits before it connects again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackOff {
+    /// At the least.
+    pub least: Duration,
+    /// And up to this much longer, at random.
+    pub jitter: Duration,
+}
+
+impl Default for BackOff {
+    /// 100 ms for all alike.
+    fn default() -> Self {
+        Self { least: Duration::from_millis(100), jitter: Duration::ZERO }
+    }
 }
 
 impl Target {

@@ -43,6 +43,7 @@ fn a_short_comparison_measures_every_transport_and_leaves_a_whole_report() {
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
     let run: Run = reports::read(&out.join("run.json")).unwrap();
+    let run = run.comparison().unwrap();
     assert_eq!(run.rounds.len(), protocol::Transport::ALL.len());
     for round in &run.rounds {
         assert_eq!(round.failures, [""; 0], "{}", round.transport);
@@ -77,6 +78,8 @@ fn wrong_options_are_answered_with_what_would_be_right() {
         (&["--payload=70000"], "from 0 to 65536"),
         (&["--poll-interval=250"], "like 250ms or 2s"),
         (&["--headers=none"], "lean or browser"),
+        (&["--network=pigeon"], "a network is one of loopback, lan"),
+        (&["--network=delay=9s"], "no time up to 500 ms"),
         (&["--schedule=daily"], "periodic or poisson"),
         (&["--url=ftp://x"], "http://HOST:PORT"),
         (&["--url=http://127.0.0.1:1", "--rate=5"], "cannot be used with"),

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bench_client::recorder::{Recorder, Shared};
 use bench_client::session;
-use bench_client::subscriber::Target;
+use bench_client::subscriber::{BackOff, Target};
+use protocol::network::Network;
 use protocol::result::{Faults, Headers};
-use protocol::{Cursor, Ledger, Transport};
+use protocol::{Cursor, Ledger, Transport, clock};
 use server::{Options, Server};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -36,12 +37,20 @@ struct Subject {
 
 impl Subject {
     fn start(transport: Transport, http: SocketAddr, tcp: SocketAddr) -> Self {
+        Self::over(Network::default(), transport, http, tcp)
+    }
+
+    /// Over a modelled network.
+    fn over(network: Network, transport: Transport, http: SocketAddr, tcp: SocketAddr) -> Self {
         let target = Target {
             http,
             tcp,
             host: "lab".into(),
             headers: Headers::Lean,
             poll_interval: Duration::from_millis(5),
+            network,
+            trace: None,
+            back_off: BackOff::default(),
             clock_ahead_ns: 0,
         };
         let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
@@ -95,6 +104,34 @@ fn every_event_comes_once_and_in_order() {
         let (seqs, faults, _) = subject.leave().await;
         assert_eq!(seqs, (1..=200).collect::<Vec<_>>(), "{transport}");
         assert_eq!(faults, Faults::default(), "{transport}");
+    });
+}
+
+#[test]
+fn over_a_modelled_network_every_event_comes_later_but_once_and_in_order_and_every_byte_has_its_layer() {
+    each_transport(async |transport| {
+        const DELAY_NS: u64 = 3_000_000;
+        let network: Network = "delay=3ms,jitter=1ms,bandwidth=10mbit".parse().unwrap();
+        let least = DELAY_NS - 1_000_000;
+        let server = server(1_000);
+        let subject = Subject::over(network, transport, server.addresses().http, server.addresses().tcp);
+        while subject.recorder.borrow().connected == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        for number in 1..=20 {
+            server.feed().publish(clock::now_ns(), "0123456789");
+            subject.has(number).await;
+        }
+        let early = subject.recorder.borrow().samples.iter().filter(|event| event.received < event.at + least).count();
+        let (seqs, faults, ledger) = subject.leave().await;
+        assert_eq!(seqs, (1..=20).collect::<Vec<_>>(), "{transport}");
+        assert_eq!((early, faults), (0, Faults::default()), "{transport}");
+        assert_eq!(ledger.unexplained_bytes(), 0, "{transport}");
+        assert_eq!(
+            (ledger.received_bytes, ledger.sent_bytes),
+            (ledger.kernel_received_bytes, ledger.kernel_sent_bytes),
+            "{transport}"
+        );
     });
 }
 

@@ -5,9 +5,11 @@
 
 pub mod clock;
 pub mod event;
+pub mod experiment;
 pub mod framing;
 pub mod histogram;
 pub mod ledger;
+pub mod network;
 pub mod result;
 pub mod schedule;
 pub mod status;

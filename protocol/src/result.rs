@@ -3,11 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::experiment::Experiment;
+use crate::network::Network;
 use crate::schedule::Spacing;
 use crate::{Histogram, Ledger, Transport};
 
 /// Grows with every change after which an older reader would misread a result.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One run of the load client: `run.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,12 +18,10 @@ pub struct Run {
     pub schema_version: u32,
     /// The command line that made it.
     pub command: String,
-    /// What was asked for.
-    pub scenario: Scenario,
     /// Where it ran.
     pub environment: Environment,
-    /// What was found, in the order in which it ran.
-    pub rounds: Vec<Round>,
+    /// What was found, in the order of the report.
+    pub parts: Vec<Part>,
 }
 
 impl Run {
@@ -31,6 +31,43 @@ impl Run {
         serde_json::to_string_pretty(&schema).expect("a schema is plain JSON") + "\n"
     }
 
+    /// The comparison that the run holds, if it holds one.
+    pub fn comparison(&self) -> Option<&Comparison> {
+        self.parts.iter().find_map(|part| match part {
+            Part::Comparison(comparison) => Some(comparison),
+            Part::Experiment(_) => None,
+        })
+    }
+
+    /// The experiments that the run holds.
+    pub fn experiments(&self) -> impl Iterator<Item = &Experiment> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Comparison(_) => None,
+            Part::Experiment(experiment) => Some(experiment),
+        })
+    }
+}
+
+/// A chapter of a report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Part {
+    /// Transports under the same load.
+    Comparison(Comparison),
+    /// An experiment, with its figures worked out.
+    Experiment(Experiment),
+}
+
+/// Transports under the same load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Comparison {
+    /// What was asked for.
+    pub scenario: Scenario,
+    /// What was found, in the order in which it ran.
+    pub rounds: Vec<Round>,
+}
+
+impl Comparison {
     /// The rounds of one transport, in the order in which they ran, rejected ones included.
     pub fn rounds_of(&self, transport: Transport) -> impl Iterator<Item = &Round> {
         self.rounds.iter().filter(move |round| round.transport == transport)
@@ -60,6 +97,8 @@ pub struct Scenario {
     pub duration_ms: u64,
     /// The request headers sent.
     pub headers: Headers,
+    /// The network between client and server that the client models; all zero is the bare one that there is.
+    pub network: Network,
     /// Threads that serve connections in the server.
     pub server_threads: u32,
     /// Seed of the schedule, the payloads, the rounds' order and the pollers' phases.

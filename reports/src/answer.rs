@@ -1,7 +1,7 @@
 //! The answer in two or three sentences, each derived from the run's figures.
 
 use protocol::Histogram;
-use protocol::result::Run;
+use protocol::result::{Comparison, Environment};
 
 use crate::number::short;
 use crate::ranking::{CRITERIA, in_words, line, paired, ranking};
@@ -12,9 +12,9 @@ use crate::summary::{Row, median, rows};
 const TELLING: f64 = 1.25;
 
 /// The rankings, a line each, with what their signs mean; none where there is nothing to rank.
-pub fn rankings(run: &Run) -> Vec<String> {
-    let rows: Vec<Row> = rows(run).into_iter().filter(|row| row.sound > 0).collect();
-    if rows.len() < 2 || run.scenario.rounds < FEWEST_ROUNDS {
+pub fn rankings(comparison: &Comparison) -> Vec<String> {
+    let rows: Vec<Row> = rows(comparison).into_iter().filter(|row| row.sound > 0).collect();
+    if rows.len() < 2 || comparison.scenario.rounds < FEWEST_ROUNDS {
         return Vec::new();
     }
     let lines = CRITERIA.iter().map(|criterion| format!("{:<15} {}", criterion.name, line(&ranking(&rows, criterion))));
@@ -28,40 +28,41 @@ const MOST_STEAL: f64 = 0.01;
 /// Publisher lateness at p90, in ns, above which it is spoken of.
 const MOST_LATE_NS: u64 = 100_000;
 
-/// What the run shows, a sentence each; none where no round was sound.
-pub fn sentences(run: &Run) -> Vec<String> {
-    let rows: Vec<Row> = rows(run).into_iter().filter(|row| row.sound > 0).collect();
-    [latency(run, &rows), bytes(&rows), cpu(&rows)].into_iter().flatten().collect()
+/// What the comparison shows, a sentence each; none where no round was sound.
+pub fn sentences(comparison: &Comparison) -> Vec<String> {
+    let rows: Vec<Row> = rows(comparison).into_iter().filter(|row| row.sound > 0).collect();
+    [latency(comparison, &rows), bytes(&rows), cpu(&rows)].into_iter().flatten().collect()
 }
 
 /// How late the publisher was at p90, in ns, over all sound rounds, whatever the transport: it knows of none. `None` where
 /// fewer than a hundred events carry no p90.
-pub fn publisher_late_ns(run: &Run) -> Option<u64> {
+pub fn publisher_late_ns(comparison: &Comparison) -> Option<u64> {
     let mut lateness = Histogram::default();
-    rows(run).iter().for_each(|row| lateness.merge(&row.lateness));
+    rows(comparison).iter().for_each(|row| lateness.merge(&row.lateness));
     lateness.carried_quantile(0.9)
 }
 
-/// What makes the run doubtful, in words: rejected rounds and what was noticed in sound ones.
-pub fn doubts(run: &Run) -> Vec<String> {
+/// What makes all figures of a run doubtful, in words: what went on beside it.
+pub fn disturbances(environment: &Environment) -> Option<String> {
+    let steal = environment.steal.filter(|&steal| steal > MOST_STEAL)?;
+    let percent = short(steal * 100.0);
+    Some(format!("The hypervisor took {percent} % of all processor time away; latency and CPU suffer from it."))
+}
+
+/// What makes a comparison doubtful, in words: rejected rounds and what was noticed in sound ones.
+pub fn doubts(comparison: &Comparison) -> Vec<String> {
     let mut doubts = Vec::new();
-    if let Some(steal) = run.environment.steal.filter(|&steal| steal > MOST_STEAL) {
-        let percent = short(steal * 100.0);
-        doubts.push(format!(
-            "The hypervisor took {percent} % of all processor time away; latency and CPU suffer from it."
-        ));
-    }
-    if run.scenario.rounds < FEWEST_ROUNDS {
+    if comparison.scenario.rounds < FEWEST_ROUNDS {
         doubts.push(format!("Fewer than {FEWEST_ROUNDS} rounds carry no interval: nothing is ranked."));
     }
-    if let Some(late) = publisher_late_ns(run).filter(|&late| late > MOST_LATE_NS) {
+    if let Some(late) = publisher_late_ns(comparison).filter(|&late| late > MOST_LATE_NS) {
         let ms = short(late as f64 / 1e6);
         doubts.push(format!(
             "The publisher was late by {ms} ms at p90: part of every latency, and a sign of a busy machine."
         ));
     }
-    for row in rows(run) {
-        let rounds = || run.rounds_of(row.transport);
+    for row in rows(comparison) {
+        let rounds = || comparison.rounds_of(row.transport);
         if row.rejected > 0 {
             let why = rounds().find_map(|round| round.failures.first()).map_or("", String::as_str);
             doubts.push(format!(
@@ -93,7 +94,7 @@ pub fn extremes(rows: &[Row], figure: impl Fn(&Row) -> Option<f64>) -> Option<[(
     (greatest.1 > least.1 * TELLING).then_some([least, greatest])
 }
 
-fn latency(run: &Run, rows: &[Row]) -> Option<String> {
+fn latency(comparison: &Comparison, rows: &[Row]) -> Option<String> {
     let [(fast, least), (slow, greatest)] = extremes(rows, |row| row.latency_ms(0.5))?;
     // A no-break space keeps the percent sign with its number.
     let by_p99 = |row: &Row| match row.latency_ms(0.99) {
@@ -102,7 +103,7 @@ fn latency(run: &Run, rows: &[Row]) -> Option<String> {
     };
     Some(format!(
         "At {} events a second, half of all events arrive within {} ms over {}{}{}; over {} half arrive within {} ms{}.",
-        run.scenario.rate,
+        comparison.scenario.rate,
         short(least),
         fast.transport.in_words(),
         by_p99(fast),

@@ -8,12 +8,13 @@ pub mod ranking;
 pub mod statistics;
 pub mod summary;
 pub mod table;
+pub mod theory;
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use protocol::result::{Run, SCHEMA_VERSION};
+use protocol::result::{Part, Run, SCHEMA_VERSION};
 
 /// Writes `run.json` and all that is drawn from it into `directory`, which is made where it is missing.
 ///
@@ -23,9 +24,17 @@ pub fn write(run: &Run, directory: &Path) -> anyhow::Result<()> {
     let mut json = serde_json::to_vec(run)?;
     json.push(b'\n');
     put(directory, "run.json", &json)?;
-    put(directory, "summary.csv", table::csv(run).as_bytes())?;
-    let figures = chart::all(run)?;
-    for figure in &figures {
+    if let Some(comparison) = run.comparison() {
+        put(directory, "summary.csv", table::csv(comparison).as_bytes())?;
+    }
+    let mut figures = Vec::new();
+    for part in &run.parts {
+        figures.push(match part {
+            Part::Comparison(comparison) => chart::comparison(comparison)?,
+            Part::Experiment(experiment) => chart::experiment(experiment)?,
+        });
+    }
+    for figure in figures.iter().flatten() {
         put(directory, &format!("charts/{}.svg", figure.name), figure.svg.as_bytes())?;
     }
     put(directory, "index.html", html::page(run, &figures).as_bytes())

@@ -51,17 +51,34 @@ pub fn ratio(left: &[f64], right: &[f64]) -> Option<Ratio> {
         return None;
     }
     let logs: Vec<f64> = pairs.map(|(a, b)| (a / b).ln()).collect();
-    let count = logs.len();
+    let (mean, low, high) = mean_with_interval(&logs);
+    Some(Ratio { estimate: mean.exp(), low: low.exp(), high: high.exp() })
+}
+
+/// The mean of a figure over rounds, with its 95 % interval where the rounds carry one; `None` of nothing.
+pub fn mean(values: &[f64]) -> Option<(f64, Option<(f64, f64)>)> {
+    if values.is_empty() {
+        return None;
+    }
+    if values.len() < FEWEST_ROUNDS as usize {
+        return Some((values.iter().sum::<f64>() / values.len() as f64, None));
+    }
+    let (mean, low, high) = mean_with_interval(values);
+    Some((mean, Some((low, high))))
+}
+
+/// The mean of at least two values, and the ends of its expanded percentile interval.
+fn mean_with_interval(values: &[f64]) -> (f64, f64, f64) {
+    let count = values.len();
     let mut random = seeded(SEED);
     let mut means: Vec<f64> = (0..RESAMPLES)
-        .map(|_| (0..count).map(|_| logs[(uniform(&mut random) * count as f64) as usize]).sum::<f64>() / count as f64)
+        .map(|_| (0..count).map(|_| values[(uniform(&mut random) * count as f64) as usize]).sum::<f64>() / count as f64)
         .collect();
     means.sort_by(f64::total_cmp);
     let student = STUDENT_T.get(count - 2).copied().unwrap_or(1.96);
     let tail = normal_tail((count as f64 / (count as f64 - 1.0)).sqrt() * student);
     let cut = ((tail * RESAMPLES as f64) as usize).min(RESAMPLES / 2);
-    let mean = logs.iter().sum::<f64>() / count as f64;
-    Some(Ratio { estimate: mean.exp(), low: means[cut].exp(), high: means[RESAMPLES - 1 - cut].exp() })
+    (values.iter().sum::<f64>() / count as f64, means[cut], means[RESAMPLES - 1 - cut])
 }
 
 /// The share of a normal distribution beyond `z` standard deviations, for z > 0 (Abramowitz and Stegun, 26.2.17, to 1e-7).
@@ -92,6 +109,15 @@ mod tests {
         assert!(clear.shows_difference() && (1.8..2.2).contains(&clear.estimate), "{clear:?}");
         assert!(!ratio_of(&[1.0, 1.2, 0.9, 1.1, 1.0], &[1.1, 1.0, 1.0, 0.9, 1.2]).shows_difference());
         assert!(!ratio_of(&fast, &fast).shows_difference());
+    }
+
+    #[test]
+    fn a_mean_has_an_interval_where_the_rounds_carry_one() {
+        let (value, interval) = mean(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+        let (low, high) = interval.unwrap();
+        assert!(value == 3.0 && (1.0..2.5).contains(&low) && (3.5..=5.0).contains(&high), "{low} {high}");
+        assert_eq!(mean(&[1.0, 2.0]), Some((1.5, None)));
+        assert_eq!(mean(&[]), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A run's rounds drawn together, a row for each transport: the figures that table, charts and sentences share.
 
-use protocol::result::{Round, Run};
+use protocol::result::{Comparison, Round};
 use protocol::{Histogram, Ledger, Transport};
 
 /// What a run found of one transport. Rejected rounds are counted and otherwise left out.
@@ -41,13 +41,13 @@ pub struct Figures {
 }
 
 /// The rows of a run, in the order of [`Transport::ALL`].
-pub fn rows(run: &Run) -> Vec<Row> {
-    let measured = |transport: &Transport| run.rounds_of(*transport).next().is_some();
-    Transport::ALL.into_iter().filter(measured).map(|transport| row(run, transport)).collect()
+pub fn rows(comparison: &Comparison) -> Vec<Row> {
+    let measured = |transport: &Transport| comparison.rounds_of(*transport).next().is_some();
+    Transport::ALL.into_iter().filter(measured).map(|transport| row(comparison, transport)).collect()
 }
 
-fn row(run: &Run, transport: Transport) -> Row {
-    let subscribers = f64::from(run.scenario.subscribers.max(1));
+fn row(comparison: &Comparison, transport: Transport) -> Row {
+    let subscribers = f64::from(comparison.scenario.subscribers.max(1));
     let mut row = Row {
         transport,
         sound: 0,
@@ -58,7 +58,7 @@ fn row(run: &Run, transport: Transport) -> Row {
         ledger: Ledger::default(),
         figures: Vec::new(),
     };
-    for round in run.rounds_of(transport) {
+    for round in comparison.rounds_of(transport) {
         if !round.is_sound() {
             row.rejected += 1;
             continue;
@@ -75,7 +75,7 @@ fn row(run: &Run, transport: Transport) -> Row {
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
             cpu_us: cpu_us(round),
-            memory_bytes: run.scenario.url.is_none().then_some(grown / subscribers),
+            memory_bytes: comparison.scenario.url.is_none().then_some(grown / subscribers),
         });
     }
     row

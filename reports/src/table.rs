@@ -1,6 +1,6 @@
 //! The comparison as a table: one for the terminal, one as CSV; the page has the same columns.
 
-use protocol::result::Run;
+use protocol::result::Comparison;
 
 use crate::number::{short_or_dash, thousands};
 use crate::summary::{Row, median, rows};
@@ -65,12 +65,12 @@ fn known(row: &Row, figure: fn(&Row) -> f64) -> Option<f64> {
 }
 
 /// The table as lines of text, about 100 columns wide.
-pub fn text(run: &Run) -> String {
+pub fn text(comparison: &Comparison) -> String {
     let mut lines = vec![
         line("", COLUMNS.iter().map(|column| column.heading.into())),
         line("", COLUMNS.iter().map(|column| column.unit.into())),
     ];
-    for row in rows(run) {
+    for row in rows(comparison) {
         let cells = COLUMNS.iter().map(|column| short_or_dash((column.value)(&row)));
         let mut text = line(row.transport.label(), cells);
         if row.rejected > 0 {
@@ -89,10 +89,10 @@ fn line(label: &str, cells: impl Iterator<Item = String>) -> String {
 const WIDTHS: [usize; 9] = [8, 8, 8, 8, 13, 10, 10, 12, 10];
 
 /// The table as CSV, numbers unrounded, empty where the samples carry none.
-pub fn csv(run: &Run) -> String {
+pub fn csv(comparison: &Comparison) -> String {
     let names: Vec<_> = COLUMNS.iter().map(|column| column.name).collect();
     let mut text = format!("transport,rounds,rejected_rounds,samples,{}\n", names.join(","));
-    for row in rows(run) {
+    for row in rows(comparison) {
         let values: Vec<_> = COLUMNS
             .iter()
             .map(|column| (column.value)(&row).map_or(String::new(), |value| value.to_string()))
@@ -104,14 +104,18 @@ pub fn csv(run: &Run) -> String {
 }
 
 /// What the run compared, in one line.
-pub fn scenario(run: &Run) -> String {
-    let scenario = &run.scenario;
+pub fn scenario(comparison: &Comparison) -> String {
+    let scenario = &comparison.scenario;
     let where_ = match &scenario.url {
         Some(url) => format!("server at {url}"),
-        None => "loopback".into(),
+        None => "loopback".to_string(),
+    };
+    let network = match scenario.network.is_modelled() {
+        true => format!(", modelled network: {}", scenario.network),
+        false => String::new(),
     };
     format!(
-        "{} subscribers, {} events/s ({}), {} B payload, polls each {} ms, rounds: {} of {} s, {} headers, {where_}",
+        "{} subscribers, {} events/s ({}), {} B payload, polls each {} ms, rounds: {} of {} s, {} headers, {where_}{network}",
         thousands(u64::from(scenario.subscribers)),
         scenario.rate,
         scenario.schedule,

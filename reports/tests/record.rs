@@ -39,7 +39,7 @@ fn redrawing_the_recorded_run_gives_every_file_byte_for_byte() {
 #[test]
 fn nothing_in_a_chart_lies_outside_its_sheet() {
     let run = reports::read(&record().join("run.json")).unwrap();
-    for figure in reports::chart::all(&run).unwrap() {
+    for figure in reports::chart::comparison(run.comparison().unwrap()).unwrap() {
         for (attribute, most) in
             [("x", 1280.0), ("y", 720.0), ("x1", 1280.0), ("x2", 1280.0), ("y1", 720.0), ("y2", 720.0)]
         {
@@ -56,7 +56,7 @@ fn a_result_of_another_schema_or_none_at_all_is_refused_in_words() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let text = fs::read_to_string(record().join("run.json")).unwrap();
     let newer = directory.join("newer.json");
-    fs::write(&newer, text.replacen("\"schema_version\":1", "\"schema_version\":999", 1)).unwrap();
+    fs::write(&newer, text.replacen("\"schema_version\":2", "\"schema_version\":999", 1)).unwrap();
     assert!(reports::read(&newer).unwrap_err().to_string().contains("has schema version 999"));
     let none = directory.join("none.json");
     fs::write(&none, "{}").unwrap();

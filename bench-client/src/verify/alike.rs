@@ -4,19 +4,20 @@ use protocol::Transport;
 use protocol::result::Scenario;
 use reports::statistics::{Ratio, ratio};
 
-use super::{Finding, plain_round, scenario};
+use super::Finding;
+use crate::trial::{self, small};
 
 const TRIALS: usize = 20;
 const ROUNDS: usize = 5;
 
 pub async fn check() -> anyhow::Result<Finding> {
-    let scenario = Scenario { warm_up_ms: 250, duration_ms: 400, ..scenario(&[Transport::WebSocket]) };
+    let scenario = Scenario { warm_up_ms: 250, duration_ms: 400, ..small(&[Transport::WebSocket]) };
     let mut ratios = Vec::new();
     for _ in 0..TRIALS {
         let (mut left, mut right) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             for side in [&mut left, &mut right] {
-                let round = plain_round(&scenario, Transport::WebSocket).await?;
+                let round = trial::round(&scenario, Transport::WebSocket).await?;
                 side.push(round.latency_ns.quantile(0.5).unwrap_or(0) as f64);
             }
         }

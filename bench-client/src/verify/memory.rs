@@ -3,7 +3,8 @@
 use protocol::Transport;
 use protocol::result::Scenario;
 
-use super::{Finding, plain_round, scenario};
+use super::Finding;
+use crate::trial::{self, small};
 
 const SIZES: [u32; 5] = [100, 200, 400, 800, 1_600];
 /// Student's t for the 95 % interval of a slope over five points: three degrees of freedom.
@@ -17,9 +18,9 @@ pub async fn check() -> anyhow::Result<Finding> {
             rate: 5.0,
             warm_up_ms: 400 + u64::from(subscribers),
             duration_ms: 500,
-            ..scenario(&[Transport::WebSocket])
+            ..small(&[Transport::WebSocket])
         };
-        let server = plain_round(&scenario, Transport::WebSocket).await?.server;
+        let server = trial::round(&scenario, Transport::WebSocket).await?.server;
         let grown = server.resident_connected_bytes as f64 - server.resident_before_bytes as f64;
         points.push((f64::from(subscribers), grown / 1024.0));
     }

@@ -14,18 +14,10 @@ mod rounds;
 mod stall;
 mod stop;
 
-use std::sync::Arc;
-
 use anyhow::ensure;
-use protocol::Transport;
-use protocol::result::{Headers, Round, Run, SCHEMA_VERSION, Scenario};
-use protocol::schedule::Spacing;
-use tokio::runtime::{Builder, LocalOptions};
+use protocol::result::{Comparison, Round, Scenario};
 
-use crate::compare;
-use crate::environment::Watch;
-use crate::lab::{OwnServer, Setup};
-use crate::runner::{self, Plan};
+use crate::report;
 
 /// Check that what the lab says of itself is true, on this machine.
 #[derive(Debug, Clone, clap::Args)]
@@ -54,9 +46,8 @@ pub struct Finding {
 /// When one of them fails.
 pub fn verify(options: &Options) -> anyhow::Result<()> {
     server::limits::raise_open_files();
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let mut findings = Vec::new();
-    runtime.block_on(async {
+    report::block_on(async {
         let mut add = |found: Vec<Finding>| {
             found.iter().for_each(print);
             findings.extend(found);
@@ -67,9 +58,9 @@ pub fn verify(options: &Options) -> anyhow::Result<()> {
         add(vec![kernel::check()?]);
         add(stop::check(options.quick).await?);
         add(stall::check().await?);
-        let (found, run) = rounds::check().await?;
+        let (found, comparison) = rounds::check().await?;
         add(found);
-        add(redraw::check(&run)?);
+        add(redraw::check(&comparison)?);
         add(polling::check(options.quick).await?);
         if options.quick {
             println!("skipped by --quick: memory as a slope, one transport under two labels");
@@ -90,66 +81,15 @@ fn print(finding: &Finding) {
     println!("{:<58} {:<34} {:<30} {verdict}", finding.requirement, finding.measured, finding.bound);
 }
 
-/// A small scenario for checks to start from.
-fn scenario(transports: &[Transport]) -> Scenario {
-    Scenario {
-        transports: transports.to_vec(),
-        subscribers: 20,
-        rate: 50.0,
-        schedule: Spacing::Periodic,
-        payload_bytes: 200,
-        poll_interval_ms: 100,
-        rounds: 1,
-        warm_up_ms: 500,
-        duration_ms: 1_000,
-        headers: Headers::Lean,
-        server_threads: 1,
-        seed: 1,
-        url: None,
-    }
-}
-
-/// A run that consists of these rounds.
-fn run_of(scenario: &Scenario, rounds: &[Round]) -> Run {
-    Run {
-        schema_version: SCHEMA_VERSION,
-        command: "verify".into(),
-        scenario: scenario.clone(),
-        environment: Watch::start().finish(),
-        rounds: rounds.to_vec(),
-    }
-}
-
-/// Runs a round of the scenario on a server of its own, with something going on beside it.
-async fn round<F: Future<Output = ()>>(
-    scenario: &Scenario,
-    transport: Transport,
-    setup: Setup,
-    beside: impl FnOnce(Arc<OwnServer>) -> F,
-) -> anyhow::Result<Round> {
-    let server = Arc::new(OwnServer::start(&setup)?);
-    let plan = Plan {
-        scenario,
-        transport,
-        round: 1,
-        address: server.http,
-        host: server.http.to_string(),
-        fresh: true,
-        deliveries: Arc::default(),
-    };
-    let (round, ()) = tokio::join!(runner::run(&plan), beside(server.clone()));
-    round
-}
-
-/// Runs a round of the scenario on a server of its own.
-async fn plain_round(scenario: &Scenario, transport: Transport) -> anyhow::Result<Round> {
-    round(scenario, transport, compare::setup(scenario), |_| std::future::ready(())).await
+/// A comparison that consists of these rounds.
+fn comparison_of(scenario: &Scenario, rounds: &[Round]) -> Comparison {
+    Comparison { scenario: scenario.clone(), rounds: rounds.to_vec() }
 }
 
 #[cfg(test)]
 mod tests {
     use protocol::result::{ClientCost, Faults, ServerCost};
-    use protocol::{Histogram, Ledger};
+    use protocol::{Histogram, Ledger, Transport};
 
     use super::*;
 

@@ -4,7 +4,8 @@ use protocol::Transport;
 use protocol::result::{Round, Scenario};
 use protocol::schedule::Spacing;
 
-use super::{Finding, plain_round, scenario};
+use super::Finding;
+use crate::trial::{self, small};
 
 pub async fn check(quick: bool) -> anyhow::Result<Vec<Finding>> {
     let scenario = Scenario {
@@ -13,11 +14,11 @@ pub async fn check(quick: bool) -> anyhow::Result<Vec<Finding>> {
         subscribers: 100,
         poll_interval_ms: 200,
         duration_ms: if quick { 3_000 } else { 10_000 },
-        ..scenario(&[Transport::Polling])
+        ..small(&[Transport::Polling])
     };
-    let polling = plain_round(&scenario, Transport::Polling).await?;
+    let polling = trial::round(&scenario, Transport::Polling).await?;
     // What an answer takes, without the wait: a stream's latency has the same parts.
-    let streaming = plain_round(&scenario, Transport::Ndjson).await?;
+    let streaming = trial::round(&scenario, Transport::Ndjson).await?;
     Ok(judge(&polling, &streaming, &scenario))
 }
 
@@ -45,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_poller_that_sleeps_after_each_answer_is_too_slow_and_one_in_step_with_the_events_too_fast() {
-        let scenario = Scenario { poll_interval_ms: 200, ..scenario(&[Transport::Polling]) };
+        let scenario = Scenario { poll_interval_ms: 200, ..small(&[Transport::Polling]) };
         let streaming = round_with([1_000_000]);
         let uniform = |interval_us: u64| round_with((0..10_000).map(move |i| 1_000_000 + i * interval_us / 10));
         let holds = |polling: &Round| judge(polling, &streaming, &scenario).iter().all(|finding| finding.holds);

@@ -5,16 +5,23 @@ use std::path::Path;
 use std::{env, fs, process};
 
 use protocol::Transport;
-use protocol::result::{Run, Scenario};
+use protocol::result::{Comparison, Part, Run, SCHEMA_VERSION, Scenario};
 
 use super::Finding;
-use crate::compare;
+use crate::environment::Watch;
+use crate::trial;
 
-pub fn check(run: &Run) -> anyhow::Result<Vec<Finding>> {
-    let order = compare::order(&Scenario { rounds: 5, ..run.scenario.clone() });
+pub fn check(comparison: &Comparison) -> anyhow::Result<Vec<Finding>> {
+    let order = trial::order(&[Scenario { rounds: 5, ..comparison.scenario.clone() }]);
+    let run = Run {
+        schema_version: SCHEMA_VERSION,
+        command: "verify".into(),
+        environment: Watch::start().finish(),
+        parts: vec![Part::Comparison(comparison.clone())],
+    };
     let directory = env::temp_dir().join(format!("transport-lab-verify-{}", process::id()));
     let drawn = (|| {
-        reports::write(run, &directory.join("first"))?;
+        reports::write(&run, &directory.join("first"))?;
         reports::write(&reports::read(&directory.join("first/run.json"))?, &directory.join("second"))?;
         anyhow::Ok((files(&directory.join("first"))?, files(&directory.join("second"))?))
     })();
@@ -48,9 +55,9 @@ fn judge_files(first: &Files, second: &Files) -> Finding {
     }
 }
 
-fn judge_order(order: &[(u32, Transport)]) -> Finding {
+fn judge_order(order: &[(u32, usize, Transport)]) -> Finding {
     let passes: Vec<Vec<Transport>> =
-        order.chunk_by(|a, b| a.0 == b.0).map(|pass| pass.iter().map(|round| round.1).collect()).collect();
+        order.chunk_by(|a, b| a.0 == b.0).map(|pass| pass.iter().map(|round| round.2).collect()).collect();
     let whole = passes.iter().all(|pass| Transport::ALL.iter().all(|transport| pass.contains(transport)));
     let shuffled = passes.iter().any(|pass| pass != &passes[0]);
     Finding {
@@ -70,9 +77,10 @@ mod tests {
         let files = Files::from([("a".into(), vec![1])]);
         assert!(judge_files(&files, &files).holds);
         assert!(!judge_files(&files, &Files::from([("a".into(), vec![2])])).holds);
-        let blocks: Vec<_> = Transport::ALL.iter().flat_map(|&transport| [(1, transport), (2, transport)]).collect();
+        let blocks: Vec<_> =
+            Transport::ALL.iter().flat_map(|&transport| [(1, 0, transport), (2, 0, transport)]).collect();
         assert!(!judge_order(&blocks).holds);
-        let same: Vec<_> = (1..=3).flat_map(|round| Transport::ALL.map(|transport| (round, transport))).collect();
+        let same: Vec<_> = (1..=3).flat_map(|round| Transport::ALL.map(|transport| (round, 0, transport))).collect();
         assert!(!judge_order(&same).holds);
     }
 }

@@ -2,21 +2,22 @@
 //! that agree with the server's, a publisher in time.
 
 use protocol::Transport;
-use protocol::result::{Round, Run, Scenario};
+use protocol::result::{Comparison, Round, Scenario};
 
-use super::{Finding, plain_round, run_of, scenario};
+use super::{Finding, comparison_of};
+use crate::trial::{self, small};
 
 /// Publisher lateness that a quiet machine keeps, in us.
 const IN_TIME_US: f64 = 100.0;
 
-/// What was found, and the run that it was found in.
-pub async fn check() -> anyhow::Result<(Vec<Finding>, Run)> {
-    let scenario = scenario(&Transport::ALL);
+/// What was found, and the rounds that it was found in.
+pub async fn check() -> anyhow::Result<(Vec<Finding>, Comparison)> {
+    let scenario = small(&Transport::ALL);
     let mut rounds = Vec::new();
     for transport in Transport::ALL {
-        rounds.push(plain_round(&scenario, transport).await?);
+        rounds.push(trial::round(&scenario, transport).await?);
     }
-    Ok((judge(&rounds, &scenario), run_of(&scenario, &rounds)))
+    Ok((judge(&rounds, &scenario), comparison_of(&scenario, &rounds)))
 }
 
 fn judge(rounds: &[Round], scenario: &Scenario) -> Vec<Finding> {
@@ -33,9 +34,9 @@ fn judge(rounds: &[Round], scenario: &Scenario) -> Vec<Finding> {
     let counters: Vec<_> =
         rounds.iter().flat_map(|round| &round.failures).filter(|why| why.starts_with("the server counted")).collect();
     let requests: u64 = rounds.iter().map(|round| round.ledger.requests).sum();
-    let run = run_of(scenario, rounds);
-    let late = reports::answer::publisher_late_ns(&run).unwrap_or(0) as f64 / 1e3;
-    let marked = reports::answer::doubts(&run).iter().any(|doubt| doubt.starts_with("The publisher was late"));
+    let comparison = comparison_of(scenario, rounds);
+    let late = reports::answer::publisher_late_ns(&comparison).unwrap_or(0) as f64 / 1e3;
+    let marked = reports::answer::doubts(&comparison).iter().any(|doubt| doubt.starts_with("The publisher was late"));
     vec![
         Finding {
             requirement: "every event reaches every subscriber once and in order",
@@ -88,7 +89,7 @@ mod tests {
     use crate::verify::tests::round_with;
 
     fn failing(change: impl FnOnce(&mut Round)) -> Vec<&'static str> {
-        let scenario = Scenario { subscribers: 1, ..scenario(&[Transport::Tcp]) };
+        let scenario = Scenario { subscribers: 1, ..small(&[Transport::Tcp]) };
         let mut rounds = [round_with([200_000]), round_with([200_000])];
         for round in &mut rounds {
             (round.sent, round.delivered) = (1, 1);

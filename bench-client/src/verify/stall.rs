@@ -5,17 +5,17 @@ use std::time::Duration;
 use protocol::Transport;
 use protocol::result::Round;
 
-use super::{Finding, round, scenario};
-use crate::compare;
+use super::Finding;
 use crate::lab::Setup;
+use crate::trial::{self, small};
 
 const LENGTH: Duration = Duration::from_millis(100);
 
 pub async fn check() -> anyhow::Result<Vec<Finding>> {
-    let scenario = scenario(&[Transport::WebSocket]);
+    let scenario = small(&[Transport::WebSocket]);
     let into_the_window = Duration::from_millis(scenario.warm_up_ms + 300);
-    let setup = Setup { stall: Some((into_the_window, LENGTH)), ..compare::setup(&scenario) };
-    let round = round(&scenario, Transport::WebSocket, setup, |_| std::future::ready(())).await?;
+    let setup = Setup { stall: Some((into_the_window, LENGTH)), ..trial::setup(&scenario) };
+    let round = trial::round_beside(&scenario, Transport::WebSocket, setup, |_| std::future::ready(())).await?;
     Ok(judge(&round))
 }
 

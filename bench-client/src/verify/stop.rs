@@ -6,8 +6,8 @@ use protocol::Transport;
 use protocol::result::{Round, Scenario};
 use tokio::time::sleep;
 
-use super::{Finding, round, scenario};
-use crate::compare;
+use super::Finding;
+use crate::trial::{self, small};
 
 const FROZEN: Duration = Duration::from_secs(1);
 
@@ -15,9 +15,9 @@ pub async fn check(quick: bool) -> anyhow::Result<Vec<Finding>> {
     let transports = if quick { &[Transport::WebSocket][..] } else { &Transport::ALL };
     let mut findings = Vec::new();
     for &transport in transports {
-        let scenario = Scenario { duration_ms: 2_500, ..scenario(transports) };
+        let scenario = Scenario { duration_ms: 2_500, ..small(transports) };
         let into_the_window = Duration::from_millis(scenario.warm_up_ms + 500);
-        let stopped = round(&scenario, transport, compare::setup(&scenario), |server| async move {
+        let stopped = trial::round_beside(&scenario, transport, trial::setup(&scenario), |server| async move {
             sleep(into_the_window).await;
             let _ = server.freeze(true);
             sleep(FROZEN).await;
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_client_that_forgets_the_schedule_is_found_out() {
-        let scenario = scenario(&[Transport::WebSocket]);
+        let scenario = small(&[Transport::WebSocket]);
         // Due each 20 ms, held up for what is left of the second: what a client sees that counts from the schedule.
         let honest = (0..50 * 20).map(|sample| 1_000_000_000 - (sample / 20) * 20_000_000);
         assert!(judge(&round_with(honest.clone()), &scenario).holds);

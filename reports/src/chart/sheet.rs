@@ -8,6 +8,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use protocol::Transport;
 
+use crate::number::thousands;
+
 /// Width of a figure, in pixels; it scales without loss.
 pub const WIDTH: i32 = 1280;
 /// Height of a figure, in pixels.
@@ -165,9 +167,24 @@ pub fn ticks(low: f64, high: f64) -> Vec<f64> {
         .collect()
 }
 
+/// The multiples of a round step in a range that begins at 0: about five.
+pub fn even_ticks(high: f64) -> Vec<f64> {
+    let step = round_step(high / 5.0);
+    (0..=(high / step * 1.001) as i32).map(|index| f64::from(index) * step).collect()
+}
+
+/// The next of 1, 2, 5 times a power of ten.
+pub fn round_step(step: f64) -> f64 {
+    let power = 10f64.powf(step.log10().floor());
+    [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|&round| round >= step * 0.999).unwrap_or(step)
+}
+
 /// A tick's value without the noise of binary fractions.
 pub fn tick_text(value: f64) -> String {
-    format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').into()
+    if value >= 10_000.0 {
+        return thousands(value.round() as u64);
+    }
+    format!("{value:.5}").trim_end_matches('0').trim_end_matches('.').into()
 }
 
 /// An error of the drawing library as one of ours.
@@ -183,6 +200,12 @@ mod tests {
     fn ticks_lie_in_their_range_and_are_few() {
         assert_eq!(ticks(0.1, 1000.0), [0.1, 1.0, 10.0, 100.0, 1000.0]);
         assert_eq!(ticks(0.3, 3.0), [0.5, 1.0, 2.0]);
-        assert_eq!([0.0, 0.1 + 0.2, 1.5, 100.0].map(tick_text), ["0", "0.3", "1.5", "100"]);
+        assert_eq!([0.0, 0.1 + 0.2, 1.5, 100.0, 1e6].map(tick_text), ["0", "0.3", "1.5", "100", "1,000,000"]);
+        assert_eq!(even_ticks(9.0), [0.0, 2.0, 4.0, 6.0, 8.0]);
+    }
+
+    #[test]
+    fn steps_are_round() {
+        assert_eq!([0.13, 0.2, 3.7, 41.0, 99.0].map(round_step), [0.2, 0.2, 5.0, 50.0, 100.0]);
     }
 }

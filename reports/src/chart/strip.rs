@@ -18,7 +18,7 @@ pub fn draw(
     let values: Vec<Vec<f64>> = rows.iter().map(figure).collect();
     let greatest = values.iter().flatten().copied().fold(0.0, f64::max);
     // All below zero, or nothing at all, still makes an axis.
-    let step = round_step(if greatest > 0.0 { greatest / 5.0 } else { 0.2 });
+    let step = sheet::round_step(if greatest > 0.0 { greatest / 5.0 } else { 0.2 });
     let end = (greatest / step).ceil().max(1.0) * step;
     sheet::draw(title, subtitle, |area| {
         let (left, right, top, bottom) = (LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM);
@@ -47,20 +47,4 @@ pub fn draw(
         let middle = (left + right) / 2;
         sheet::write(area, axis, (middle, HEIGHT - 36), TEXT - 3, &FAINT, HPos::Center, VPos::Top)
     })
-}
-
-/// The next of 1, 2, 5 times a power of ten.
-fn round_step(step: f64) -> f64 {
-    let power = 10f64.powf(step.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|&round| round >= step * 0.999).unwrap_or(step)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn steps_are_round() {
-        assert_eq!([0.13, 0.2, 3.7, 41.0, 99.0].map(round_step), [0.2, 0.2, 5.0, 50.0, 100.0]);
-    }
 }

@@ -1,9 +1,10 @@
-//! The report as one page that needs nothing beside itself: the answer, the figures, the table, the method, the machine.
+//! The chapter of a comparison: the answer, the figures, the table, who differs from whom, the method.
 
 use std::fmt::Write;
 
-use protocol::result::{Environment, Run};
+use protocol::result::Comparison;
 
+use super::escape;
 use crate::answer;
 use crate::chart::Figure;
 use crate::number::{short, short_or_dash, thousands};
@@ -11,58 +12,26 @@ use crate::ranking::{CRITERIA, in_words, ranking};
 use crate::summary::{Row, rows};
 use crate::table::{self, COLUMNS};
 
-const STYLE: &str = include_str!("page.css");
-
-/// The page.
-pub fn page(run: &Run, figures: &[Figure]) -> String {
-    let mut page = String::new();
-    let mut put = |text: &str| {
-        page.push_str(text);
-        page.push('\n');
-    };
-    put("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">");
-    put("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
-    put("<title>Transport Lab: the comparison</title>");
-    put(&format!("<style>\n{STYLE}</style>\n</head>\n<body>\n<main>"));
-    put("<p class=\"kicker\">Transport Lab</p>\n<h1>Polling, long polling, HTTP streaming or WebSocket?</h1>");
-    put("<section class=\"answer\">");
-    for sentence in answer::sentences(run) {
-        put(&format!("<p>{}</p>", escape(&sentence)));
+/// The chapter, with `charts` drawn from it.
+pub fn chapter(comparison: &Comparison, charts: &[Figure]) -> String {
+    let mut text = "<section class=\"answer\">\n".to_string();
+    for sentence in answer::sentences(comparison) {
+        text += &format!("<p>{}</p>\n", escape(&sentence));
     }
-    put(&format!("<p class=\"scenario\">{}</p>\n</section>", escape(&table::scenario(run))));
-    let doubts = answer::doubts(run);
-    if !doubts.is_empty() {
-        put("<section class=\"doubts\">\n<h2>What to doubt</h2>\n<ul>");
-        doubts.iter().for_each(|doubt| put(&format!("<li>{}</li>", escape(doubt))));
-        put("</ul>\n</section>");
-    }
-    for figure in figures {
-        put(&format!("<figure id=\"{}\">", figure.name));
-        put(figure.svg.trim_end());
-        put(&format!("<figcaption>{}</figcaption>\n</figure>", escape(figure.caption)));
-    }
-    put(&comparison(run));
-    put(&differences(run));
-    put(&beside(run));
-    put(&method(run));
-    put(&machine(&run.environment));
-    put(&format!("<section>\n<h2>The command</h2>\n<pre>{}</pre>", escape(&run.command)));
-    put(
-        "<p>Every figure on this page is computed from <code>run.json</code>, which lies beside it with the raw histograms of \
-         every round; <code>cargo run -p reports -- run.json</code> draws it again, byte for byte.</p>\n</section>",
-    );
-    put("</main>\n</body>\n</html>");
-    page
+    text += &format!("<p class=\"scenario\">{}</p>\n</section>\n", escape(&table::scenario(comparison)));
+    text += &super::doubts("What to doubt", &answer::doubts(comparison));
+    charts.iter().for_each(|figure| text += &super::figure(figure));
+    text + &[figures(comparison), differences(comparison), beside(comparison), method(comparison)].join("\n") + "\n"
 }
 
-fn comparison(run: &Run) -> String {
+fn figures(comparison: &Comparison) -> String {
     let mut text =
         "<section>\n<h2>All figures</h2>\n<div class=\"wide\">\n<table>\n<thead>\n<tr><th>Transport</th>".to_string();
     for column in COLUMNS {
         write!(text, "<th>{}<span>{}</span></th>", column.heading, column.unit).expect("writing to memory");
     }
     text += "<th>rounds<span>sound</span></th></tr>\n</thead>\n<tbody>\n";
-    for row in rows(run) {
+    for row in rows(comparison) {
         write!(text, "<tr><th>{}</th>", row.transport.label()).expect("writing to memory");
         for column in COLUMNS {
             write!(text, "<td>{}</td>", short_or_dash((column.value)(&row))).expect("writing to memory");
@@ -74,8 +43,8 @@ fn comparison(run: &Run) -> String {
 }
 
 /// Who differs from whom, and how sure that is.
-fn differences(run: &Run) -> String {
-    let rows: Vec<Row> = rows(run).into_iter().filter(|row| row.sound > 0).collect();
+fn differences(comparison: &Comparison) -> String {
+    let rows: Vec<Row> = rows(comparison).into_iter().filter(|row| row.sound > 0).collect();
     let mut text =
         "<section>\n<h2>Who differs from whom</h2>\n<div class=\"wide\">\n<table class=\"ranking\">\n".to_string();
     for criterion in &CRITERIA {
@@ -96,7 +65,7 @@ fn differences(run: &Run) -> String {
 }
 
 /// What stands beside the figures so that they are not mistaken: the publisher, the naive view, the client.
-fn beside(run: &Run) -> String {
+fn beside(comparison: &Comparison) -> String {
     let ms = |histogram: &protocol::Histogram, quantile| {
         short_or_dash(histogram.carried_quantile(quantile).map(|ns| ns as f64 / 1e6))
     };
@@ -105,8 +74,8 @@ fn beside(run: &Run) -> String {
         <th>client lag<span>p90, ms</span></th><th>client CPU<span>us/event</span></th>\
         <th>deliveries<span>in the windows</span></th><th>connect<span>ms, all</span></th></tr>\n</thead>\n<tbody>\n"
         .to_string();
-    for row in rows(run) {
-        let sound = || run.rounds_of(row.transport).filter(|round| round.is_sound());
+    for row in rows(comparison) {
+        let sound = || comparison.rounds_of(row.transport).filter(|round| round.is_sound());
         let mut lag = protocol::Histogram::default();
         sound().for_each(|round| lag.merge(&round.client.lag_ns));
         let deliveries: u64 = sound().map(|round| round.server.deliveries).sum();
@@ -133,8 +102,8 @@ fn beside(run: &Run) -> String {
 }
 
 /// How it was measured, in short.
-fn method(run: &Run) -> String {
-    let server = match run.scenario.url {
+fn method(comparison: &Comparison) -> String {
+    let server = match comparison.scenario.url {
         None => "Each round has a server process of its own",
         Some(_) => "All rounds had the same server, which ran before them, so memory per connection is not given",
     };
@@ -150,24 +119,3 @@ explanation voids the round. TCP and IP headers are not in them.</li>\n\
 <li>A round counts only if every subscriber received every event exactly once and in order.</li>\n\
 <li>Server CPU is the process's own clock, user and kernel. On loopback it includes the kernel's work of receiving on the \
 client's behalf.</li>\n</ul>\n</section>";
-
-fn machine(environment: &Environment) -> String {
-    let percent = |share: Option<f64>| share.map_or("unknown".into(), |share| format!("{} %", short(share * 100.0)));
-    let lines = [
-        ("Processor", format!("{}, {} logical processors", environment.cpu, environment.cores)),
-        ("Memory", format!("{} MiB", thousands(environment.memory_bytes >> 20))),
-        ("Kernel", environment.kernel.clone()),
-        ("Lab", format!("{}, commit {}", environment.version, environment.commit)),
-        ("Time in which some task waited for a processor", percent(environment.cpu_pressure)),
-        ("Processor time taken away by the hypervisor", percent(environment.steal)),
-    ];
-    let mut text = "<section>\n<h2>The machine</h2>\n<dl>\n".to_string();
-    for (name, value) in lines {
-        writeln!(text, "<dt>{name}</dt><dd>{}</dd>", escape(&value)).expect("writing to memory");
-    }
-    text + "</dl>\n</section>"
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}

@@ -1,0 +1,97 @@
+//! Many subscribers of one transport: gathers them, counts who is connected, and sends them home.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use protocol::schedule::{seeded, uniform};
+use protocol::{Cursor, Transport, clock};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::recorder::{Recorder, Shared};
+use crate::session;
+use crate::subscriber::Target;
+
+/// Subscribers that connect at once: fewer than the server's queue of new connections holds.
+const CONNECT_AT_ONCE: usize = 500;
+/// How long subscribers may take to leave.
+const LEAVE: Duration = Duration::from_secs(3);
+
+/// Subscribers that are connecting or connected.
+pub struct Crowd {
+    /// What they have seen.
+    pub recorder: Shared,
+    /// Time from starting to connect until all were connected, or were given up waiting for, in ns.
+    pub connect_ns: u64,
+    stop: watch::Sender<bool>,
+    running: JoinSet<()>,
+}
+
+impl Crowd {
+    /// Connects `count` subscribers behind `cursor`, and waits until all are connected, but not beyond `deadline` (ns). `seed`
+    /// decides at which phases pollers begin.
+    pub async fn gather(
+        transport: Transport,
+        target: Target,
+        cursor: Cursor,
+        count: u32,
+        recorder: Recorder,
+        seed: u64,
+        deadline: u64,
+    ) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let began = clock::now_ns();
+        let recorder = Rc::new(RefCell::new(recorder));
+        let mut crowd = Self { recorder, connect_ns: 0, stop, running: JoinSet::new() };
+        let (target, count) = (Rc::new(target), count as usize);
+        let mut phases = seeded(seed);
+        for group in 0..count.div_ceil(CONNECT_AT_ONCE) {
+            let until = count.min((group + 1) * CONNECT_AT_ONCE);
+            while crowd.running.len() < until {
+                // Spread over the interval, each at random within its share of it: phases that are merely random would be a
+                // sample of a few dozen, however many events fall into it.
+                let phase = (crowd.running.len() as f64 + uniform(&mut phases)) / count as f64;
+                let phase = target.poll_interval.mul_f64(phase);
+                let (target, recorder, stopped) = (target.clone(), crowd.recorder.clone(), stopped.clone());
+                crowd.running.spawn_local(session::run(transport, target, cursor, phase, recorder, stopped));
+            }
+            while crowd.connected() < until as u32 && clock::now_ns() < deadline {
+                sleep(Duration::from_millis(1)).await;
+            }
+            crowd.connect_ns = clock::now_ns() - began;
+        }
+        crowd
+    }
+
+    /// How many are connected, or were.
+    pub fn connected(&self) -> u32 {
+        self.recorder.borrow().connected
+    }
+
+    /// Deliveries to all of them so far.
+    pub fn deliveries(&self) -> u64 {
+        self.recorder.borrow().deliveries()
+    }
+
+    /// Waits until that many deliveries have been made, but not beyond `deadline` (ns); whether they were.
+    pub async fn has(&self, deliveries: u64, deadline: u64) -> bool {
+        while self.deliveries() < deliveries {
+            if clock::now_ns() >= deadline {
+                return false;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        true
+    }
+
+    /// Tells all to leave: what they have seen, and whether they left in time.
+    pub async fn leave(mut self) -> (Recorder, bool) {
+        self.stop.send_replace(true);
+        let all_left = async { while self.running.join_next().await.is_some() {} };
+        let all_left = tokio::time::timeout(LEAVE, all_left).await.is_ok();
+        self.running.shutdown().await;
+        (Rc::into_inner(self.recorder).expect("every subscriber has left").into_inner(), all_left)
+    }
+}

@@ -1,0 +1,152 @@
+//! One round of a scenario on a server of its own, and many of them, interleaved.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use anyhow::Context;
+use protocol::Transport;
+use protocol::network::Network;
+use protocol::result::{Headers, Round, Scenario};
+use protocol::schedule::{Spacing, seeded, uniform};
+
+use crate::lab::{OwnServer, Setup, resolve};
+use crate::progress::Progress;
+use crate::runner::{self, Plan};
+
+/// A small scenario for checks and experiments to start from.
+pub fn small(transports: &[Transport]) -> Scenario {
+    Scenario {
+        transports: transports.to_vec(),
+        subscribers: 20,
+        rate: 50.0,
+        schedule: Spacing::Periodic,
+        payload_bytes: 200,
+        poll_interval_ms: 100,
+        rounds: 1,
+        warm_up_ms: 500,
+        duration_ms: 1_000,
+        headers: Headers::Lean,
+        network: Network::default(),
+        server_threads: 1,
+        seed: 1,
+        url: None,
+    }
+}
+
+/// The server that a round of the scenario needs.
+pub fn setup(scenario: &Scenario) -> Setup {
+    // Room for the whole round, so that its publish times can be asked for afterwards; it is the same for all transports.
+    let seconds = (scenario.warm_up_ms + scenario.duration_ms + 2 * scenario.poll_interval_ms) / 1_000 + 5;
+    Setup {
+        rate: scenario.rate,
+        schedule: scenario.schedule.to_string(),
+        seed: scenario.seed,
+        payload: scenario.payload_bytes,
+        history: (scenario.rate * seconds as f64 * 1.5) as u64 + 1_000,
+        threads: scenario.server_threads,
+        ..Setup::default()
+    }
+}
+
+/// Runs a round of the scenario on a server of its own, with something going on beside it.
+///
+/// # Errors
+/// When the server does not start or cannot be asked.
+pub async fn round_beside<F: Future<Output = ()>>(
+    scenario: &Scenario,
+    transport: Transport,
+    setup: Setup,
+    beside: impl FnOnce(Arc<OwnServer>) -> F,
+) -> anyhow::Result<Round> {
+    let server = Arc::new(OwnServer::start(&setup)?);
+    let plan = Plan {
+        scenario,
+        transport,
+        round: 1,
+        address: server.http,
+        host: server.http.to_string(),
+        fresh: true,
+        deliveries: Arc::default(),
+    };
+    let (round, ()) = tokio::join!(runner::run(&plan), beside(server.clone()));
+    round
+}
+
+/// Runs a round of the scenario on a server of its own.
+///
+/// # Errors
+/// When the server does not start or cannot be asked.
+pub async fn round(scenario: &Scenario, transport: Transport) -> anyhow::Result<Round> {
+    numbered(scenario, transport, 1, Arc::default()).await
+}
+
+/// Runs all rounds of all scenarios, interleaved; for each scenario, its rounds in the order in which they ran.
+///
+/// # Errors
+/// When a server does not start or cannot be asked.
+pub async fn rounds(scenarios: &[Scenario], progress: &mut Progress) -> anyhow::Result<Vec<Vec<Round>>> {
+    let mut found: Vec<Vec<Round>> = scenarios.iter().map(|_| Vec::new()).collect();
+    for (round, index, transport) in order(scenarios) {
+        progress.begin(transport);
+        let result = numbered(&scenarios[index], transport, round, progress.deliveries.clone()).await;
+        let result = result.with_context(|| format!("{transport}, round {round}"))?;
+        progress.end(&result);
+        found[index].push(result);
+    }
+    progress.finish();
+    Ok(found)
+}
+
+async fn numbered(
+    scenario: &Scenario,
+    transport: Transport,
+    round: u32,
+    deliveries: Arc<AtomicU64>,
+) -> anyhow::Result<Round> {
+    let (server, host, address) = match &scenario.url {
+        Some(url) => {
+            let (host, address) = resolve(url)?;
+            (None, host, address)
+        }
+        None => {
+            let server = OwnServer::start(&setup(scenario))?;
+            let address = server.http;
+            (Some(server), address.to_string(), address)
+        }
+    };
+    let fresh = server.is_some();
+    runner::run(&Plan { scenario, transport, round, address, host, fresh, deliveries }).await
+}
+
+/// Every pass over the scenarios and their transports in a shuffled order of its own: drift of the machine falls on all of
+/// them alike. A pass is a round's number, which scenario, which transport.
+pub fn order(scenarios: &[Scenario]) -> Vec<(u32, usize, Transport)> {
+    let Some(first) = scenarios.first() else { return Vec::new() };
+    let mut random = seeded(first.seed);
+    let mut order = Vec::new();
+    for round in 1..=scenarios.iter().map(|scenario| scenario.rounds).max().unwrap_or(0) {
+        let mut pass: Vec<_> = scenarios
+            .iter()
+            .enumerate()
+            .filter(|(_, scenario)| round <= scenario.rounds)
+            .flat_map(|(index, scenario)| scenario.transports.iter().map(move |&transport| (round, index, transport)))
+            .collect();
+        for last in (1..pass.len()).rev() {
+            // Fisher and Yates.
+            pass.swap(last, (uniform(&mut random) * (last + 1) as f64) as usize);
+        }
+        order.extend(pass);
+    }
+    order
+}
+
+/// About how long all rounds of the scenarios take: their windows, warming up before them, starting and ending processes.
+pub fn length(scenarios: &[Scenario]) -> Duration {
+    let each = |scenario: &Scenario| {
+        let rounds = u64::from(scenario.rounds) * scenario.transports.len() as u64;
+        let delay = scenario.network.delay_us / 1_000;
+        rounds * (scenario.warm_up_ms + scenario.duration_ms + 3 * delay + 50)
+    };
+    Duration::from_millis(scenarios.iter().map(each).sum())
+}

@@ -1,0 +1,165 @@
+//! Figures over a factor: a line for each transport with its intervals, theory dashed beside it.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+use protocol::experiment::{Axis, Line, Lines, Point};
+
+use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, Label, RIGHT, TEXT, TOP, WIDTH, lost};
+
+/// An axis of the sheet: which pixel a value lies at.
+struct Scale {
+    low: f64,
+    high: f64,
+    logarithmic: bool,
+    pixels: (i32, i32),
+}
+
+impl Scale {
+    fn new(axis: &Axis, values: impl Iterator<Item = f64> + Clone, pixels: (i32, i32)) -> Self {
+        let shown = values.filter(|value| value.is_finite() && (!axis.logarithmic || *value > 0.0));
+        let least = shown.clone().fold(f64::INFINITY, f64::min);
+        let greatest = shown.fold(0.0, f64::max);
+        let (low, high) = match (least.is_finite(), axis.logarithmic) {
+            (true, true) => (least * 0.8, greatest.max(least) * 1.25),
+            (true, false) => (0.0, if greatest > 0.0 { greatest * 1.08 } else { 1.0 }),
+            (false, _) => (0.1, 1.0),
+        };
+        Self { low, high, logarithmic: axis.logarithmic, pixels }
+    }
+
+    fn pixel(&self, value: f64) -> i32 {
+        let share = if self.logarithmic {
+            (value.max(self.low) / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (value - self.low) / (self.high - self.low)
+        };
+        let (from, to) = self.pixels;
+        from + (share.clamp(0.0, 1.0) * f64::from(to - from)).round() as i32
+    }
+
+    fn ticks(&self) -> Vec<f64> {
+        if self.logarithmic { sheet::ticks(self.low, self.high) } else { sheet::even_ticks(self.high) }
+    }
+}
+
+pub fn draw(drawing: &Lines) -> anyhow::Result<String> {
+    let points = || drawing.lines.iter().flat_map(|line| &line.points);
+    let heights = points().flat_map(|point| {
+        let (low, high) = point.interval.unwrap_or((point.y, point.y));
+        [low, point.y, high]
+    });
+    let x = Scale::new(&drawing.x, points().map(|point| point.x), (LEFT, WIDTH - RIGHT));
+    let y = Scale::new(&drawing.y, heights, (HEIGHT - BOTTOM, TOP));
+    let dashed = drawing.lines.iter().any(|line| line.theory);
+    let subtitle = if dashed { format!("{}; dashed: theory", drawing.y.label) } else { drawing.y.label.clone() };
+    sheet::draw(&drawing.title, &subtitle, |area| {
+        grid(area, &x, &y)?;
+        let mut labels = Vec::new();
+        for line in &drawing.lines {
+            let colour = line.transport.map_or(INK, sheet::colour);
+            let shown = |point: &&Point| !y.logarithmic || point.y > 0.0;
+            let at = |point: &Point| (x.pixel(point.x), y.pixel(point.y));
+            let path: Vec<_> = line.points.iter().filter(shown).map(at).collect();
+            let Some(&end) = path.last() else { continue };
+            if line.theory {
+                dashes(area, &path, colour)?;
+                continue;
+            }
+            area.draw(&PathElement::new(path.clone(), colour.stroke_width(4))).map_err(lost)?;
+            for point in line.points.iter().filter(shown) {
+                interval(area, point, &x, &y, colour)?;
+            }
+            for at in path {
+                match line.transport {
+                    Some(transport) => sheet::mark(area, transport, at, 8)?,
+                    None => area.draw(&Circle::new(at, 6, colour.filled())).map_err(lost)?,
+                }
+            }
+            labels.push(Label { text: label(line), colour, at: end });
+        }
+        sheet::labels_on_the_right(area, labels)?;
+        let middle = (LEFT + WIDTH - RIGHT) / 2;
+        sheet::write(area, &drawing.x.label, (middle, HEIGHT - 36), TEXT - 3, &FAINT, HPos::Center, VPos::Top)
+    })
+}
+
+/// A line's name, cut where the margin would cut it.
+fn label(line: &Line) -> String {
+    const MOST: usize = 15;
+    line.label.chars().take(MOST).collect()
+}
+
+fn grid(area: &sheet::Area<'_>, x: &Scale, y: &Scale) -> anyhow::Result<()> {
+    let (left, right, top, bottom) = (x.pixels.0, x.pixels.1, y.pixels.1, y.pixels.0);
+    for tick in y.ticks() {
+        let height = y.pixel(tick);
+        area.draw(&PathElement::new([(left, height), (right, height)], GRID)).map_err(lost)?;
+        let text = sheet::tick_text(tick);
+        sheet::write(area, &text, (left - 12, height), TEXT, &INK, HPos::Right, VPos::Center)?;
+    }
+    for tick in x.ticks() {
+        let across = x.pixel(tick);
+        area.draw(&PathElement::new([(across, top), (across, bottom)], GRID)).map_err(lost)?;
+        let text = sheet::tick_text(tick);
+        sheet::write(area, &text, (across, bottom + 14), TEXT, &INK, HPos::Center, VPos::Top)?;
+    }
+    Ok(())
+}
+
+/// An upright bar over a point's interval, with feet.
+fn interval(area: &sheet::Area<'_>, point: &Point, x: &Scale, y: &Scale, colour: RGBColor) -> anyhow::Result<()> {
+    let Some((low, high)) = point.interval else { return Ok(()) };
+    let (across, low, high) = (x.pixel(point.x), y.pixel(low), y.pixel(high));
+    let bars = [
+        [(across, low), (across, high)],
+        [(across - 7, low), (across + 7, low)],
+        [(across - 7, high), (across + 7, high)],
+    ];
+    for bar in bars {
+        area.draw(&PathElement::new(bar, colour.stroke_width(2))).map_err(lost)?;
+    }
+    Ok(())
+}
+
+/// A dashed path.
+fn dashes(area: &sheet::Area<'_>, path: &[(i32, i32)], colour: RGBColor) -> anyhow::Result<()> {
+    const DASH: f64 = 11.0;
+    // How much of the present dash, or of the gap after it, is used up: it goes on round corners.
+    let mut used = 0.0;
+    for ends in path.windows(2) {
+        let [from, to] = [ends[0], ends[1]].map(|(x, y)| (f64::from(x), f64::from(y)));
+        let length = (to.0 - from.0).hypot(to.1 - from.1);
+        let at = |along: f64| {
+            let share = along / length;
+            ((from.0 + share * (to.0 - from.0)).round() as i32, (from.1 + share * (to.1 - from.1)).round() as i32)
+        };
+        let mut along = 0.0;
+        while along < length {
+            let in_dash = used < DASH;
+            let left = if in_dash { DASH - used } else { 2.0 * DASH - used };
+            let next = (along + left).min(length);
+            if in_dash {
+                area.draw(&PathElement::new([at(along), at(next)], colour.stroke_width(3))).map_err(lost)?;
+            }
+            used = (used + next - along) % (2.0 * DASH);
+            along = next;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scale_holds_its_values_and_a_logarithmic_one_leaves_zero_out() {
+        let axis = |logarithmic| Axis { label: String::new(), logarithmic };
+        let even = Scale::new(&axis(false), [0.0, 50.0].into_iter(), (100, 200));
+        assert_eq!((even.pixel(0.0), even.pixel(54.0)), (100, 200));
+        let decades = Scale::new(&axis(true), [0.0, 1.0, 100.0].into_iter(), (0, 1000));
+        assert!((decades.low, decades.high) == (0.8, 125.0) && decades.pixel(10.0) == 500);
+        let nothing = Scale::new(&axis(true), [0.0].into_iter(), (0, 10));
+        assert_eq!(nothing.ticks(), [0.1, 0.2, 0.5, 1.0]);
+    }
+}

@@ -1,0 +1,102 @@
+//! The report as one page that needs nothing beside itself: a chapter for each part of the run, the machine, the command.
+
+mod comparison;
+mod experiment;
+
+use std::fmt::Write;
+
+use protocol::result::{Environment, Part, Run};
+
+use crate::answer;
+use crate::chart::Figure;
+use crate::number::{short, thousands};
+
+const STYLE: &str = include_str!("page.css");
+/// The question that a comparison answers.
+const QUESTION: &str = "Polling, long polling, HTTP streaming or WebSocket?";
+/// Where the comparison's chapter begins.
+const COMPARISON: &str = "comparison";
+
+/// The page; `figures` are those of each part.
+pub fn page(run: &Run, figures: &[Vec<Figure>]) -> String {
+    let title = match &run.parts[..] {
+        [Part::Experiment(experiment)] => &experiment.title,
+        _ => QUESTION,
+    };
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>Transport Lab: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <p class=\"kicker\">Transport Lab</p>\n<h1>{title}</h1>\n",
+        title = escape(title)
+    );
+    page += &doubts("The machine was disturbed", answer::disturbances(&run.environment).as_slice());
+    let alone = run.parts.len() == 1;
+    if !alone {
+        page += &contents(run);
+    }
+    for (part, figures) in run.parts.iter().zip(figures) {
+        let (anchor, heading, chapter) = match part {
+            Part::Comparison(found) => (COMPARISON, "The comparison", comparison::chapter(found, figures)),
+            Part::Experiment(found) => (&*found.name, &*found.title, experiment::chapter(found, figures)),
+        };
+        let heading = if alone { String::new() } else { format!("<h1 class=\"chapter\">{}</h1>\n", escape(heading)) };
+        page += &format!("<article id=\"{anchor}\">\n{heading}{chapter}</article>\n");
+    }
+    page += &machine(&run.environment);
+    page += &format!("\n<section>\n<h2>The command</h2>\n<pre>{}</pre>\n", escape(&run.command));
+    page + "<p>Every figure on this page is computed from <code>run.json</code>, which lies beside it with the raw histograms of \
+            every round; <code>cargo run -p reports -- run.json</code> draws it again, byte for byte.</p>\n</section>\n\
+            </main>\n</body>\n</html>\n"
+}
+
+/// What the report holds, a link to each chapter.
+fn contents(run: &Run) -> String {
+    let mut text = "<nav>\n<h2>Contents</h2>\n<ol>\n".to_string();
+    for part in &run.parts {
+        let (anchor, title, question) = match part {
+            Part::Comparison(_) => (COMPARISON, "The comparison", "Under one load, what does each transport take?"),
+            Part::Experiment(found) => (&*found.name, &*found.title, &*found.question),
+        };
+        let (title, question) = (escape(title), escape(question));
+        writeln!(text, "<li><a href=\"#{anchor}\">{title}</a> <span>{question}</span></li>")
+            .expect("writing to memory");
+    }
+    text + "</ol>\n</nav>\n"
+}
+
+/// A box of doubts below a heading; nothing where there are none.
+fn doubts(heading: &str, doubts: &[String]) -> String {
+    if doubts.is_empty() {
+        return String::new();
+    }
+    let items: String = doubts.iter().map(|doubt| format!("<li>{}</li>\n", escape(doubt))).collect();
+    format!("<section class=\"doubts\">\n<h2>{heading}</h2>\n<ul>\n{items}</ul>\n</section>\n")
+}
+
+fn figure(figure: &Figure) -> String {
+    let Figure { name, caption, svg } = figure;
+    let (svg, caption) = (svg.trim_end(), escape(caption));
+    format!("<figure id=\"{name}\">\n{svg}\n<figcaption>{caption}</figcaption>\n</figure>\n")
+}
+
+fn machine(environment: &Environment) -> String {
+    let percent = |share: Option<f64>| share.map_or("unknown".into(), |share| format!("{} %", short(share * 100.0)));
+    let lines = [
+        ("Processor", format!("{}, {} logical processors", environment.cpu, environment.cores)),
+        ("Memory", format!("{} MiB", thousands(environment.memory_bytes >> 20))),
+        ("Kernel", environment.kernel.clone()),
+        ("Lab", format!("{}, commit {}", environment.version, environment.commit)),
+        ("Time in which some task waited for a processor", percent(environment.cpu_pressure)),
+        ("Processor time taken away by the hypervisor", percent(environment.steal)),
+    ];
+    let mut text = "<section>\n<h2>The machine</h2>\n<dl>\n".to_string();
+    for (name, value) in lines {
+        writeln!(text, "<dt>{name}</dt><dd>{}</dd>", escape(&value)).expect("writing to memory");
+    }
+    text + "</dl>\n</section>"
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
