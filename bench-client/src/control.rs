@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, bail, ensure};
 use bytes::BytesMut;
+use protocol::network::Network;
 use protocol::status::{Load, Published, Time};
 use protocol::{Cursor, clock};
 
 use crate::counted::Counted;
 use crate::http::Head;
+use crate::link::Link;
 
 /// How many time exchanges the clock offset is estimated from; the fastest one decides.
 const EXCHANGES: u32 = 200;
@@ -34,8 +36,17 @@ impl Control {
     /// # Errors
     /// When nobody listens there.
     pub async fn connect(address: SocketAddr, host: &str) -> anyhow::Result<Self> {
-        let wire =
-            Counted::connect(address, None).await.with_context(|| format!("cannot reach a server at {address}"))?;
+        Self::connect_over(Network::default(), address, host).await
+    }
+
+    /// Connects over a network.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub async fn connect_over(network: Network, address: SocketAddr, host: &str) -> anyhow::Result<Self> {
+        let link = network.is_modelled().then(|| Link::new(network, 0, None)).transpose()?;
+        let wire = Counted::connect(address, link).await;
+        let wire = wire.with_context(|| format!("cannot reach a server at {address}"))?;
         Ok(Self { wire, host: host.into() })
     }
 
@@ -91,6 +102,18 @@ impl Control {
                 (status, _) => bail!("/published was answered with status {status}"),
             }
         }
+    }
+
+    /// How long a request and its answer take, in ns: the mean of so many exchanges, one after another.
+    ///
+    /// # Errors
+    /// When the connection ends or another kind of server answers.
+    pub async fn exchange_ns(&mut self, exchanges: u32) -> anyhow::Result<u64> {
+        let began = clock::now_ns();
+        for _ in 0..exchanges {
+            self.json::<Time>("/time").await?;
+        }
+        Ok((clock::now_ns() - began) / u64::from(exchanges))
     }
 
     /// Estimates how far the server's clock is ahead of ours.

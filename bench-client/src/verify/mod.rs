@@ -6,6 +6,8 @@
 mod alike;
 mod burn;
 mod kernel;
+mod link;
+mod long_polling;
 mod memory;
 mod percentiles;
 mod polling;
@@ -62,6 +64,8 @@ pub fn verify(options: &Options) -> anyhow::Result<()> {
         add(found);
         add(redraw::check(&comparison)?);
         add(polling::check(options.quick).await?);
+        add(link::check().await?);
+        add(long_polling::check(options.quick).await?);
         if options.quick {
             println!("skipped by --quick: memory as a slope, one transport under two labels");
         } else {
