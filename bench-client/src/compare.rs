@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use clap::{Args, FromArgMatches};
 use protocol::Transport;
 use protocol::network::Network;
 use protocol::result::{Comparison, Headers, Part, Scenario};
@@ -15,7 +16,7 @@ use crate::progress::Progress;
 use crate::{report, trial};
 
 /// Compare transports under the same load and draw the comparison.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Options {
     /// Transports to compare, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = Transport::ALL)]
@@ -62,8 +63,18 @@ pub struct Options {
     pub out: PathBuf,
 }
 
+impl Default for Options {
+    /// What the command line takes where it is told nothing.
+    fn default() -> Self {
+        Self::augment_args(clap::Command::new("compare"))
+            .try_get_matches_from(["compare"])
+            .and_then(|matches| Self::from_arg_matches(&matches))
+            .expect("every option has a default")
+    }
+}
+
 /// Reads a rate at which there is something to measure.
-fn rate(text: &str) -> Result<f64, String> {
+pub fn rate(text: &str) -> Result<f64, String> {
     match server::options::rate(text)? {
         0.0 => Err("there is nothing to measure at 0 events a second".into()),
         rate => Ok(rate),
@@ -71,7 +82,7 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 /// Reads a duration from 1 ms to an hour.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(&duration) => Ok(duration),
         _ => Err("a duration is a number with its unit, like 250ms or 2s, from 1ms to 1h".into()),

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use anyhow::{Context, bail, ensure};
 use bytes::BytesMut;
 use protocol::network::Network;
+use protocol::result::Headers;
 use protocol::status::{Load, Published, Time};
 use protocol::{Cursor, clock};
 
 use crate::counted::Counted;
+use crate::headers;
 use crate::http::Head;
 use crate::link::Link;
 
@@ -57,6 +59,10 @@ impl Control {
 
     async fn get(&mut self, target: &str) -> anyhow::Result<(Head, BytesMut)> {
         let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
+        self.exchange(&request).await
+    }
+
+    async fn exchange(&mut self, request: &str) -> anyhow::Result<(Head, BytesMut)> {
         self.wire.request(request.as_bytes()).await?;
         let head = self.wire.head().await?;
         let length = head.length.unwrap_or(0);
@@ -102,6 +108,18 @@ impl Control {
                 (status, _) => bail!("/published was answered with status {status}"),
             }
         }
+    }
+
+    /// Publishes an event; its seq.
+    ///
+    /// # Errors
+    /// When the connection ends or the server takes no event.
+    pub async fn publish(&mut self, data: &str) -> anyhow::Result<u64> {
+        let head = headers::post(Headers::Lean, &self.host, "/publish", data.len());
+        let (head, body) = self.exchange(&format!("{head}\r\n{data}")).await.context("the server was lost")?;
+        ensure!(head.status == 202, "the server took no event: status {}", head.status);
+        let answer: serde_json::Value = serde_json::from_slice(&body)?;
+        answer["seq"].as_u64().context("the server gave the event no seq")
     }
 
     /// How long a request and its answer take, in ns: the mean of so many exchanges, one after another.

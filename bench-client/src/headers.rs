@@ -37,6 +37,17 @@ pub fn get(headers: Headers, caller: Caller, host: &str, target: &str) -> String
     head
 }
 
+/// The head of a POST of `length` bytes of text to `target`, up to and without the blank line.
+pub fn post(headers: Headers, host: &str, target: &str, length: usize) -> String {
+    let get = get(headers, Caller::Fetch, host, target);
+    let mut head = get.replacen("GET", "POST", 1);
+    write!(head, "Content-Length: {length}\r\n").expect("writing to memory");
+    if headers == Headers::Browser {
+        write!(head, "Content-Type: text/plain;charset=UTF-8\r\nOrigin: http://{host}\r\n").expect("writing to memory");
+    }
+    head
+}
+
 fn browser(head: &mut String, caller: Caller, host: &str) {
     let accept = match caller {
         Caller::WebSocket => {

@@ -5,11 +5,13 @@
 //! The [`session`] keeps a subscriber subscribed meanwhile.
 
 pub mod alarm;
+pub mod bench;
 pub mod compare;
 pub mod control;
 pub mod counted;
 pub mod crowd;
 pub mod environment;
+pub mod experiment;
 pub mod fault;
 pub mod headers;
 pub mod http;

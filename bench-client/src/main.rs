@@ -1,7 +1,8 @@
-//! The lab's command line: `compare`, which is what it does when told nothing else, `verify`, and `serve`.
+//! The lab's command line: `compare`, which is what it does when told nothing else, the experiments, `verify`, and `serve`.
 
 use std::process::ExitCode;
 
+use bench_client::experiment::{self, claims, sweep};
 use bench_client::{compare, verify};
 use clap::{Parser, Subcommand};
 
@@ -20,6 +21,25 @@ struct Arguments {
 enum Command {
     /// Compare transports under the same load and draw the comparison
     Compare(compare::Options),
+    /// Change one factor and draw what changes with it
+    Sweep(sweep::Options),
+    /// Find where polling, long polling, streaming or WebSocket costs least
+    Crossover(experiment::Options),
+    /// Test what course notes claim
+    Claims(experiment::Options),
+    /// Hold published results against theory and measure them anew
+    Papers(experiment::Options),
+    /// Run experiments by their names
+    #[command(name = "experiment")]
+    Experiment {
+        /// Names, separated by commas; a wrong one lists them all
+        #[arg(value_name = "NAMES", value_delimiter = ',', required = true, value_parser = name)]
+        names: Vec<&'static str>,
+        #[command(flatten)]
+        options: experiment::Options,
+    },
+    /// Run the comparison, all experiments, claims and papers: one report, in under 20 minutes
+    All(experiment::Options),
     /// Check that what the lab says of itself is true, on this machine
     Verify(verify::Options),
     /// Run the server alone
@@ -37,6 +57,12 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         None => compare::compare(&arguments.compare, command_line()),
         Some(Command::Compare(options)) => compare::compare(&options, command_line()),
+        Some(Command::Sweep(options)) => sweep::sweep(&options, command_line()),
+        Some(Command::Crossover(options)) => named(&options, &["crossover"]),
+        Some(Command::Claims(options)) => claims::claims(&options, command_line()),
+        Some(Command::Papers(options)) => named(&options, &["papers"]),
+        Some(Command::Experiment { names, options }) => named(&options, &names),
+        Some(Command::All(options)) => claims::all(&options, command_line()),
         Some(Command::Verify(options)) => verify::verify(&options),
         Some(Command::Serve { options, with_parent }) => {
             if with_parent {
@@ -53,6 +79,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Reads an experiment's name.
+fn name(text: &str) -> Result<&'static str, String> {
+    experiment::known(text).map(|entry| entry.name)
+}
+
+/// Runs experiments by their names.
+fn named(options: &experiment::Options, names: &[&str]) -> anyhow::Result<()> {
+    let entries = names.iter().map(|name| experiment::known(name).map_err(anyhow::Error::msg));
+    experiment::run(options, command_line(), &entries.collect::<anyhow::Result<Vec<_>>>()?)
 }
 
 /// The command that repeats this run, as it is typed in a checkout.

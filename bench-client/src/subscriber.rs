@@ -58,6 +58,21 @@ impl Default for BackOff {
 }
 
 impl Target {
+    /// A server on this host, asked in few words, over the bare network.
+    pub fn lean(http: SocketAddr, tcp: SocketAddr) -> Self {
+        Self {
+            http,
+            tcp,
+            host: http.to_string(),
+            headers: Headers::Lean,
+            poll_interval: Duration::from_millis(250),
+            network: Network::default(),
+            trace: None,
+            back_off: BackOff::default(),
+            clock_ahead_ns: 0,
+        }
+    }
+
     /// The head of a request for `path` after `cursor`, up to and without the blank line.
     pub fn get(&self, caller: Caller, path: &str, cursor: Cursor) -> String {
         headers::get(self.headers, caller, &self.host, &format!("{path}?after={cursor}"))

@@ -10,6 +10,7 @@ use protocol::network::Network;
 use protocol::result::{Headers, Round, Scenario};
 use protocol::schedule::{Spacing, seeded, uniform};
 
+use crate::control::Control;
 use crate::lab::{OwnServer, Setup, resolve};
 use crate::progress::Progress;
 use crate::runner::{self, Plan};
@@ -110,7 +111,10 @@ async fn numbered(
             (None, host, address)
         }
         None => {
-            let server = OwnServer::start(&setup(scenario))?;
+            // Another draw of the schedule each time, so that rounds are more than one sample of it; all transports see the
+            // same one in rounds of one number.
+            let seed = scenario.seed.wrapping_add(u64::from(round) - 1);
+            let server = OwnServer::start(&Setup { seed, ..setup(scenario) })?;
             let address = server.http;
             (Some(server), address.to_string(), address)
         }
@@ -150,3 +154,16 @@ pub fn length(scenarios: &[Scenario]) -> Duration {
     };
     Duration::from_millis(scenarios.iter().map(each).sum())
 }
+
+/// What an answer and the next request take together over a network, in ms: an exchange, only begun at its other end.
+///
+/// # Errors
+/// When a server cannot be started or asked.
+pub async fn gap_ms(network: Network) -> anyhow::Result<f64> {
+    let server = OwnServer::start(&setup(&small(&[])))?;
+    let mut control = Control::connect_over(network, server.http, "lab").await?;
+    Ok(control.exchange_ns(EXCHANGES).await? as f64 / 1e6)
+}
+
+/// Exchanges that a gap is the mean of.
+const EXCHANGES: u32 = 20;

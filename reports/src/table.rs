@@ -1,5 +1,6 @@
 //! The comparison as a table: one for the terminal, one as CSV; the page has the same columns.
 
+use protocol::experiment::Table;
 use protocol::result::Comparison;
 
 use crate::number::{short_or_dash, thousands};
@@ -87,6 +88,20 @@ fn line(label: &str, cells: impl Iterator<Item = String>) -> String {
 }
 
 const WIDTHS: [usize; 9] = [8, 8, 8, 8, 13, 10, 10, 12, 10];
+
+/// An experiment's table as lines of text, its columns as wide as what stands in them; cells of prose are left to the page.
+pub fn plain(table: &Table) -> String {
+    const WIDEST: usize = 60;
+    let shown = |cell: &String| -> String { cell.chars().take(WIDEST).collect() };
+    let rows = || std::iter::once(&table.columns).chain(&table.rows);
+    let width = |column: usize| rows().map(|row| shown(&row[column]).chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..table.columns.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{:<width$}", shown(cell)));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_string() + "\n"
+    };
+    format!("{}\n{}", table.title, rows().map(line).collect::<String>())
+}
 
 /// The table as CSV, numbers unrounded, empty where the samples carry none.
 pub fn csv(comparison: &Comparison) -> String {

@@ -8,7 +8,7 @@ mod ndjson;
 mod polling;
 mod sse;
 mod tcp;
-mod websocket;
+pub mod websocket;
 
 use std::convert::Infallible;
 

@@ -46,7 +46,7 @@ pub async fn leave(subscriber: &mut Subscriber) {
 }
 
 /// The opening handshake (RFC 6455, section 4.1).
-async fn handshake(subscriber: &mut Subscriber) -> Result<(), Fault> {
+pub async fn handshake(subscriber: &mut Subscriber) -> Result<(), Fault> {
     let key = generate_key();
     let mut request = subscriber.target.get(Caller::WebSocket, "/ws", subscriber.cursor());
     request.push_str("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
@@ -72,34 +72,49 @@ async fn handshake(subscriber: &mut Subscriber) -> Result<(), Fault> {
 /// Takes frame after frame until one of them says close; gives that one's payload.
 async fn until_close(subscriber: &mut Subscriber) -> Result<Bytes, Fault> {
     loop {
-        let Some(header) = parse(&subscriber.wire.received)? else {
-            subscriber.wire.fill().await?;
-            continue;
-        };
-        if header.payload_length > LARGEST_FRAME || header.mask.is_some() || !header.fin {
-            return Err(Fault::NotHttp("a frame that is fragmented, masked or of more than 1 MiB".into()));
-        }
-        let whole = header.length + header.payload_length as usize;
-        while subscriber.wire.received.len() < whole {
-            subscriber.wire.fill().await?;
-        }
-        let payload = subscriber.wire.received.split_to(whole).split_off(header.length);
-        match header.opcode {
-            Opcode::Text => {
-                subscriber.wire.explain(Layer::Framing, header.length);
-                subscriber.deliver(&payload)?;
-            }
-            Opcode::Ping => {
-                subscriber.wire.explain(Layer::Framing, whole);
-                subscriber.wire.send(&frame_masked(Opcode::Pong, &payload, MASK), Layer::Framing).await?;
-            }
-            Opcode::Close => {
-                subscriber.wire.explain(Layer::Handshake, whole);
-                return Ok(payload.freeze());
-            }
-            Opcode::Pong | Opcode::Binary | Opcode::Continuation => subscriber.wire.explain(Layer::Framing, whole),
+        if let Some(close) = frame(subscriber).await? {
+            return Ok(close);
         }
     }
+}
+
+/// Takes one frame, and gives its payload if it says close.
+pub async fn frame(subscriber: &mut Subscriber) -> Result<Option<Bytes>, Fault> {
+    let header = loop {
+        match parse(&subscriber.wire.received)? {
+            Some(header) => break header,
+            None => subscriber.wire.fill().await?,
+        }
+    };
+    if header.payload_length > LARGEST_FRAME || header.mask.is_some() || !header.fin {
+        return Err(Fault::NotHttp("a frame that is fragmented, masked or of more than 1 MiB".into()));
+    }
+    let whole = header.length + header.payload_length as usize;
+    while subscriber.wire.received.len() < whole {
+        subscriber.wire.fill().await?;
+    }
+    let payload = subscriber.wire.received.split_to(whole).split_off(header.length);
+    match header.opcode {
+        Opcode::Text => {
+            subscriber.wire.explain(Layer::Framing, header.length);
+            subscriber.deliver(&payload)?;
+        }
+        Opcode::Ping => {
+            subscriber.wire.explain(Layer::Framing, whole);
+            subscriber.wire.send(&frame_masked(Opcode::Pong, &payload, MASK), Layer::Framing).await?;
+        }
+        Opcode::Close => {
+            subscriber.wire.explain(Layer::Handshake, whole);
+            return Ok(Some(payload.freeze()));
+        }
+        Opcode::Pong | Opcode::Binary | Opcode::Continuation => subscriber.wire.explain(Layer::Framing, whole),
+    }
+    Ok(None)
+}
+
+/// Publishes on the subscriber's own connection: a text frame.
+pub async fn publish(subscriber: &mut Subscriber, data: &str) -> Result<(), Fault> {
+    Ok(subscriber.wire.send(&frame_masked(Opcode::Text, data.as_bytes(), MASK), Layer::Framing).await?)
 }
 
 /// What a close frame says: the end, or a gap to go on behind.

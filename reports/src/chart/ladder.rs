@@ -17,8 +17,6 @@ const TO: i32 = HEIGHT - 30;
 const APART: i32 = 23;
 /// The size of what is written beside the lines.
 const SMALL: i32 = TEXT - 7;
-/// The colour of what a publisher does.
-const PUBLISHED: RGBColor = RGBColor(0, 0, 0);
 
 pub fn draw(drawing: &Ladder) -> anyhow::Result<String> {
     let y = |ms: f64| FROM + ((ms / drawing.length_ms).clamp(0.0, 1.0) * f64::from(TO - FROM)).round() as i32;
@@ -42,20 +40,25 @@ pub fn draw(drawing: &Ladder) -> anyhow::Result<String> {
                 let ends = ((from, y(crossing.left_ms)), (to, y(crossing.arrived_ms)));
                 arrow(area, ends, colour)?;
                 let column = if crossing.up { &mut near } else { &mut far };
-                column.push((ends.0.1, format!("{} ({} B)", crossing.label, crossing.bytes)));
+                let text = match crossing.bytes {
+                    0 => crossing.label.clone(),
+                    bytes => format!("{} ({bytes} B)", crossing.label),
+                };
+                column.push((ends.0.1, text));
             }
             column(area, near, CLIENT - 14, HPos::Right)?;
             column(area, far, SERVER + 14, HPos::Left)?;
-            for (times, line, text) in
-                [(&drawing.published_ms, SERVER, "published"), (&drawing.delivered_ms, CLIENT, "there")]
-            {
-                for (&ms, number) in times.iter().zip(1..).filter(|(ms, _)| **ms <= drawing.length_ms) {
-                    area.draw(&Circle::new((line, y(ms)), 7, PUBLISHED.filled())).map_err(lost)?;
-                    let (at, side) = if line == SERVER { (1262, HPos::Right) } else { (84, HPos::Left) };
-                    let text = format!("event {number} {text}");
-                    sheet::write(area, &text, (at, y(ms)), SMALL, &INK, side, VPos::Center)?;
-                }
+            let (mut left, mut right) = (Vec::new(), Vec::new());
+            for (&published, number) in drawing.published_ms.iter().zip(1..) {
+                area.draw(&Circle::new((SERVER, y(published)), 7, INK.filled())).map_err(lost)?;
+                right.push((y(published), format!("event {number} published")));
             }
+            for ((&there, published), number) in drawing.delivered_ms.iter().zip(&drawing.published_ms).zip(1..) {
+                area.draw(&Circle::new((CLIENT, y(there)), 7, INK.filled())).map_err(lost)?;
+                left.push((y(there), format!("event {number} after {:.0} ms", there - published)));
+            }
+            column(area, left, 84, HPos::Left)?;
+            column(area, right, 1262, HPos::Right)?;
             Ok(())
         },
     )

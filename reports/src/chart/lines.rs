@@ -6,6 +6,11 @@ use protocol::experiment::{Axis, Line, Lines, Point};
 
 use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, Label, RIGHT, TEXT, TOP, WIDTH, lost};
 
+/// The colours of lines that are no transport's.
+const OWN: [RGBColor; 2] = [INK, RGBColor(0, 114, 178)];
+/// A line of more points than this has no marks: it would be nothing else.
+const MOST_MARKS: usize = 30;
+
 /// An axis of the sheet: which pixel a value lies at.
 struct Scale {
     low: f64,
@@ -55,8 +60,8 @@ pub fn draw(drawing: &Lines) -> anyhow::Result<String> {
     sheet::draw(&drawing.title, &subtitle, |area| {
         grid(area, &x, &y)?;
         let mut labels = Vec::new();
-        for line in &drawing.lines {
-            let colour = line.transport.map_or(INK, sheet::colour);
+        for (line, own) in drawing.lines.iter().zip(OWN.into_iter().cycle()) {
+            let colour = line.transport.map_or(own, sheet::colour);
             let shown = |point: &&Point| !y.logarithmic || point.y > 0.0;
             let at = |point: &Point| (x.pixel(point.x), y.pixel(point.y));
             let path: Vec<_> = line.points.iter().filter(shown).map(at).collect();
@@ -69,7 +74,7 @@ pub fn draw(drawing: &Lines) -> anyhow::Result<String> {
             for point in line.points.iter().filter(shown) {
                 interval(area, point, &x, &y, colour)?;
             }
-            for at in path {
+            for at in path.into_iter().filter(|_| line.points.len() <= MOST_MARKS) {
                 match line.transport {
                     Some(transport) => sheet::mark(area, transport, at, 8)?,
                     None => area.draw(&Circle::new(at, 6, colour.filled())).map_err(lost)?,

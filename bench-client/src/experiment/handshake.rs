@@ -1,0 +1,315 @@
+//! The WebSocket handshake, right and wrong: what the server answers to a wrong request, and what our client does when a server
+//! lies (RFC 6455, sections 4.1 and 4.2).
+
+use std::cell::RefCell;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use protocol::Cursor;
+use protocol::experiment::{Experiment, Standing, Table};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::verdict;
+use crate::bench::Bench;
+use crate::counted::Counted;
+use crate::lab::Setup;
+use crate::recorder::{Progress, Recorder};
+use crate::subscriber::{Subscriber, Target};
+use crate::transport::websocket;
+
+/// The key of RFC 6455, section 1.3, and the Accept that follows from it there.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A trial: what was done, what must come of it, what came.
+struct Trial {
+    done: &'static str,
+    must: &'static str,
+    came: String,
+    holds: bool,
+}
+
+/// A wrong request for the server: what is done to a right one, and how its answer must begin and what it must hold.
+struct Wrong {
+    done: &'static str,
+    change: fn(&str) -> String,
+    must: &'static str,
+    holds: fn(&str) -> bool,
+}
+
+const REQUESTS: [Wrong; 10] = [
+    Wrong {
+        done: "a right request, with the key of the RFC's own example",
+        change: |request| request.into(),
+        must: "101, and the Accept that the RFC works out",
+        holds: |answer| answer.starts_with("HTTP/1.1 101") && answer.contains(ACCEPT),
+    },
+    Wrong {
+        done: "POST instead of GET",
+        change: |request| {
+            request.replacen("GET", "POST", 1).replacen("Upgrade\r\n", "Upgrade\r\nContent-Length: 0\r\n", 1)
+        },
+        must: "405",
+        holds: |answer| answer.starts_with("HTTP/1.1 405"),
+    },
+    Wrong {
+        done: "HTTP/1.0",
+        change: |request| request.replacen("HTTP/1.1", "HTTP/1.0", 1),
+        must: "400",
+        holds: |answer| answer.contains(" 400 "),
+    },
+    Wrong {
+        done: "no Upgrade",
+        change: |request| request.replacen("Upgrade: websocket\r\n", "", 1),
+        must: "426, with Upgrade: websocket",
+        holds: |answer| answer.starts_with("HTTP/1.1 426") && answer.to_lowercase().contains("upgrade: websocket"),
+    },
+    Wrong {
+        done: "no Connection: Upgrade",
+        change: |request| request.replacen("Connection: Upgrade\r\n", "", 1),
+        must: "400",
+        holds: |answer| answer.starts_with("HTTP/1.1 400"),
+    },
+    Wrong {
+        done: "version 8",
+        change: |request| request.replacen("Version: 13", "Version: 8", 1),
+        must: "426, with Sec-WebSocket-Version: 13",
+        holds: |answer| {
+            answer.starts_with("HTTP/1.1 426") && answer.to_lowercase().contains("sec-websocket-version: 13")
+        },
+    },
+    Wrong {
+        done: "a key of 15 bytes",
+        change: |request| request.replacen(KEY, "AAAAAAAAAAAAAAAAAAAA", 1),
+        must: "400",
+        holds: |answer| answer.starts_with("HTTP/1.1 400"),
+    },
+    Wrong {
+        done: "sub-protocols and permessage-deflate offered",
+        change: |request| {
+            let offer = "Sec-WebSocket-Protocol: chat, stomp\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+            request.replacen("\r\n\r\n", &format!("\r\n{offer}"), 1)
+        },
+        must: "101, and neither is chosen: this server knows none",
+        holds: |answer| {
+            let answer = answer.to_lowercase();
+            answer.starts_with("http/1.1 101") && !answer.contains("-protocol:") && !answer.contains("-extensions:")
+        },
+    },
+    Wrong {
+        done: "a page of another origin asks for the feed",
+        change: |request| {
+            request.replacen("/echo", "/ws", 1).replacen("\r\n\r\n", "\r\nOrigin: http://elsewhere.example\r\n\r\n", 1)
+        },
+        must: "403: the server looks at Origin, since no browser does it for a WebSocket",
+        holds: |answer| answer.starts_with("HTTP/1.1 403"),
+    },
+    Wrong {
+        done: "a page of another origin asks for a stream",
+        change: |_| "GET /poll?after=0 HTTP/1.1\r\nHost: lab\r\nOrigin: http://elsewhere.example\r\n\r\n".into(),
+        must: "an answer that says who may read it (CORS)",
+        holds: |answer| answer.contains(" 204 ") && answer.to_lowercase().contains("access-control-allow-origin"),
+    },
+];
+
+/// What a lying server answers to a key, and what the client must say to that.
+struct Lie {
+    done: &'static str,
+    answer: fn(&str) -> String,
+    must: &'static str,
+}
+
+const LIES: [Lie; 4] = [
+    Lie {
+        done: "the server answers with the Accept of another key",
+        answer: |_| switching("websocket", ACCEPT),
+        must: "does not follow from our key",
+    },
+    Lie {
+        done: "the server repeats our key as its Accept",
+        answer: |key| switching("websocket", key),
+        must: "does not follow from our key",
+    },
+    Lie {
+        done: "the server switches to another protocol",
+        answer: |key| switching("telegraph", &derive_accept_key(key.as_bytes())),
+        must: "other than websocket",
+    },
+    Lie {
+        done: "the server answers 200",
+        answer: |_| "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into(),
+        must: "status 200",
+    },
+];
+
+fn switching(protocol: &str, accept: &str) -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+}
+
+/// Runs it.
+pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
+    let bench = Bench::open(&Setup { seed, ..Setup::default() }).await?;
+    let right = right(&bench.target.host);
+    let mut trials = Vec::new();
+    for Wrong { done, change, must, holds } in REQUESTS {
+        let answer = ask(bench.target.http, &change(&right)).await?;
+        let came = answer.lines().next().unwrap_or("nothing").trim_start_matches("HTTP/1.1 ").into();
+        trials.push(Trial { done, must, came, holds: holds(&answer) });
+    }
+    let proxy = proxy(bench.target.http).await?;
+    let answer = ask(proxy, &right).await?;
+    trials.push(Trial {
+        done: "a right request, through a proxy that keeps Connection and Upgrade to itself",
+        must: "no 101",
+        came: answer.lines().next().unwrap_or("nothing").trim_start_matches("HTTP/1.1 ").into(),
+        holds: !answer.contains(" 101 "),
+    });
+    for Lie { done, answer, must } in LIES {
+        let said = deceive(&bench.target, answer).await?;
+        trials.push(Trial { done, must, holds: said.contains(must), came: said });
+    }
+    Ok(work_out(&trials))
+}
+
+fn right(host: &str) -> String {
+    format!(
+        "GET /echo HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: {KEY}\r\n\r\n"
+    )
+}
+
+/// The head of what a server answers.
+async fn ask(address: SocketAddr, request: &str) -> anyhow::Result<String> {
+    let mut wire = Counted::connect(address, None).await?;
+    wire.request(request.as_bytes()).await?;
+    let head = async {
+        while !wire.received.windows(4).any(|end| end == b"\r\n\r\n") {
+            wire.fill().await?;
+        }
+        anyhow::Ok(())
+    };
+    timeout(PATIENCE, head).await.context("no answer came")?.context("the server ended the connection")?;
+    Ok(String::from_utf8_lossy(&wire.received).into_owned())
+}
+
+/// Has our client shake hands with a server that answers so; what the client says to it.
+async fn deceive(target: &Target, answer: fn(&str) -> String) -> anyhow::Result<String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let http = listener.local_addr()?;
+    let liar = spawn_local(async move {
+        let (mut stream, _) = listener.accept().await?;
+        let request = head(&mut stream).await?;
+        let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap_or_default();
+        stream.write_all(answer(key).as_bytes()).await?;
+        // Open until the client leaves.
+        stream.read(&mut [0]).await
+    });
+    let wire = Counted::connect(http, None).await?;
+    let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
+    let (target, progress) = (Rc::new(Target { http, ..target.clone() }), Progress::new(Cursor(0)));
+    let mut subscriber = Subscriber { target, wire, phase: Duration::ZERO, progress, recorder, connected: false };
+    let shaken = timeout(PATIENCE, websocket::handshake(&mut subscriber)).await;
+    liar.abort();
+    Ok(match shaken {
+        Err(_) => "waits".into(),
+        Ok(Ok(())) => "believes it".into(),
+        Ok(Err(fault)) => format!("fails: {fault}"),
+    })
+}
+
+/// A proxy as HTTP allows: what concerns the connection alone is not passed on (RFC 9110, section 7.6.1).
+async fn proxy(to: SocketAddr) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    spawn_local(async move {
+        let (mut near, _) = listener.accept().await?;
+        let request = head(&mut near).await?;
+        let kept = request
+            .split_inclusive("\r\n")
+            .filter(|line| !line.starts_with("Connection:") && !line.starts_with("Upgrade:"));
+        let mut far = TcpStream::connect(to).await?;
+        far.write_all(kept.collect::<String>().as_bytes()).await?;
+        tokio::io::copy(&mut far, &mut near).await
+    });
+    Ok(address)
+}
+
+async fn head(stream: &mut TcpStream) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        bytes.push(stream.read_u8().await?);
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn work_out(trials: &[Trial]) -> Experiment {
+    let failed: Vec<&Trial> = trials.iter().filter(|trial| !trial.holds).collect();
+    let of = |done: &[&str]| {
+        let of: Vec<&Trial> = trials.iter().filter(|trial| done.iter().any(|part| trial.done.contains(part))).collect();
+        let figure: Vec<String> = of.iter().map(|trial| format!("{}: {}", trial.done, trial.came)).collect();
+        let holds = !of.is_empty() && of.iter().all(|trial| trial.holds);
+        (if holds { Standing::Holds } else { Standing::DoesNotHold }, figure.join("; "))
+    };
+    let claim = |number, done: &[&str], why: &str| {
+        let (standing, figure) = of(done);
+        verdict(number, standing, figure, why)
+    };
+    let limited = |number, done: &[&str], why: &str| {
+        let (standing, figure) = of(done);
+        let standing = if standing == Standing::Holds { Standing::HoldsWithinLimits } else { standing };
+        verdict(number, standing, figure, why)
+    };
+    Experiment {
+        name: "handshake".into(),
+        title: "The handshake, right and wrong".into(),
+        question: "What does each side do when the other's part of the WebSocket handshake is wrong?".into(),
+        answer: vec![format!("{} of {} trials went as the standards have it.", trials.len() - failed.len(), trials.len())],
+        doubts: failed.iter().map(|trial| format!("{}: must be {}, was {}.", trial.done, trial.must, trial.came)).collect(),
+        tables: vec![Table {
+            title: "Trials".into(),
+            columns: ["what was done", "what must come of it", "what came"].map(Into::into).to_vec(),
+            rows: trials.iter().map(|trial| vec![trial.done.into(), trial.must.into(), trial.came.clone()]).collect(),
+        }],
+        verdicts: vec![
+            claim(12, &["POST instead", "HTTP/1.0"], "A handshake is a GET of HTTP/1.1 (RFC 6455, section 4.1)."),
+            claim(13, &["no Upgrade", "no Connection", "a right request, with"], "Both headers are required; the answer is 101."),
+            claim(
+                14,
+                &["key of the RFC", "key of 15", "Accept of another", "repeats our key"],
+                "It proves that the peer speaks WebSocket and does not merely repeat what it is sent; it authenticates nobody.",
+            ),
+            claim(15, &["version 8"], "An unknown version is refused with the one that is known (RFC 6455, section 4.4)."),
+            limited(
+                16,
+                &["sub-protocols"],
+                "What is offered may be declined, as here; deflate-frame, as notes have it, became permessage-deflate (RFC 7692).",
+            ),
+            limited(
+                18,
+                &["through a proxy"],
+                "It shares HTTP's ports, so firewalls let it pass; a proxy that drops hop-by-hop headers breaks it. Inside TLS, \
+                 which this lab does not have yet, no proxy sees them. One note prints port 433: it is 443.",
+            ),
+            claim(
+                19,
+                &["asks for the feed", "asks for a stream"],
+                "CORS guards what a page may read of HTTP; for a WebSocket the server must look at Origin itself.",
+            ),
+        ],
+        method: vec![
+            "Requests are sent as bytes to the lab's own server; lies are told to the lab's own client, by a server made for it.".into(),
+        ],
+        ..Experiment::default()
+    }
+}

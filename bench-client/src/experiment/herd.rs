@@ -1,0 +1,166 @@
+//! The herd: one event brings all long pollers back at once, and a restart brings everybody back at once.
+
+use std::time::Duration;
+
+use protocol::experiment::{Axis, Drawing, Experiment, Line, Lines, Point, Standing, Table};
+use protocol::{Transport, clock};
+use reports::number::{short, thousands};
+use tokio::time::sleep;
+
+use super::{axis, line, verdict};
+use crate::bench::{Bench, Spent};
+use crate::control::Control;
+use crate::lab::{OwnServer, Setup};
+use crate::subscriber::{BackOff, Target};
+
+const SIZES: [u32; 4] = [10, 100, 500, 1_000];
+const TRANSPORTS: [Transport; 2] = [Transport::LongPolling, Transport::WebSocket];
+/// How long after the event is looked at.
+const AFTER: Duration = Duration::from_millis(100);
+/// Subscribers that the restart brings back.
+const RETURNING: u32 = 500;
+/// How long the return is watched.
+const WATCHED: Duration = Duration::from_millis(1_600);
+/// How long between two looks at it.
+const LOOK: Duration = Duration::from_millis(10);
+
+struct Herd {
+    transport: Transport,
+    subscribers: u32,
+    spent: Spent,
+}
+
+/// Runs it.
+pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
+    let mut found = Vec::new();
+    for subscribers in SIZES {
+        for transport in TRANSPORTS {
+            found.push(one_event(transport, subscribers, seed).await?);
+        }
+    }
+    let at_once = restart(BackOff::default(), seed).await?;
+    let spread = restart(BackOff { jitter: Duration::from_secs(1), ..BackOff::default() }, seed).await?;
+    Ok(work_out(&found, at_once, spread))
+}
+
+async fn one_event(transport: Transport, subscribers: u32, seed: u64) -> anyhow::Result<Herd> {
+    let mut bench = Bench::open(&Setup { seed, ..Setup::default() }).await?;
+    let crowd = bench.gather(transport, bench.target.clone(), subscribers).await?;
+    // So that every long poll is waiting at the server.
+    sleep(AFTER).await;
+    let before = bench.control.load().await?;
+    bench.control.publish("to all").await?;
+    sleep(AFTER).await;
+    let spent = bench.since(&before, 1).await?;
+    crowd.leave().await;
+    Ok(Herd { transport, subscribers, spent })
+}
+
+/// Connections that a server accepted after its restart, in steps of time: ms, and how many by then.
+async fn restart(back_off: BackOff, seed: u64) -> anyhow::Result<Vec<(f64, u64)>> {
+    let mut bench = Bench::open(&Setup { seed, ..Setup::default() }).await?;
+    let target = Target { back_off, ..bench.target.clone() };
+    let crowd = bench.gather(Transport::WebSocket, target, RETURNING).await?;
+    let Bench { server, control, target } = bench;
+    drop(control);
+    drop(server);
+    let server = OwnServer::start(&Setup { listen: [target.http, target.tcp], seed, ..Setup::default() })?;
+    let mut control = Control::connect(server.http, &target.host).await?;
+    let began = clock::now_ns();
+    let mut seen = vec![(0.0, 0)];
+    while clock::now_ns() < began + WATCHED.as_nanos() as u64 {
+        // Our own connection is the first of them.
+        let accepted = control.load().await?.connections_accepted - 1;
+        seen.push(((clock::now_ns() - began) as f64 / 1e6, accepted));
+        sleep(LOOK).await;
+    }
+    crowd.leave().await;
+    Ok(seen)
+}
+
+/// The most connections that were accepted between two looks.
+fn busiest(seen: &[(f64, u64)]) -> u64 {
+    seen.windows(2).map(|pair| pair[1].1 - pair[0].1).max().unwrap_or(0)
+}
+
+fn work_out(found: &[Herd], at_once: Vec<(f64, u64)>, spread: Vec<(f64, u64)>) -> Experiment {
+    let over = |figure: fn(&Spent) -> f64| -> Vec<Line> {
+        let of = |transport| {
+            let points = found.iter().filter(|herd| herd.transport == transport);
+            line(transport, points.map(|herd| Point::new(f64::from(herd.subscribers), figure(&herd.spent))).collect())
+        };
+        TRANSPORTS.map(of).to_vec()
+    };
+    let of = |transport| found.iter().filter(move |herd| herd.transport == transport);
+    let most = |transport| of(transport).next_back().expect("each was measured");
+    let (herd, frames) = (most(Transport::LongPolling), most(Transport::WebSocket));
+    let all_back = of(Transport::LongPolling).all(|herd| herd.spent.requests == u64::from(herd.subscribers));
+    let figure = format!(
+        "One event to {} long pollers: {} requests and {} ms of CPU within 100 ms; to as many WebSockets {} requests, {} ms",
+        thousands(herd.subscribers.into()),
+        thousands(herd.spent.requests),
+        short(herd.spent.cpu_ms),
+        frames.spent.requests,
+        short(frames.spent.cpu_ms),
+    );
+    let (peak, with_jitter) = (busiest(&at_once), busiest(&spread));
+    let back = |label: &str, seen: Vec<(f64, u64)>| Line {
+        label: label.into(),
+        transport: None,
+        theory: false,
+        points: seen.into_iter().map(|(ms, accepted)| Point::new(ms, accepted as f64)).collect(),
+    };
+    let restarted = format!(
+        "After a restart {RETURNING} WebSockets came back, up to {peak} between two looks 10 ms apart; with a second of jitter \
+         in their patience, up to {with_jitter}"
+    );
+    Experiment {
+        name: "herd".into(),
+        title: "The herd".into(),
+        question: "How much comes back to the server at once, after an event and after a restart?".into(),
+        answer: vec![format!("{figure}."), format!("{restarted}.")],
+        drawings: vec![
+            Drawing::Lines(Lines {
+                name: "herd-cpu".into(),
+                title: "One event brings every long poller back: a request each, within 100 ms".into(),
+                caption: "CPU time of the server in the 100 ms after one event, delivering it included.".into(),
+                x: axis("subscribers", true),
+                y: axis("server CPU in the 100 ms after one event, in ms", true),
+                lines: over(|spent| spent.cpu_ms),
+            }),
+            Drawing::Lines(Lines {
+                name: "herd-restart".into(),
+                title: "After a restart all come back at once, unless their patience has jitter".into(),
+                caption: "Connections accepted since the restart. All alike: each subscriber tries again 100 ms after it lost its \
+                          connection. With jitter: up to a second later than that, at random."
+                    .into(),
+                x: Axis { label: "ms since the server was back".into(), logarithmic: false },
+                y: axis("connections accepted", false),
+                lines: vec![back("all alike", at_once), back("with jitter", spread)],
+            }),
+        ],
+        tables: vec![Table {
+            title: "In the 100 ms after one event".into(),
+            columns: ["transport", "subscribers", "requests", "server CPU, ms"].map(Into::into).to_vec(),
+            rows: found
+                .iter()
+                .map(|herd| {
+                    vec![
+                        herd.transport.label().into(),
+                        herd.subscribers.to_string(),
+                        herd.spent.requests.to_string(),
+                        short(herd.spent.cpu_ms),
+                    ]
+                })
+                .collect(),
+        }],
+        verdicts: vec![verdict(
+            6,
+            if all_back { Standing::Holds } else { Standing::HoldsWithinLimits },
+            figure,
+            "Each answer ends a request, and each client asks again at once.",
+        )],
+        method: vec!["Each size has a server of its own, and one event. Requests are the server's own count.".into()],
+        ..Experiment::default()
+    }
+}
