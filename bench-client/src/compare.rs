@@ -7,12 +7,12 @@ use anyhow::{bail, ensure};
 use clap::{Args, FromArgMatches};
 use protocol::Transport;
 use protocol::network::Network;
-use protocol::result::{Comparison, Headers, Part, Scenario};
+use protocol::result::{Comparison, Headers, Scenario};
+use protocol::run::Part;
 use protocol::schedule::Spacing;
 
 use crate::control::Control;
 use crate::lab::resolve;
-use crate::progress::Progress;
 use crate::{report, trial};
 
 /// Compare transports under the same load and draw the comparison.
@@ -106,8 +106,7 @@ pub fn compare(options: &Options, command: String) -> anyhow::Result<()> {
     let run = report::make(&options.out, command, async {
         let scenarios = [scenario(options).await?];
         raise_open_files(&scenarios)?;
-        let mut progress = Progress::of_each_round(&scenarios);
-        let rounds = trial::rounds(&scenarios, &mut progress).await?.concat();
+        let rounds = trial::rounds(&scenarios, true).await?.concat();
         let [scenario] = scenarios;
         Ok(vec![Part::Comparison(Comparison { scenario, rounds })])
     })?;

@@ -6,10 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use protocol::result::{Round, Scenario};
+use protocol::result::Round;
 use reports::number::{short_or_dash, thousands};
-
-use crate::trial;
 
 /// How far a run is.
 pub struct Progress {
@@ -27,17 +25,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a comparison, whose rounds are few enough to tell of each.
-    pub fn of_each_round(scenarios: &[Scenario]) -> Self {
-        Self { each_round: true, ..Self::of(scenarios) }
-    }
-
-    /// Of all rounds of the scenarios.
-    pub fn of(scenarios: &[Scenario]) -> Self {
+    /// Begins a run of that many rounds, which together take about as long as is said. Where there is no terminal, each round
+    /// gets a line if asked for.
+    pub fn start(rounds: u32, length: Duration, each_round: bool) -> Self {
         let deliveries: Arc<AtomicU64> = Arc::default();
-        let rounds = trial::order(scenarios).len() as u32;
         let began = Instant::now();
-        let ends_ms = Arc::new(AtomicU64::new(trial::length(scenarios).as_millis() as u64));
+        let ends_ms = Arc::new(AtomicU64::new(length.as_millis() as u64));
         let bar = stdout().is_terminal().then(|| {
             let (live, ends) = (deliveries.clone(), ends_ms.clone());
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}  {live} events  {left} s left")
@@ -54,7 +47,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, deliveries, rounds, done: 0, each_round: false, began, ends_ms }
+        Self { bar, deliveries, rounds, done: 0, each_round, began, ends_ms }
     }
 
     /// A round begins.

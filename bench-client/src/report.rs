@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use protocol::result::{Part, Run, SCHEMA_VERSION};
+use protocol::run::{Part, Run, SCHEMA_VERSION};
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::environment::Watch;

@@ -82,13 +82,16 @@ pub async fn round(scenario: &Scenario, transport: Transport) -> anyhow::Result<
     numbered(scenario, transport, 1, Arc::default()).await
 }
 
-/// Runs all rounds of all scenarios, interleaved; for each scenario, its rounds in the order in which they ran.
+/// Runs all rounds of all scenarios, interleaved; for each scenario, its rounds in the order in which they ran. Tells how far
+/// it is, and of each round if asked to.
 ///
 /// # Errors
 /// When a server does not start or cannot be asked.
-pub async fn rounds(scenarios: &[Scenario], progress: &mut Progress) -> anyhow::Result<Vec<Vec<Round>>> {
+pub async fn rounds(scenarios: &[Scenario], tell_each: bool) -> anyhow::Result<Vec<Vec<Round>>> {
+    let order = order(scenarios);
+    let mut progress = Progress::start(order.len() as u32, length(scenarios), tell_each);
     let mut found: Vec<Vec<Round>> = scenarios.iter().map(|_| Vec::new()).collect();
-    for (round, index, transport) in order(scenarios) {
+    for (round, index, transport) in order {
         progress.begin(transport);
         let result = numbered(&scenarios[index], transport, round, progress.deliveries.clone()).await;
         let result = result.with_context(|| format!("{transport}, round {round}"))?;

@@ -5,7 +5,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use protocol::result::Run;
+use protocol::Transport;
+use protocol::experiment::{Drawing, Experiment};
+use protocol::run::Run;
 
 fn lab(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bench-client")).args(arguments).output().unwrap()
@@ -67,6 +69,79 @@ fn a_short_comparison_measures_every_transport_and_leaves_a_whole_report() {
     assert_eq!(fs::read_to_string(out.join("summary.csv")).unwrap().lines().count(), 7);
 }
 
+/// What a command left in its directory, which must have succeeded.
+fn experiments(name: &str, arguments: &[&str]) -> (PathBuf, Vec<Experiment>) {
+    let out = scratch(name);
+    let output = lab(&[arguments, &["--out", out.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let run = reports::read(&out.join("run.json")).unwrap();
+    (out, run.experiments().cloned().collect())
+}
+
+#[test]
+fn a_sweep_has_a_point_for_each_value_and_draws_its_lines_over_them() {
+    let (out, found) = experiments(
+        "sweep",
+        &[
+            "sweep",
+            "--over=rate=200,100",
+            "--transports=polling,websocket",
+            "--rounds=1",
+            "--duration=300ms",
+            "--subscribers=50",
+            "--poll-interval=20ms",
+        ],
+    );
+    let [sweep] = &found[..] else { panic!("one experiment") };
+    let sent: Vec<u64> = sweep.rounds.iter().map(|point| point.rounds[0].sent).collect();
+    assert_eq!(sent, [30, 60]);
+    assert!(sweep.rounds.iter().flat_map(|point| &point.rounds).all(|round| round.is_sound()));
+    for drawing in &sweep.drawings {
+        let Drawing::Lines(lines) = drawing else { panic!("lines over a factor") };
+        let measured: Vec<_> = lines.lines.iter().filter(|line| !line.theory).collect();
+        assert_eq!(measured.len(), 2, "{}", lines.name);
+        assert!(measured.iter().all(|line| line.points.len() == 2), "{}", lines.name);
+        assert!(out.join(format!("charts/{}.svg", lines.name)).exists());
+    }
+    let polling: Vec<_> = sweep.tables[0].rows.iter().map(|row| row[1].as_str()).collect();
+    assert_eq!(polling, ["Polling"; 2], "theory for long polling needs events at any time");
+}
+
+#[test]
+fn every_trial_of_handshake_and_frames_goes_as_the_standard_has_it() {
+    let (_, found) = experiments("trials", &["experiment", "handshake,frames"]);
+    for experiment in &found {
+        assert_eq!(experiment.doubts, [""; 0], "{}", experiment.name);
+    }
+    assert_eq!(found.iter().map(|experiment| experiment.verdicts.len()).collect::<Vec<_>>(), [7, 6]);
+}
+
+#[test]
+fn a_ladder_shows_what_each_transport_sends_for_three_events() {
+    let (_, found) = experiments("ladder", &["experiment", "ladder"]);
+    let crossings = |transport: Transport| {
+        let ladders = found[0].drawings.iter().map(|drawing| match drawing {
+            Drawing::Ladder(ladder) => ladder,
+            _ => panic!("ladders only"),
+        });
+        let ladder = ladders.into_iter().find(|ladder| ladder.transport == transport).unwrap();
+        assert_eq!((ladder.published_ms.len(), ladder.delivered_ms.len()), (3, 3), "{transport}");
+        ladder.crossings.iter().map(|crossing| (crossing.up, crossing.label.clone())).collect::<Vec<_>>()
+    };
+    let up = |label: &str| (true, label.to_string());
+    let down = |label: &str| (false, label.to_string());
+    let opening = [up("TCP opens"), down("opened")];
+    let event = |label: &str| vec![down(label); 3];
+    assert_eq!(
+        crossings(Transport::WebSocket),
+        [&opening[..], &[up("GET /ws"), down("101")], &event("frame, 1 event")].concat()
+    );
+    assert_eq!(crossings(Transport::Tcp), [&opening[..], &[up("SUB")], &event("line, 1 event")].concat());
+    // Each answer is followed by the next request.
+    let asked = crossings(Transport::LongPolling).iter().filter(|crossing| crossing.0).count();
+    assert_eq!(asked, 1 + 1 + 3);
+}
+
 #[test]
 fn wrong_options_are_answered_with_what_would_be_right() {
     for (arguments, right) in [
@@ -83,6 +158,10 @@ fn wrong_options_are_answered_with_what_would_be_right() {
         (&["--schedule=daily"], "periodic or poisson"),
         (&["--url=ftp://x"], "http://HOST:PORT"),
         (&["--url=http://127.0.0.1:1", "--rate=5"], "cannot be used with"),
+        (&["sweep"], "--over"),
+        (&["sweep", "--over=speed=1,2"], "factors are subscribers, rate, payload, poll-interval, delay"),
+        (&["sweep", "--over=rate=1,2", "--url=http://127.0.0.1:1"], "takes no --url"),
+        (&["experiment", "telepathy"], "there are ladder, idle"),
         (&["serve", "--listen=nowhere"], "invalid socket address"),
         (&["serve", "--threads=0"], "from 1 to 256"),
         (&["dance"], "dance"),

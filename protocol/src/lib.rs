@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod ledger;
 pub mod network;
 pub mod result;
+pub mod run;
 pub mod schedule;
 pub mod status;
 pub mod transport;

@@ -1,6 +1,7 @@
 //! Turns the result of a run into charts, a table and a page. It opens no socket: all it knows stands in `run.json`.
 
 pub mod answer;
+pub mod capacity;
 pub mod chart;
 pub mod html;
 pub mod number;
@@ -14,7 +15,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use protocol::result::{Part, Run, SCHEMA_VERSION};
+use protocol::run::{Part, Run, SCHEMA_VERSION};
 
 /// Writes `run.json` and all that is drawn from it into `directory`, which is made where it is missing.
 ///

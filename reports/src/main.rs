@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use protocol::result::Run;
+use protocol::run::Run;
 
 /// Redraw every file of a report, byte for byte, from the result of its run.
 #[derive(Parser)]

@@ -41,7 +41,8 @@ impl Ratio {
 /// [`FEWEST_ROUNDS`], or one is not positive.
 ///
 /// The interval is the expanded percentile interval (Hesterberg, "What Teachers Should Know About the Bootstrap", 2015): the
-/// plain percentile interval of a few values is too narrow, so its ends are moved to where Student's t would have them.
+/// plain percentile interval of a few values is too narrow, so its ends are moved to where Student's t would have them. It is
+/// widened to Student's own interval where that is wider.
 pub fn ratio(left: &[f64], right: &[f64]) -> Option<Ratio> {
     let pairs = left.iter().zip(right);
     if left.len() != right.len()
@@ -67,7 +68,7 @@ pub fn mean(values: &[f64]) -> Option<(f64, Option<(f64, f64)>)> {
     Some((mean, Some((low, high))))
 }
 
-/// The mean of at least two values, and the ends of its expanded percentile interval.
+/// The mean of at least two values, and the ends of its interval: the wider of the expanded percentile interval and Student's.
 fn mean_with_interval(values: &[f64]) -> (f64, f64, f64) {
     let count = values.len();
     let mut random = seeded(SEED);
@@ -78,7 +79,12 @@ fn mean_with_interval(values: &[f64]) -> (f64, f64, f64) {
     let student = STUDENT_T.get(count - 2).copied().unwrap_or(1.96);
     let tail = normal_tail((count as f64 / (count as f64 - 1.0)).sqrt() * student);
     let cut = ((tail * RESAMPLES as f64) as usize).min(RESAMPLES / 2);
-    (values.iter().sum::<f64>() / count as f64, means[cut], means[RESAMPLES - 1 - cut])
+    let mean = values.iter().sum::<f64>() / count as f64;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count as f64 - 1.0);
+    // No resample reaches beyond the least and the greatest value, and of five differences of equals one in sixteen times
+    // all have one sign: so the interval is never narrower than Student's.
+    let half = student * (variance / count as f64).sqrt();
+    (mean, means[cut].min(mean - half), means[RESAMPLES - 1 - cut].max(mean + half))
 }
 
 /// The share of a normal distribution beyond `z` standard deviations, for z > 0 (Abramowitz and Stegun, 26.2.17, to 1e-7).
@@ -134,11 +140,11 @@ mod tests {
         // The sum of twelve uniforms is close to normal.
         let mut draw = || (0..12).map(|_| uniform(&mut random)).sum::<f64>();
         let mut wrong = 0;
-        for _ in 0..300 {
+        for _ in 0..400 {
             let left: Vec<f64> = (0..5).map(|_| draw()).collect();
             let right: Vec<f64> = (0..5).map(|_| draw()).collect();
             wrong += u32::from(ratio(&left, &right).is_some_and(|ratio| ratio.shows_difference()));
         }
-        assert!((1..=30).contains(&wrong), "{wrong} of 300");
+        assert!((4..=20).contains(&wrong), "{wrong} of 400");
     }
 }

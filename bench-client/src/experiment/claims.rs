@@ -1,10 +1,9 @@
 //! The ledger of claims: what course notes say of these transports, each with the experiment that tests it and how it stands.
 
 use protocol::experiment::{Experiment, Standing, Table};
-use protocol::result::Part;
+use protocol::run::Part;
 
 use super::{ALL, Entry, Options};
-use crate::progress::Progress;
 use crate::{compare, report, trial};
 use protocol::result::Comparison;
 
@@ -90,7 +89,7 @@ pub fn all(options: &Options, command: String) -> anyhow::Result<()> {
         let first = trial::length(&scenarios).as_secs();
         let whole = first + entries.iter().map(|entry| entry.seconds).sum::<u64>();
         println!("The comparison first, about {first} s; with all experiments about {} min", whole.div_ceil(60));
-        let rounds = trial::rounds(&scenarios, &mut Progress::of_each_round(&scenarios)).await?.concat();
+        let rounds = trial::rounds(&scenarios, true).await?.concat();
         let [scenario] = scenarios;
         let found = super::each(&entries, options.seed).await?;
         let comparison = Part::Comparison(Comparison { scenario, rounds });

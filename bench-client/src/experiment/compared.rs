@@ -9,7 +9,6 @@ use reports::statistics::FEWEST_ROUNDS;
 use reports::summary::{Row, rows};
 
 use super::{axis, line, verdict};
-use crate::progress::Progress;
 use crate::trial::{self, small};
 
 /// Runs it.
@@ -17,7 +16,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
     let scenario =
         Scenario { rounds: FEWEST_ROUNDS, duration_ms: 900, headers: Headers::Browser, seed, ..small(&Transport::ALL) };
     let scenarios = [scenario];
-    let rounds = trial::rounds(&scenarios, &mut Progress::of(&scenarios)).await?.concat();
+    let rounds = trial::rounds(&scenarios, false).await?.concat();
     let [scenario] = scenarios;
     Ok(work_out(Comparison { scenario, rounds }))
 }

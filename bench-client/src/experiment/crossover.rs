@@ -6,11 +6,9 @@ use protocol::Transport;
 use protocol::experiment::{Cell, Drawing, Experiment, Map};
 use protocol::network::Network;
 use protocol::result::{Comparison, Headers, Round, Scenario};
-use protocol::schedule::Spacing;
 use reports::number::short;
 
 use crate::compare::warm_up_ms;
-use crate::progress::Progress;
 use crate::trial::{self, small};
 
 /// About how long it takes, in seconds.
@@ -44,7 +42,6 @@ pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
                 rate,
                 network,
                 subscribers: SUBSCRIBERS,
-                schedule: Spacing::Poisson,
                 headers: Headers::Browser,
                 warm_up_ms: warm_up_ms(SUBSCRIBERS, network),
                 duration_ms: WINDOW_MS,
@@ -64,7 +61,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
             }));
         }
     }
-    let found = trial::rounds(&scenarios, &mut Progress::of(&scenarios)).await?;
+    let found = trial::rounds(&scenarios, false).await?;
     let rounds: Vec<Comparison> =
         scenarios.into_iter().zip(found).map(|(scenario, rounds)| Comparison { scenario, rounds }).collect();
     Ok(work_out(rounds))
@@ -75,15 +72,15 @@ fn cost(comparison: &Comparison, transport: Transport) -> Option<Cost> {
     let subscriber_seconds = f64::from(comparison.scenario.subscribers) * round.server.window_ns as f64 / 1e9;
     // Bytes of the whole connection, by events or by polls, brought to the window's rate of them.
     let ledger = &round.ledger;
+    let per_event = |bytes: u64| bytes as f64 / ledger.events.max(1) as f64;
     let per_second = match transport {
         Transport::Polling => {
             let polls = 1e3 / comparison.scenario.poll_interval_ms as f64;
             polls * ledger.wire_bytes() as f64 / ledger.requests.max(1) as f64
         }
-        _ => {
-            comparison.scenario.rate * (ledger.wire_bytes() - ledger.handshake_bytes) as f64
-                / ledger.events.max(1) as f64
-        }
+        Transport::LongPolling => comparison.scenario.rate * per_event(ledger.wire_bytes()),
+        // The heads of a stream and the handshake of a WebSocket are what opening costs.
+        _ => comparison.scenario.rate * per_event(ledger.event_bytes + ledger.framing_bytes),
     };
     Some(Cost { cpu_us: round.server.cpu_ns as f64 / 1e3 / subscriber_seconds, bytes: per_second })
 }
@@ -139,7 +136,7 @@ fn work_out(rounds: Vec<Comparison>) -> Experiment {
                     drawn.of
                 ),
                 x: "events a second".into(),
-                columns: RATES.map(short).to_vec(),
+                columns: RATES.map(|rate| rate.to_string()).to_vec(),
                 y: "how old an event may be when it arrives".into(),
                 rows: STALENESS_MS.map(|ms| format!("{} s", ms as f64 / 1e3)).to_vec(),
                 cells,
@@ -155,7 +152,7 @@ fn work_out(rounds: Vec<Comparison>) -> Experiment {
         drawings,
         method: vec![
             format!(
-                "{SUBSCRIBERS} subscribers, events of 200 B at any time, a browser's headers; one round for each cell of polling, one for each rate and delay of the others."
+                "{SUBSCRIBERS} subscribers, events of 200 B evenly spaced, a browser's headers; one round for each cell of polling, one for each rate and delay of the others."
             ),
             format!("CPU is noisy: costs within a factor of {TELLING} are called about the same. Bytes are exact."),
             "What opening a connection costs is left out: it is paid once.".into(),

@@ -21,7 +21,8 @@ use std::pin::Pin;
 use anyhow::Context;
 use protocol::Transport;
 use protocol::experiment::{Axis, Experiment, Line, Point, Standing, Verdict};
-use protocol::result::{Comparison, Part};
+use protocol::result::Comparison;
+use protocol::run::Part;
 
 use crate::{compare, report};
 
@@ -145,7 +146,7 @@ pub const ALL: [Entry; 15] = [
     Entry {
         name: "papers",
         about: "published results, held against theory and measured anew",
-        seconds: 60,
+        seconds: 75,
         claims: false,
         run: |seed| Box::pin(papers::run(seed)),
     },

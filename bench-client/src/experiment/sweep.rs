@@ -7,7 +7,8 @@ use anyhow::ensure;
 use protocol::Transport;
 use protocol::experiment::{Drawing, Experiment, Line, Lines, Point, Table};
 use protocol::network::Network;
-use protocol::result::{Comparison, Part, Scenario};
+use protocol::result::{Comparison, Scenario};
+use protocol::run::Part;
 use protocol::schedule::Spacing;
 use reports::number::short;
 use reports::statistics;
@@ -15,7 +16,6 @@ use reports::summary::{Figures, Row, rows};
 use reports::theory::{self, off_percent};
 
 use super::{axis, line};
-use crate::progress::Progress;
 use crate::{compare, report, trial};
 
 /// What a sweep is over.
@@ -121,6 +121,7 @@ impl FromStr for Over {
 
 /// Measure how figures change with one factor, and draw them as lines over it.
 #[derive(Debug, Clone, clap::Args)]
+#[group(id = "sweep")]
 pub struct Options {
     /// The factor and its values: subscribers=1,10,100 or rate=.. or payload=.. or poll-interval=50ms,200ms or delay=1ms,10ms
     #[arg(long, value_name = "FACTOR=VALUES")]
@@ -153,7 +154,7 @@ pub async fn measure(base: &Scenario, over: &Over) -> anyhow::Result<Experiment>
     let scenarios: Vec<Scenario> = over.values.iter().map(|&value| over.factor.set(base, value)).collect();
     compare::raise_open_files(&scenarios)?;
     println!("      {} rounds, about {} s", trial::order(&scenarios).len(), trial::length(&scenarios).as_secs());
-    let found = trial::rounds(&scenarios, &mut Progress::of(&scenarios)).await?;
+    let found = trial::rounds(&scenarios, false).await?;
     let rounds: Vec<Comparison> =
         scenarios.into_iter().zip(found).map(|(scenario, rounds)| Comparison { scenario, rounds }).collect();
     let mut gaps_ms = Vec::new();
@@ -203,6 +204,11 @@ const SHOWN: [Shown; 4] = [
 /// The push transports from whose latency the bare way of an event is taken, the best witness first.
 const PUSH: [Transport; 4] = [Transport::WebSocket, Transport::Tcp, Transport::Ndjson, Transport::Sse];
 
+/// The fewest pollers, over all rounds, whose mean is held against theory.
+const FEWEST_PHASES: u32 = 50;
+/// The least network delay at which long polling is held against theory.
+const LEAST_DELAY: Duration = Duration::from_millis(1);
+
 /// What theory says of a transport at a point: mean latency in ms, and requests per event.
 pub struct Expected {
     /// The factor's value.
@@ -235,15 +241,14 @@ pub fn expected(over: &Over, rounds: &[Comparison], gaps_ms: &[f64]) -> Vec<Expe
         // Polls come spread over the interval, so an answer waits for no other: half of an exchange.
         let polling = theory::polling(gap_ms / 2.0, poll_interval_ms as f64, rate);
         let long_polling = theory::long_polling(delay, gap_ms, rate);
+        // Each subscriber of each round is one phase of the interval; of a few, the mean says little.
+        let phases = comparison.scenario.subscribers * comparison.scenario.rounds >= FEWEST_PHASES;
+        // The formula is for events that come at any time, and for a gap that is the network's: without one, what matters is
+        // how requests that come together wait for each other.
+        let network = schedule == Spacing::Poisson && comparison.scenario.network.delay() >= LEAST_DELAY;
         for (transport, expected_ms, expected_requests, applies) in [
-            (Transport::Polling, polling.mean_ms, polling.requests_per_event, true),
-            // The formula is for events that come at any time.
-            (
-                Transport::LongPolling,
-                long_polling.mean_ms,
-                long_polling.requests_per_event,
-                schedule == Spacing::Poisson,
-            ),
+            (Transport::Polling, polling.mean_ms, polling.requests_per_event, phases),
+            (Transport::LongPolling, long_polling.mean_ms, long_polling.requests_per_event, network),
         ] {
             let Some(row) = row(transport).filter(|_| applies) else { continue };
             let (Some(mean_ms), Some(requests)) =
@@ -269,7 +274,7 @@ fn work_out(over: &Over, rounds: Vec<Comparison>, gaps_ms: &[f64]) -> Experiment
     let expected = expected(over, &rounds, gaps_ms);
     let mut drawings = Vec::new();
     let (first, last) = (over.values[0], over.values[over.values.len() - 1]);
-    let mut answer = vec![format!("From {} to {} {}:", short(first), short(last), over.factor.label())];
+    let mut answer = vec![format!("Over {}, from {first} to {last}:", over.factor.label())];
     for shown in &SHOWN {
         let mut lines = measured(over, &rounds, shown.figure);
         let title = title(shown, &lines);
@@ -341,14 +346,21 @@ fn dashed(shown: &Shown, expected: &[Expected]) -> Vec<Line> {
 fn title(shown: &Shown, lines: &[Line]) -> String {
     let ends = lines.iter().filter_map(|line| Some((line.transport?, line.points.first()?.y, line.points.last()?.y)));
     let mut ends: Vec<_> = ends.collect();
-    ends.sort_by(|a, b| a.2.total_cmp(&b.2));
+    // By whichever end tells them further apart.
+    let apart = |of: fn(&(Transport, f64, f64)) -> f64| {
+        let values = ends.iter().map(of);
+        values.clone().fold(0.0, f64::max) / values.fold(f64::INFINITY, f64::min).max(1e-9)
+    };
+    let by_last = apart(|end| end.2) >= apart(|end| end.1);
+    let value = |end: &(Transport, f64, f64)| if by_last { end.2 } else { end.1 };
+    ends.sort_by(|a, b| value(a).total_cmp(&value(b)));
     let (what, unit) = shown.label.rsplit_once(" in ").unwrap_or((shown.label, ""));
     let what = what[..1].to_uppercase() + &what[1..];
     let from_to = |(transport, first, last): &(Transport, f64, f64)| {
         format!("{} {} to {} {unit}", transport.in_words(), short(*first), short(*last)).trim_end().to_string()
     };
     match (ends.first(), ends.last()) {
-        (Some(least), Some(greatest)) if greatest.2 > least.2 * 1.25 => {
+        (Some(least), Some(greatest)) if value(greatest) > value(least) * 1.25 => {
             format!("{what}: {}, {}", from_to(least), from_to(greatest))
         }
         _ => what,

@@ -5,12 +5,14 @@
 
 mod alike;
 mod burn;
+mod capture;
 mod kernel;
 mod link;
 mod long_polling;
 mod memory;
 mod percentiles;
 mod polling;
+mod processes;
 mod redraw;
 mod rounds;
 mod stall;
@@ -66,9 +68,16 @@ pub fn verify(options: &Options) -> anyhow::Result<()> {
         add(polling::check(options.quick).await?);
         add(link::check().await?);
         add(long_polling::check(options.quick).await?);
+        match capture::check()? {
+            Ok(found) => add(vec![found]),
+            Err(why) => println!("skipped, since it takes root, ip and tshark: a packet capture; {why}"),
+        }
         if options.quick {
-            println!("skipped by --quick: memory as a slope, one transport under two labels");
+            println!(
+                "skipped by --quick: memory as a slope, one transport under two labels, twice the client processes"
+            );
         } else {
+            add(vec![processes::check().await?]);
             add(vec![memory::check().await?]);
             add(vec![alike::check().await?]);
         }

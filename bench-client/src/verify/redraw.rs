@@ -5,7 +5,8 @@ use std::path::Path;
 use std::{env, fs, process};
 
 use protocol::Transport;
-use protocol::result::{Comparison, Part, Run, SCHEMA_VERSION, Scenario};
+use protocol::result::{Comparison, Scenario};
+use protocol::run::{Part, Run, SCHEMA_VERSION};
 
 use super::Finding;
 use crate::environment::Watch;

@@ -4,13 +4,14 @@ use std::fmt::Write;
 
 use protocol::result::Comparison;
 
-use super::escape;
+use super::{escape, table};
 use crate::answer;
+use crate::capacity;
 use crate::chart::Figure;
 use crate::number::{short, short_or_dash, thousands};
 use crate::ranking::{CRITERIA, in_words, ranking};
 use crate::summary::{Row, rows};
-use crate::table::{self, COLUMNS};
+use crate::table::{COLUMNS, scenario};
 
 /// The chapter, with `charts` drawn from it.
 pub fn chapter(comparison: &Comparison, charts: &[Figure]) -> String {
@@ -18,10 +19,13 @@ pub fn chapter(comparison: &Comparison, charts: &[Figure]) -> String {
     for sentence in answer::sentences(comparison) {
         text += &format!("<p>{}</p>\n", escape(&sentence));
     }
-    text += &format!("<p class=\"scenario\">{}</p>\n</section>\n", escape(&table::scenario(comparison)));
+    text += &format!("<p class=\"scenario\">{}</p>\n</section>\n", escape(&scenario(comparison)));
     text += &super::doubts("What to doubt", &answer::doubts(comparison));
     charts.iter().for_each(|figure| text += &super::figure(figure));
-    text + &[figures(comparison), differences(comparison), beside(comparison), method(comparison)].join("\n") + "\n"
+    text += &[figures(comparison), differences(comparison), beside(comparison)].join("\n");
+    text +=
+        &format!("\n{}<p>{}</p>\n", table(&capacity::table(comparison)), escape(&capacity::assumptions(comparison)));
+    text + &method(comparison) + "\n"
 }
 
 fn figures(comparison: &Comparison) -> String {

@@ -5,7 +5,9 @@ mod experiment;
 
 use std::fmt::Write;
 
-use protocol::result::{Environment, Part, Run};
+use protocol::experiment::Table;
+use protocol::result::Environment;
+use protocol::run::{Part, Run};
 
 use crate::answer;
 use crate::chart::Figure;
@@ -78,6 +80,34 @@ fn figure(figure: &Figure) -> String {
     let Figure { name, caption, svg } = figure;
     let (svg, caption) = (svg.trim_end(), escape(caption));
     format!("<figure id=\"{name}\">\n{svg}\n<figcaption>{caption}</figcaption>\n</figure>\n")
+}
+
+/// A table. A cell that begins with `#` and names a chapter is a link to it.
+fn table(table: &Table) -> String {
+    let cell = |text: &String| match text.strip_prefix('#') {
+        Some(anchor) => format!("<a href=\"#{0}\">{0}</a>", escape(anchor)),
+        None => escape(text),
+    };
+    let line = |tag: &str, cells: &[String]| -> String {
+        let cells = cells.iter().enumerate().map(|(index, text)| {
+            let tag = if index == 0 { "th" } else { tag };
+            format!("<{tag}>{}</{tag}>", cell(text))
+        });
+        format!("<tr>{}</tr>\n", cells.collect::<String>())
+    };
+    let rows: String = table.rows.iter().map(|row| line("td", row)).collect();
+    format!(
+        "<section>\n<h2>{}</h2>\n<div class=\"wide\">\n<table class=\"{}\">\n<thead>\n{}</thead>\n<tbody>\n{rows}</tbody>\n\
+         </table>\n</div>\n</section>\n",
+        escape(&table.title),
+        if is_prose(table) { "prose" } else { "numbers" },
+        line("th", &table.columns),
+    )
+}
+
+/// Whether cells hold sentences, which must wrap, rather than numbers.
+fn is_prose(table: &Table) -> bool {
+    table.rows.iter().flatten().any(|cell| cell.len() > 40)
 }
 
 fn machine(environment: &Environment) -> String {
