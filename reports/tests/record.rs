@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use protocol::run::Run;
+use protocol::run::{Part, Run};
 
 fn record() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("record/loopback")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("record/all")
 }
 
 #[test]
@@ -28,18 +28,23 @@ fn redrawing_the_recorded_run_gives_every_file_byte_for_byte() {
                 let kept = fs::read(entry.path()).unwrap();
                 let drawn = fs::read(fresh.join(directory).join(entry.file_name())).unwrap_or_default();
                 let name = entry.file_name();
-                assert!(kept == drawn, "{name:?} differs: cargo run -p reports -- reports/record/loopback/run.json");
+                assert!(kept == drawn, "{name:?} differs: cargo run -p reports -- reports/record/all/run.json");
                 compared += 1;
             }
         }
     }
-    assert_eq!(compared, 9, "run.json, summary.csv, index.html and six charts");
+    let charts = run.parts.iter().map(|part| match part {
+        Part::Comparison(comparison) => reports::chart::comparison(comparison).unwrap().len(),
+        Part::Experiment(experiment) => experiment.drawings.len(),
+    });
+    assert_eq!(compared, 3 + charts.sum::<usize>(), "run.json, summary.csv, index.html and every chart");
 }
 
 #[test]
 fn nothing_in_a_chart_lies_outside_its_sheet() {
     let run = reports::read(&record().join("run.json")).unwrap();
-    for figure in reports::chart::comparison(run.comparison().unwrap()).unwrap() {
+    let experiments = run.experiments().flat_map(|experiment| reports::chart::experiment(experiment).unwrap());
+    for figure in reports::chart::comparison(run.comparison().unwrap()).unwrap().into_iter().chain(experiments) {
         for (attribute, most) in
             [("x", 1280.0), ("y", 720.0), ("x1", 1280.0), ("x2", 1280.0), ("y1", 720.0), ("y2", 720.0)]
         {
