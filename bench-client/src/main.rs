@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use bench_client::experiment::{self, claims, sweep};
-use bench_client::{compare, verify};
+use bench_client::{compare, demo, verify};
 use clap::{Parser, Subcommand};
 
 /// Measure how events travel from a server to many subscribers by polling, long polling, HTTP streaming, SSE, WebSocket
@@ -40,6 +40,8 @@ enum Command {
     },
     /// Run the comparison, all experiments, claims and papers: one report, in under 20 minutes
     All(experiment::Options),
+    /// Show the transports live in a browser
+    Demo(demo::Options),
     /// Check that what the lab says of itself is true, on this machine
     Verify(verify::Options),
     /// Run the server alone
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Some(Command::Papers(options)) => named(&options, &["papers"]),
         Some(Command::Experiment { names, options }) => named(&options, &names),
         Some(Command::All(options)) => claims::all(&options, command_line()),
+        Some(Command::Demo(options)) => demo::demo(&options),
         Some(Command::Verify(options)) => verify::verify(&options),
         Some(Command::Serve { options, with_parent }) => {
             if with_parent {

@@ -92,6 +92,16 @@ pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
     whole(status, "application/json", bytes)
 }
 
+/// A file that is part of the program.
+pub fn file(content_type: &'static str, content: &'static str) -> Answer {
+    whole(StatusCode::OK, content_type, content)
+}
+
+/// Nothing but a status.
+pub fn empty(status: StatusCode) -> Answer {
+    answer(status, Body::Whole(VecDeque::new()))
+}
+
 /// Figures in the text format of Prometheus.
 pub fn metrics(text: String) -> Answer {
     whole(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)

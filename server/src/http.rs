@@ -17,17 +17,21 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::answer::{self, Answer};
+use crate::control;
 use crate::counters::Counters;
 use crate::echo;
 use crate::index;
 use crate::load;
-use crate::options::{LARGEST_PAYLOAD, Options};
+use crate::options::LARGEST_PAYLOAD;
 use crate::origin;
+use crate::page;
 use crate::publish;
+use crate::publisher::Plan;
 use crate::query::Query;
 use crate::subscription::{Subscription, WakeList};
+use crate::tap::{Tap, Tapped, Taps};
 use crate::transport::{LARGEST_BATCH, long_polling, ndjson, polling, sse, websocket};
-use crate::{Addresses, feed::Feed, upgrade};
+use crate::{Addresses, feed::Feed, upgrade, watching};
 
 /// How long a connection may stay silent before its next request. hyper counts the pause between two requests as time
 /// taken to send the head, so a poller slower than this has to connect anew each time.
@@ -41,8 +45,16 @@ pub struct Site {
     pub counters: Arc<Counters>,
     /// Where the server listens.
     pub addresses: Addresses,
-    /// How the server was started.
-    pub options: Options,
+    /// Threads that serve connections.
+    pub threads: usize,
+    /// What is published now, and how often.
+    pub plan: watch::Sender<Plan>,
+    /// Where the publisher takes a new plan from.
+    pub orders: std::sync::mpsc::Sender<Option<Plan>>,
+    /// Who watches what crosses the wire.
+    pub taps: Arc<Taps>,
+    /// What the presenter knows; without one, all may publish and control.
+    pub token: Option<String>,
     /// Turns true when the server ends.
     pub closing: watch::Receiver<bool>,
 }
@@ -50,8 +62,11 @@ pub struct Site {
 /// Serves one connection until either side ends it, or gracefully once the server is closing.
 pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>) {
     let open = site.counters.connection();
+    let tap = Tap::new(site.taps.clone());
+    let stream = Tapped::new(stream, tap.clone());
     let service = service_fn(|request: Request<Incoming>| {
         site.counters.request();
+        tap.assign(request.uri().query());
         let (site, wake_list) = (site.clone(), wake_list.clone());
         // Browsers name the origin when a page of another one asks, and only then want to be told that it may read.
         let foreign = request.headers().contains_key(ORIGIN) && request.method() != Method::POST;
@@ -87,11 +102,17 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
     let path = request.uri().path();
     // In which ways a path may be asked, and with which parameters.
     let (allow, known): (_, &[&str]) = match path {
-        "/poll" | "/stream" | "/sse" | "/published" => ("GET, HEAD", &["after"]),
-        "/long-poll" => ("GET, HEAD", &["after", "wait"]),
-        "/ws" => ("GET", &["after"]),
+        "/poll" | "/stream" | "/sse" => ("GET, HEAD", &["after", "lane"]),
+        "/long-poll" => ("GET, HEAD", &["after", "wait", "lane"]),
+        "/ws" => ("GET", &["after", "lane", "token"]),
+        "/published" => ("GET, HEAD", &["after"]),
         "/echo" => ("GET", &[]),
-        "/publish" => ("POST", &[]),
+        "/publish" => ("POST", &["lane", "token"]),
+        "/control" => ("POST", &["token"]),
+        "/watch" => ("GET", &["session", "token"]),
+        // The page's own parameters are the page's to read.
+        "/" if page::is_wanted(request.headers()) => return page::index(),
+        path if path.starts_with("/page/") => ("GET, HEAD", &[]),
         "/" | "/time" | "/load" | "/metrics" | "/healthz" => ("GET, HEAD", &[]),
         _ => return answer::text(StatusCode::NOT_FOUND, "nothing here; the index is at /\n"),
     };
@@ -104,6 +125,8 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         Err(fault) => return answer::bad_request(fault),
     };
     let feed = &site.feed;
+    let may_publish = origin::may_publish(request.headers()) && site.knows(query.token.as_deref());
+    let refused = || answer::text(StatusCode::FORBIDDEN, "only the presenter, on a page of this server, may do this\n");
     let subscribe = |after| Subscription::new(feed.clone(), wake_list.clone(), after);
     match path {
         "/poll" => polling::answer(feed, query),
@@ -113,14 +136,15 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             Ok(last) => sse::answer(subscribe(last.or(query.after))),
             Err(fault) => answer::bad_request(fault),
         },
-        "/ws" if !origin::may_publish(request.headers()) => {
+        "/ws" | "/watch" if !origin::may_publish(request.headers()) => {
             answer::text(StatusCode::FORBIDDEN, "only pages of this server may open this WebSocket\n")
         }
+        "/publish" | "/control" if !may_publish => refused(),
         "/ws" => {
             let subscription = subscribe(query.after);
             let (feed, open) = (feed.clone(), site.counters.upgraded());
             upgrade::upgrade(request, LARGEST_PAYLOAD, async move |socket| {
-                websocket::session(socket, &feed, subscription).await;
+                websocket::session(socket, &feed, subscription, may_publish).await;
                 drop(open);
             })
         }
@@ -132,6 +156,25 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             })
         }
         "/publish" => publish::publish(request, feed).await,
+        "/control" => match publish::body(request).await {
+            Ok(body) => control::control(&body, &site),
+            Err(refusal) => *refusal,
+        },
+        "/watch" => {
+            let Some(session) = query.session else {
+                return answer::bad_request("session: the page's own word for it");
+            };
+            let Some(watcher) = site.taps.watch(&session) else {
+                return answer::text(StatusCode::CONFLICT, "this session is watched already, or too many are\n");
+            };
+            let (subscription, plan) = (subscribe(None), site.plan.subscribe());
+            let (open, closing) = (site.counters.upgraded(), site.closing());
+            upgrade::upgrade(request, watching::LARGEST, async move |socket| {
+                watching::session(socket, watcher, subscription, plan, may_publish, closing).await;
+                drop(open);
+            })
+        }
+        path if path.starts_with("/page/") => page::file(&path["/page/".len()..]),
         "/time" => answer::json(StatusCode::OK, &Time { now_ns: clock::now_ns() }),
         "/load" => answer::json(StatusCode::OK, &site.load()),
         "/metrics" => answer::metrics(load::metrics(&site.load())),
@@ -151,8 +194,20 @@ impl Site {
         }
     }
 
+    /// Whether who gives this token may publish and control.
+    fn knows(&self, token: Option<&str>) -> bool {
+        self.token.is_none() || self.token.as_deref() == token
+    }
+
+    /// Publishes by another plan from now on.
+    pub fn replan(&self, plan: Plan) {
+        // An error is a server that is ending.
+        let _ = self.orders.send(Some(plan.clone()));
+        self.plan.send_replace(plan);
+    }
+
     fn load(&self) -> protocol::status::Load {
-        load::read(&self.counters, &self.feed, self.addresses.tcp.port(), &self.options)
+        load::read(&self.counters, &self.feed, self.addresses.tcp.port(), self.threads, &self.plan.borrow())
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod answer;
 pub mod closing;
+pub mod control;
 pub mod counters;
 pub mod echo;
 pub mod feed;
@@ -15,18 +16,22 @@ pub mod limits;
 pub mod load;
 pub mod options;
 pub mod origin;
+pub mod page;
 pub mod publish;
 pub mod publisher;
 pub mod query;
 pub mod run;
 pub mod subscription;
+pub mod tap;
 pub mod transport;
 pub mod upgrade;
+pub mod watching;
 pub mod worker;
 pub mod write;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -55,6 +60,7 @@ pub struct Addresses {
 /// A running server; dropping it cuts its connections, [`Server::shutdown`] ends them in order.
 pub struct Server {
     addresses: Addresses,
+    token: Option<String>,
     feed: Arc<Feed>,
     counters: Arc<Counters>,
     closing: watch::Sender<bool>,
@@ -93,11 +99,22 @@ impl Server {
         let addresses = Addresses { http, tcp };
 
         let counters = Arc::new(Counters::default());
+        let plan = options.plan();
+        let (orders, ordered) = channel();
+        // On loopback, whoever is there is at the machine; beyond it, a lecture hall is.
+        let token = match &options.token {
+            None if !http.ip().is_loopback() => Some(origin::token().context("the system gives no random numbers")?),
+            token => token.clone(),
+        };
         let site = Arc::new(Site {
             feed: feed.clone(),
             counters: counters.clone(),
             addresses,
-            options: options.clone(),
+            threads: options.threads,
+            plan: watch::Sender::new(plan.clone()),
+            orders: orders.clone(),
+            taps: Arc::default(),
+            token: token.clone(),
             closing: closed,
         });
         let serve_http = {
@@ -118,14 +135,23 @@ impl Server {
         // The listeners end, and free their ports, as soon as the server is closing.
         workers[0].spawn_until(accept::accept(http_listener, workers.clone(), serve_http), site.closing());
         workers[0].spawn_until(accept::accept(tcp_listener, workers.clone(), serve_tcp), site.closing());
-        let publisher = Publisher::start(feed.clone(), options.plan(), counters.clone())
+        let publisher = Publisher::start(feed.clone(), plan, counters.clone(), orders, ordered)
             .context("cannot start the publisher's thread")?;
-        Ok(Self { addresses, feed, counters, closing, _publisher: publisher, _threads: threads })
+        Ok(Self { addresses, token, feed, counters, closing, _publisher: publisher, _threads: threads })
     }
 
     /// Where it listens, with the ports that were really taken.
     pub fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// The page's address for the presenter: with the token, where one is needed.
+    pub fn presenter(&self) -> String {
+        let http = self.addresses.http;
+        match &self.token {
+            Some(token) => format!("http://{http}/?token={token}"),
+            None => format!("http://{http}/"),
+        }
     }
 
     /// Its feed.

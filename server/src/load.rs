@@ -8,10 +8,10 @@ use protocol::status::Load;
 
 use crate::counters::Counters;
 use crate::feed::Feed;
-use crate::options::Options;
+use crate::publisher::Plan;
 
 /// Takes all figures now.
-pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, options: &Options) -> Load {
+pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, threads: usize, plan: &Plan) -> Load {
     let cpu_ns = clock::process_cpu_ns().saturating_sub(counters.measuring_ns());
     counters.measuring(|| Load {
         now_ns: clock::now_ns(),
@@ -25,11 +25,11 @@ pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, options: &Options) 
         head: feed.head().0,
         history_bytes: feed.bytes() as u64,
         tcp_port,
-        rate: options.rate,
-        schedule: options.schedule,
-        payload_bytes: options.payload as u32,
-        seed: options.seed,
-        threads: options.threads as u32,
+        rate: plan.rate,
+        schedule: plan.spacing,
+        payload_bytes: plan.payload as u32,
+        seed: plan.seed,
+        threads: threads as u32,
     })
 }
 
@@ -76,19 +76,24 @@ fn field(text: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Options;
+
+    fn plan() -> Plan {
+        Options::default().plan()
+    }
 
     #[test]
     fn the_figures_of_this_process_are_there_and_move() {
         let (counters, feed) = (Counters::default(), Feed::new(1));
-        let first = read(&counters, &feed, 0, &Options::default());
+        let first = read(&counters, &feed, 0, 1, &plan());
         assert!(first.resident_bytes > 100_000 && first.context_switches > 0, "{first:?}");
-        let second = read(&counters, &feed, 0, &Options::default());
+        let second = read(&counters, &feed, 0, 1, &plan());
         assert!(second.cpu_ns >= first.cpu_ns && second.now_ns > first.now_ns);
     }
 
     #[test]
     fn every_metric_has_its_help_type_and_value() {
-        let load = read(&Counters::default(), &Feed::new(1), 0, &Options::default());
+        let load = read(&Counters::default(), &Feed::new(1), 0, 1, &plan());
         let text = metrics(&load);
         assert_eq!(text.lines().count() % 3, 0);
         assert!(text.contains("# TYPE lab_requests_total counter\nlab_requests_total 0\n"));

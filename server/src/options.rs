@@ -9,6 +9,8 @@ use crate::publisher::{Plan, Stall};
 
 /// The most that one event's payload may be, in bytes, posted or made: 64 KiB.
 pub const LARGEST_PAYLOAD: usize = 64 << 10;
+/// The highest rate, in events a second.
+pub const FASTEST: f64 = 1e6;
 
 /// One feed of events, carried over every transport: HTTP and WebSocket on one port, raw TCP on another.
 #[derive(Debug, Clone, Args)]
@@ -37,6 +39,9 @@ pub struct Options {
     /// Threads that serve connections
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = threads)]
     pub threads: usize,
+    /// What may publish and control must know; by default, on loopback nothing, and beyond it a word made at the start
+    #[arg(long, value_name = "WORD", value_parser = token)]
+    pub token: Option<String>,
     /// A time, and for how long the publisher hangs then, like 1s,100ms: to see that measurements show it
     #[arg(long, value_name = "WHEN,HOW_LONG", hide = true)]
     pub stall: Option<Stall>,
@@ -65,7 +70,7 @@ impl Options {
 /// When it is not a number from 0 to a million.
 pub fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
-        Ok(rate) if (0.0..=1e6).contains(&rate) => Ok(rate),
+        Ok(rate) if (0.0..=FASTEST).contains(&rate) => Ok(rate),
         _ => Err("a rate is a number of events a second, from 0 to 1000000".into()),
     }
 }
@@ -89,6 +94,13 @@ pub fn threads(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if (1..=256).contains(&count) => Ok(count),
         _ => Err("a number of threads is a whole number from 1 to 256".into()),
+    }
+}
+
+fn token(text: &str) -> Result<String, String> {
+    match (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        true => Ok(text.into()),
+        false => Err("a token is made of letters and digits, at most 64".into()),
     }
 }
 

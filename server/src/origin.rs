@@ -1,4 +1,4 @@
-//! Which pages may publish: browsers name a page's origin, and only pages that this server itself gave out may write.
+//! Who may publish. Of pages: browsers name a page's origin, and only pages that this server itself gave out may write.
 //!
 //! CORS lets any page read, but it guards no WebSocket and no plain POST: the browser sends both, whatever page asks, and
 //! leaves it to the server to look at `Origin` (RFC 6455, section 10.2).
@@ -18,6 +18,16 @@ pub fn may_publish(headers: &HeaderMap) -> bool {
         }
         (Some(_), Some(_)) => false,
     }
+}
+
+/// A word that nobody guesses: 16 random bytes in hex.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn token() -> std::io::Result<String> {
+    let mut bytes = [0u8; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

@@ -11,29 +11,13 @@ use serde_json::json;
 use crate::answer::{self, Answer};
 use crate::feed::Feed;
 use crate::options::LARGEST_PAYLOAD;
-use crate::origin;
 
 /// Publishes the body, UTF-8 of at most 64 KiB, and answers 202 with the event's seq.
 pub async fn publish(request: Request<Incoming>, feed: &Feed) -> Answer {
-    if !origin::may_publish(request.headers()) {
-        return answer::text(StatusCode::FORBIDDEN, "only pages of this server may publish\n");
-    }
-    let too_large = || answer::text(StatusCode::PAYLOAD_TOO_LARGE, "an event's data is at most 65536 bytes\n");
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > LARGEST_PAYLOAD) {
-        return too_large();
-    }
-    let mut data = Vec::new();
-    let mut body = pin!(request.into_body());
-    while let Some(frame) = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await {
-        let Ok(frame) = frame else { return answer::bad_request("the body ended early") };
-        if let Some(part) = frame.data_ref() {
-            if data.len() + part.len() > LARGEST_PAYLOAD {
-                return too_large();
-            }
-            data.extend_from_slice(part);
-        }
-    }
+    let data = match body(request).await {
+        Ok(data) => data,
+        Err(refusal) => return *refusal,
+    };
     match std::str::from_utf8(&data) {
         Ok(data) => {
             let seq = feed.publish(clock::now_ns(), data);
@@ -41,4 +25,29 @@ pub async fn publish(request: Request<Incoming>, feed: &Feed) -> Answer {
         }
         Err(_) => answer::bad_request("an event's data is UTF-8 text"),
     }
+}
+
+/// A request's body, of at most 64 KiB.
+///
+/// # Errors
+/// The answer to one that is larger, or ends early.
+pub async fn body(request: Request<Incoming>) -> Result<Vec<u8>, Box<Answer>> {
+    let too_large =
+        || Box::new(answer::text(StatusCode::PAYLOAD_TOO_LARGE, "an event's data is at most 65536 bytes\n"));
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > LARGEST_PAYLOAD) {
+        return Err(too_large());
+    }
+    let mut data = Vec::new();
+    let mut body = pin!(request.into_body());
+    while let Some(frame) = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await {
+        let Ok(frame) = frame else { return Err(Box::new(answer::bad_request("the body ended early"))) };
+        if let Some(part) = frame.data_ref() {
+            if data.len() + part.len() > LARGEST_PAYLOAD {
+                return Err(too_large());
+            }
+            data.extend_from_slice(part);
+        }
+    }
+    Ok(data)
 }

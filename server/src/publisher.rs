@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -59,41 +59,62 @@ impl std::str::FromStr for Stall {
 
 /// The publishing thread; dropping it ends it.
 pub struct Publisher {
-    /// Closing the channel is the sign to stop: it cuts the thread's sleep short.
-    stop: Option<Sender<()>>,
+    /// A plan replaces the one before it; none is the sign to stop. Either cuts the thread's sleep short.
+    orders: Sender<Option<Plan>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Publisher {
-    /// Starts to publish into `feed`; the schedule counts from the feed's start.
-    pub fn start(feed: Arc<Feed>, plan: Plan, counters: Arc<Counters>) -> std::io::Result<Self> {
-        let (stop, stopped) = channel();
+    /// Starts to publish into `feed`; the schedule counts from the feed's start. Plans that come from `ordered` replace the
+    /// one before them, and count from when they come; `orders` is the other end.
+    pub fn start(
+        feed: Arc<Feed>,
+        plan: Plan,
+        counters: Arc<Counters>,
+        orders: Sender<Option<Plan>>,
+        ordered: Receiver<Option<Plan>>,
+    ) -> std::io::Result<Self> {
         let thread = std::thread::Builder::new().name("publisher".into()).spawn(move || {
             // The kernel may put a sleeper's wake-up off by its timer slack, 50 us unless told otherwise. Where that is
             // refused, lateness is larger, and reported.
             let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-            publish(&feed, &plan, &counters, &stopped);
+            let mut start = feed.started_ns;
+            let mut numbers = 1..;
+            let mut plan = plan;
+            while let Some(next) = follow(&feed, &plan, start, &mut numbers, &counters, &ordered) {
+                plan = next;
+                start = clock::now_ns();
+            }
         })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { orders, thread: Some(thread) })
     }
 }
 
-fn publish(feed: &Feed, plan: &Plan, counters: &Counters, stopped: &Receiver<()>) {
+/// Publishes by a plan whose schedule counts from `start`, until another comes: that one, or none to stop.
+fn follow(
+    feed: &Feed,
+    plan: &Plan,
+    start: u64,
+    numbers: &mut std::ops::RangeFrom<u64>,
+    counters: &Counters,
+    ordered: &Receiver<Option<Plan>>,
+) -> Option<Plan> {
     if plan.rate <= 0.0 {
-        return;
+        return ordered.recv().ok().flatten();
     }
     let watch = WATCH.min(Duration::from_secs_f64(0.1 / plan.rate)).as_nanos() as u64;
     let mut stall = plan.stall;
-    for (seq, offset) in (1..).zip(schedule::offsets(plan.spacing, plan.rate, plan.seed)) {
+    for (number, offset) in numbers.zip(schedule::offsets(plan.spacing, plan.rate, plan.seed)) {
         // Made before the wait, so that making it does not make it late.
-        let data = schedule::payload(plan.seed, seq, plan.payload);
-        let due = feed.started_ns.saturating_add(u64::try_from(offset.as_nanos()).unwrap_or(u64::MAX));
+        let data = schedule::payload(plan.seed, number, plan.payload);
+        let due = start.saturating_add(u64::try_from(offset.as_nanos()).unwrap_or(u64::MAX));
         loop {
             let sleep = Duration::from_nanos(due.saturating_sub(watch).saturating_sub(clock::now_ns()));
-            match stopped.recv_timeout(sleep) {
+            match ordered.recv_timeout(sleep) {
                 Err(RecvTimeoutError::Timeout) if clock::now_ns() + watch >= due => break,
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(order) => return order,
+                Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
         if let Some(Stall { length, .. }) = stall.take_if(|stall| offset >= stall.after) {
@@ -108,11 +129,13 @@ fn publish(feed: &Feed, plan: &Plan, counters: &Counters, stopped: &Receiver<()>
         }
         feed.publish(due, &data);
     }
+    None
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        // An error is a thread that has ended.
+        let _ = self.orders.send(None);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -124,12 +147,14 @@ mod tests {
     use super::*;
     use crate::feed::Next;
     use protocol::{Cursor, Event};
+    use std::sync::mpsc::channel;
 
     #[test]
     fn events_bear_their_scheduled_time_and_are_never_early() {
         let feed = Arc::new(Feed::new(100));
         let plan = Plan { rate: 1_000.0, spacing: Spacing::Periodic, seed: 1, payload: 12, stall: None };
-        let publisher = Publisher::start(feed.clone(), plan, Arc::default()).unwrap();
+        let (orders, ordered) = channel();
+        let publisher = Publisher::start(feed.clone(), plan, Arc::default(), orders, ordered).unwrap();
         let mut head = feed.watch();
         let wait = async { head.wait_for(|&head| head >= 20).await.map(drop) };
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(wait).unwrap();
@@ -146,7 +171,26 @@ mod tests {
     fn without_a_rate_nothing_is_published() {
         let feed = Arc::new(Feed::new(1));
         let plan = Plan { rate: 0.0, spacing: Spacing::Periodic, seed: 1, payload: 1, stall: None };
-        drop(Publisher::start(feed.clone(), plan, Arc::default()).unwrap());
+        let (orders, ordered) = channel();
+        drop(Publisher::start(feed.clone(), plan, Arc::default(), orders, ordered).unwrap());
         assert_eq!(feed.head(), Cursor(0));
+    }
+
+    #[test]
+    fn a_new_plan_replaces_the_old_one_and_counts_from_when_it_comes() {
+        let feed = Arc::new(Feed::new(100));
+        let silent = Plan { rate: 0.0, spacing: Spacing::Periodic, seed: 1, payload: 1, stall: None };
+        let (orders, ordered) = channel();
+        let publisher =
+            Publisher::start(feed.clone(), silent.clone(), Arc::default(), orders.clone(), ordered).unwrap();
+        let mut head = feed.watch();
+        let before = clock::now_ns();
+        orders.send(Some(Plan { rate: 1_000.0, payload: 7, ..silent })).unwrap();
+        let wait = async { head.wait_for(|&head| head >= 3).await.map(drop) };
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(wait).unwrap();
+        drop(publisher);
+        let Next::Event(first) = feed.next(Cursor(0)) else { panic!("the first is there") };
+        assert!(first.at >= before + 1_000_000);
+        assert_eq!(Event::decode(first.json()).unwrap().data.len(), 7);
     }
 }

@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use protocol::Cursor;
 
-/// The parameters of a subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The parameters of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {
     /// `after`: the cursor to go on from; without it, a subscriber starts at the head.
     pub after: Option<Cursor>,
     /// `wait`: how long a long poll may wait.
     pub wait: Option<Duration>,
+    /// `lane`: under which name the page that asks watches what crosses the wire, SESSION.NAME.
+    pub lane: Option<String>,
+    /// `session`: the page's lanes together.
+    pub session: Option<String>,
+    /// `token`: what the presenter knows.
+    pub token: Option<String>,
 }
 
 /// The longest that a long poll may ask to wait.
@@ -36,6 +42,9 @@ impl Query {
                     let cursor = value.parse().map_err(|error| format!("after: {error}"))?;
                     query.after.replace(cursor).is_some()
                 }
+                "lane" => query.lane.replace(word(name, value, ".")?).is_some(),
+                "session" => query.session.replace(word(name, value, "")?).is_some(),
+                "token" => query.token.replace(word(name, value, "")?).is_some(),
                 _ => query.wait.replace(wait(value)?).is_some(),
             };
             if twice {
@@ -53,6 +62,21 @@ fn wait(value: &str) -> Result<Duration, String> {
     }
 }
 
+/// A word of letters, digits and underscores that holds `separator` once, if one is given.
+fn word(name: &str, value: &str, separator: &str) -> Result<String, String> {
+    const LONGEST: usize = 64;
+    let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let fits = match separator {
+        "" => plain(value),
+        separator => value.split_once(separator).is_some_and(|(left, right)| plain(left) && plain(right)),
+    };
+    match fits && value.len() <= LONGEST {
+        true => Ok(value.into()),
+        false if separator.is_empty() => Err(format!("{name}: letters and digits, at most {LONGEST}")),
+        false => Err(format!("{name}: two words with a {separator:?} between, at most {LONGEST} letters")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,7 +84,7 @@ mod tests {
     #[test]
     fn known_parameters_are_read() {
         let query = Query::parse(Some("after=7&wait=500ms"), &["after", "wait"]).unwrap();
-        assert_eq!(query, Query { after: Some(Cursor(7)), wait: Some(Duration::from_millis(500)) });
+        assert_eq!(query, Query { after: Some(Cursor(7)), wait: Some(Duration::from_millis(500)), ..Query::default() });
         assert_eq!(Query::parse(None, &["after"]), Ok(Query::default()));
     }
 
@@ -72,6 +96,11 @@ mod tests {
         assert!(fault("wait=61s").starts_with("wait: a duration like"));
         assert!(fault("wait=-1s").starts_with("wait: a duration like"));
         assert_eq!(fault("after=1&after=2"), "after is given twice");
+        let lane = |text| Query::parse(Some(text), &["lane"]).map(|query| query.lane);
+        assert_eq!(lane("lane=a1.long_polling"), Ok(Some("a1.long_polling".into())));
+        for wrong in ["lane=a", "lane=.a", "lane=a.b.c", "lane=a.%20", "lane="] {
+            assert!(lane(wrong).unwrap_err().starts_with("lane: two words"), "{wrong}");
+        }
         assert_eq!(fault("afer=1"), "unknown parameter; this path takes after and wait");
         assert_eq!(Query::parse(Some("a=1"), &[]).unwrap_err(), "this path takes no parameters");
     }

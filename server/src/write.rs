@@ -3,8 +3,7 @@
 use std::io::{self, IoSlice};
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// How many parts one call takes.
 const MOST_PARTS: usize = 64;
@@ -13,7 +12,7 @@ const MOST_PARTS: usize = 64;
 ///
 /// # Errors
 /// Those of the socket. Some of the bytes may have been written then.
-pub async fn write_all(stream: &mut TcpStream, parts: &[Bytes]) -> io::Result<()> {
+pub async fn write_all(stream: &mut (impl AsyncWrite + Unpin), parts: &[Bytes]) -> io::Result<()> {
     if let [part] = parts {
         return stream.write_all(part).await;
     }

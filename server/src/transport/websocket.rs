@@ -14,7 +14,6 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use protocol::clock;
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -22,16 +21,22 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use crate::closing;
 use crate::feed::{Feed, Next};
 use crate::subscription::{Subscription, Turn};
+use crate::tap::Tapped;
 use crate::write::write_all;
 
 /// How many events go into one write at the most.
 const MOST_FRAMES: usize = 64;
 
-/// Serves one subscriber until either side ends it.
-pub async fn session(mut socket: WebSocketStream<TcpStream>, feed: &Feed, mut subscription: Subscription) {
+/// Serves one subscriber until either side ends it; what it sends is published, if it may.
+pub async fn session(
+    mut socket: WebSocketStream<Tapped>,
+    feed: &Feed,
+    mut subscription: Subscription,
+    may_publish: bool,
+) {
     let mut frames = Vec::new();
     // Frames may have come together with the handshake.
-    let mut going = receive(&mut socket, feed).await;
+    let mut going = receive(&mut socket, feed, may_publish).await;
     while going {
         let turn = poll_fn(|context| {
             // First, so that a subscriber who never catches up can still close. tungstenite clears its read buffer at each
@@ -42,7 +47,7 @@ pub async fn session(mut socket: WebSocketStream<TcpStream>, feed: &Feed, mut su
             subscription.poll_turn(context).map(Some)
         });
         going = match turn.await {
-            None => receive(&mut socket, feed).await,
+            None => receive(&mut socket, feed, may_publish).await,
             Some(Turn::Deliver) => deliver(&mut socket, &mut subscription, &mut frames).await,
             Some(Turn::Heartbeat) => socket.send(Message::Ping(Bytes::new())).await.is_ok(),
         };
@@ -51,7 +56,7 @@ pub async fn session(mut socket: WebSocketStream<TcpStream>, feed: &Feed, mut su
 
 /// Writes what is new, up to a batch; whether the connection goes on.
 async fn deliver(
-    socket: &mut WebSocketStream<TcpStream>,
+    socket: &mut WebSocketStream<Tapped>,
     subscription: &mut Subscription,
     frames: &mut Vec<Bytes>,
 ) -> bool {
@@ -77,7 +82,7 @@ async fn deliver(
 }
 
 /// Takes all that the client has sent; whether the connection goes on.
-async fn receive(socket: &mut WebSocketStream<TcpStream>, feed: &Feed) -> bool {
+async fn receive(socket: &mut WebSocketStream<Tapped>, feed: &Feed, may_publish: bool) -> bool {
     loop {
         let message = match poll_fn(|context| Poll::Ready(socket.poll_next_unpin(context))).await {
             Poll::Ready(Some(message)) => message,
@@ -86,6 +91,10 @@ async fn receive(socket: &mut WebSocketStream<TcpStream>, feed: &Feed) -> bool {
             Poll::Pending => return socket.flush().await.is_ok(),
         };
         match message {
+            Ok(Message::Text(_)) if !may_publish => {
+                closing::close(socket, CloseCode::Policy.into(), "publishing takes the presenter's token").await;
+                return false;
+            }
             Ok(Message::Text(data)) => _ = feed.publish(clock::now_ns(), &data),
             Ok(Message::Binary(_)) => {
                 closing::close(socket, CloseCode::Unsupported.into(), "an event's data is text").await;

@@ -1,0 +1,78 @@
+// What the bytes of a crossing are: heads, chunk marks, SSE fields, frames, and the events in them.
+
+const BEGIN = [...'{"seq":'].map((letter) => letter.charCodeAt(0));
+const latin = (bytes) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
+
+// The events in some bytes: where each begins, how long it is, and its seq. An event is JSON on one line, without braces
+// outside its strings but its own.
+export function eventsIn(bytes) {
+  const found = [];
+  for (let at = 0; at < bytes.length; at += 1) {
+    if (!BEGIN.every((byte, index) => bytes[at + index] === byte)) continue;
+    let [end, inString] = [at, false];
+    for (; end < bytes.length; end += 1) {
+      const letter = String.fromCharCode(bytes[end]);
+      if (inString && letter === '\\') end += 1;
+      else if (letter === '"') inString = !inString;
+      else if (letter === '}' && !inString) break;
+    }
+    if (end >= bytes.length) break;
+    const length = end + 1 - at;
+    found.push({ at, length, seq: Number(/^\{"seq":(\d+)/.exec(latin(bytes.subarray(at, at + 30)))[1]) });
+    at = end;
+  }
+  return found;
+}
+
+// A crossing in parts, each overhead or event, in order and without gaps: { kind, text } with line ends made visible.
+export function parts(bytes) {
+  const found = [];
+  let from = 0;
+  const overhead = (to) => {
+    if (to > from) found.push({ kind: 'overhead', text: visible(bytes.subarray(from, to)) });
+  };
+  for (const event of eventsIn(bytes)) {
+    overhead(event.at);
+    from = event.at + event.length;
+    found.push({ kind: 'event', text: new TextDecoder().decode(bytes.subarray(event.at, from)) });
+  }
+  overhead(bytes.length);
+  return found;
+}
+
+// Bytes as text, with what has no letter of its own shown as what it is.
+function visible(bytes) {
+  return Array.from(bytes, (byte) => {
+    if (byte === 13) return '\u240d';
+    if (byte === 10) return '\u240a\n';
+    return byte >= 32 && byte < 127 ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`;
+  }).join('');
+}
+
+const OPCODES = { 0: 'continuation', 1: 'text', 2: 'binary', 8: 'close', 9: 'ping', 10: 'pong' };
+
+// The header of the WebSocket frame that the bytes begin with, field by field with its bits; null if they begin with HTTP.
+export function frame(bytes) {
+  if (bytes.length < 2 || /^(GET |HTTP)/.test(latin(bytes.subarray(0, 4)))) return null;
+  const bits = (value, count) => value.toString(2).padStart(count, '0');
+  const short = bytes[1] & 127;
+  const extended = short === 126 ? 2 : short === 127 ? 8 : 0;
+  const masked = bytes[1] >> 7;
+  let length = short;
+  if (extended) length = bytes.subarray(2, 2 + extended).reduce((sum, byte) => sum * 256 + byte, 0);
+  const fields = [
+    ['FIN', bits(bytes[0] >> 7, 1), bytes[0] >> 7 ? 'last' : 'more'],
+    ['RSV1-3', bits((bytes[0] >> 4) & 7, 3), ''],
+    ['opcode', bits(bytes[0] & 15, 4), OPCODES[bytes[0] & 15] ?? '?'],
+    ['MASK', bits(masked, 1), masked ? 'yes' : 'no'],
+    ['length', bits(short, 7), extended ? `+${extended} B` : String(length)],
+  ];
+  const more = Array.from(bytes.subarray(2, 2 + extended), (byte) => bits(byte, 8)).join(' ');
+  if (extended) fields.push(['extended length', more, String(length)]);
+  const key = bytes.subarray(2 + extended, 6 + extended);
+  if (masked) fields.push(['mask', Array.from(key, (byte) => byte.toString(16).padStart(2, '0')).join(' '), '']);
+  const header = 2 + extended + (masked ? 4 : 0);
+  const payload = bytes.subarray(header, header + length);
+  const text = new TextDecoder().decode(masked ? payload.map((byte, index) => byte ^ key[index % 4]) : payload);
+  return { fields, header, length, text };
+}

@@ -1,0 +1,23 @@
+// WebSocket: one upgrade, and then frames, either way.
+
+export function subscribe(lane, signal) {
+  return new Promise((_, reject) => {
+    lane.asked();
+    const socket = new WebSocket(lane.address('/ws').replace(/^http/, 'ws'));
+    signal.addEventListener('abort', () => socket.close(1000), { once: true });
+    lane.send = (text) => socket.send(text);
+    socket.onopen = () => {
+      lane.answered();
+      lane.note('open');
+    };
+    socket.onmessage = ({ data }) => lane.event(data);
+    socket.onerror = () => lane.note('error');
+    socket.onclose = ({ code, reason }) => {
+      lane.send = null;
+      lane.note(`close ${code}`);
+      const cursor = /^gap: go on after=(\d+)$/.exec(reason);
+      if (cursor) lane.gap({ after: lane.cursor, oldest: Number(cursor[1]) + 1 });
+      reject(signal.aborted ? signal.reason : new Error(`close code ${code}`));
+    };
+  });
+}

@@ -1,0 +1,121 @@
+//! A browser, driven over WebDriver.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// A headless Chromium, driven over WebDriver (W3C) by chromedriver.
+pub struct Browser {
+    driver: Child,
+    address: SocketAddr,
+    session: String,
+}
+
+impl Browser {
+    /// Starts one, or says why it is not there; under `CI=true` it must be.
+    pub fn start() -> Option<Self> {
+        let started = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut driver = match started {
+            Ok(driver) => driver,
+            Err(error) => {
+                assert!(std::env::var("CI").as_deref() != Ok("true"), "CI needs chromedriver: {error}");
+                // Past the test harness, which would keep it to itself.
+                let _ = writeln!(std::io::stderr(), "skipped: no chromedriver here ({error})");
+                return None;
+            }
+        };
+        // "ChromeDriver was started successfully on port 12345."
+        let lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines
+            .filter_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
+            .next()
+            .expect("chromedriver says its port");
+        let mut browser = Self { driver, address: SocketAddr::from(([127, 0, 0, 1], port)), session: String::new() };
+        let arguments = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            // The page then draws now and then only, which leaves the processors to what is tested.
+            "--force-prefers-reduced-motion",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ];
+        let capabilities = json!({ "capabilities": { "alwaysMatch": {
+            "browserName": "chrome", "goog:loggingPrefs": { "browser": "ALL" }, "goog:chromeOptions": { "args": arguments } } } });
+        let created = browser.post("/session", &capabilities);
+        browser.session = created["sessionId"].as_str().expect("a session").into();
+        Some(browser)
+    }
+
+    /// What went wrong in the page, by the browser's console.
+    pub fn console_errors(&self) -> Vec<String> {
+        let log = self.post(&format!("/session/{}/se/log", self.session), &json!({ "type": "browser" }));
+        let errors = log.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE");
+        errors.map(|entry| entry["message"].as_str().unwrap_or_default().to_string()).collect()
+    }
+
+    /// Sets the window's inner size, in pixels.
+    pub fn resize(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height });
+        self.post(&format!("/session/{}/window/rect", self.session), &size);
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body.as_bytes()).unwrap();
+        let mut stream = BufReader::new(stream);
+        let (mut line, mut length) = (String::new(), 0);
+        while stream.read_line(&mut line).unwrap() > 2 {
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        let mut answer = vec![0; length];
+        stream.read_exact(&mut answer).unwrap();
+        let mut answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert!(answer["value"]["error"].is_null(), "{answer}");
+        answer["value"].take()
+    }
+
+    /// Opens a page.
+    pub fn open(&self, url: &str) {
+        self.post(&format!("/session/{}/url", self.session), &json!({ "url": url }));
+    }
+
+    /// Runs a script that hands its result to `done`.
+    pub fn run(&self, script: &str) -> Value {
+        let script = format!("const done = arguments[arguments.length - 1];\n{script}");
+        self.post(&format!("/session/{}/execute/async", self.session), &json!({ "script": script, "args": [] }))
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // chromedriver ends its browser with the session; without an answer it is ended all the same.
+        if let Ok(mut stream) = TcpStream::connect(self.address) {
+            let end = format!("DELETE /session/{} HTTP/1.1\r\nHost: driver\r\nConnection: close\r\n\r\n", self.session);
+            let _ = stream.write_all(end.as_bytes());
+            let _ = stream.read(&mut [0; 1]);
+        }
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}

@@ -1,0 +1,110 @@
+//! The browser's own `fetch`, `EventSource` and `WebSocket` against the server's endpoints.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use server::{Options, Server};
+
+use crate::driver::Browser;
+
+#[test]
+fn a_page_receives_every_event_once_and_in_order_in_each_way_a_browser_has() {
+    let Some(browser) = Browser::start() else { return };
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let server =
+        Server::start(&Options { listen: free, tcp_listen: free, rate: 200.0, payload: 50, ..Options::default() })
+            .unwrap();
+    browser.open(&format!("http://{}/", server.addresses().http));
+    let expected: Vec<u64> = (1..=50).collect();
+
+    for (way, script) in [
+        (
+            "fetch, polling",
+            "let seqs = [], after = 0;
+             const poll = async () => {
+                 const answer = await fetch(`/poll?after=${after}`);
+                 after = answer.headers.get('cursor');
+                 const lines = (await answer.text()).split('\\n').filter(line => line);
+                 seqs.push(...lines.map(line => JSON.parse(line).seq));
+                 seqs.length < 50 ? setTimeout(poll, 20) : done(seqs.slice(0, 50));
+             };
+             poll();",
+        ),
+        (
+            "fetch, long polling",
+            "let seqs = [], after = 0;
+             const poll = async () => {
+                 const answer = await fetch(`/long-poll?after=${after}&wait=5s`);
+                 after = answer.headers.get('cursor');
+                 const lines = (await answer.text()).split('\\n').filter(line => line);
+                 seqs.push(...lines.map(line => JSON.parse(line).seq));
+                 seqs.length < 50 ? poll() : done(seqs.slice(0, 50));
+             };
+             poll();",
+        ),
+        (
+            "fetch, streaming",
+            "const answer = fetch('/stream?after=0').then(async answer => {
+                 const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+                 let text = '';
+                 while (text.split('\\n').length <= 50) text += (await reader.read()).value;
+                 reader.cancel();
+                 done(text.split('\\n').slice(0, 50).map(line => JSON.parse(line).seq));
+             });",
+        ),
+        (
+            "EventSource",
+            "const source = new EventSource('/sse?after=0'), seqs = [];
+             source.onmessage = event => {
+                 const { seq } = JSON.parse(event.data);
+                 seqs.push(String(seq) === event.lastEventId ? seq : 'wrong id');
+                 if (seqs.length === 50) { source.close(); done(seqs); }
+             };",
+        ),
+        (
+            "WebSocket",
+            "const socket = new WebSocket(`ws://${location.host}/ws?after=0`), seqs = [];
+             socket.onmessage = event => {
+                 seqs.push(JSON.parse(event.data).seq);
+                 if (seqs.length === 50) socket.close(1000);
+             };
+             socket.onclose = event => done(event.wasClean ? seqs.slice(0, 50) : event.code);",
+        ),
+    ] {
+        assert_eq!(browser.run(script), json!(expected), "{way}");
+    }
+
+    let echoed = browser.run(
+        "const socket = new WebSocket(`ws://${location.host}/ws`);
+         socket.onopen = () => socket.send('from a page');
+         socket.onmessage = event => JSON.parse(event.data).data === 'from a page' && done('came back');",
+    );
+    assert_eq!(echoed, json!("came back"), "what a page sends is published");
+}
+
+#[test]
+fn a_page_of_another_origin_may_read_but_not_publish() {
+    let Some(browser) = Browser::start() else { return };
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let options = Options { listen: free, tcp_listen: free, rate: 0.0, payload: 0, history: 10, ..Options::default() };
+    let (server, other) = (Server::start(&options).unwrap(), Server::start(&options).unwrap());
+    server.feed().publish(1, "for all to read");
+    // Another port is another origin.
+    browser.open(&format!("http://{}/", other.addresses().http));
+    let host = server.addresses().http;
+    let read = browser.run(&format!(
+        "const source = new EventSource('http://{host}/sse?after=0');
+         source.onmessage = event => {{ source.close(); done(JSON.parse(event.data).data); }};"
+    ));
+    assert_eq!(read, json!("for all to read"));
+    let opened = browser.run(&format!(
+        "const socket = new WebSocket('ws://{host}/ws');
+         socket.onopen = () => done('open');
+         socket.onclose = event => done(event.code);"
+    ));
+    assert_eq!(opened, json!(1006), "the handshake is refused");
+    browser.run(&format!(
+        "fetch('http://{host}/publish', {{ method: 'POST', mode: 'no-cors', body: 'forged' }}).finally(() => done(0));"
+    ));
+    assert_eq!(server.feed().head().0, 1, "nothing was published");
+}

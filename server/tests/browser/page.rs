@@ -1,0 +1,163 @@
+//! The live page, as a browser shows it: what its lanes receive, what it says crossed the wire, and what its controls do.
+
+use std::net::SocketAddr;
+
+use protocol::framing::websocket::{Opcode, frame};
+use serde_json::{Value, json};
+use server::{Options, Server};
+
+use crate::driver::Browser;
+
+/// A server that publishes only what it is told to.
+fn server(token: Option<&str>) -> Server {
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let token = token.map(String::from);
+    Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, payload: 20, token, ..Options::default() })
+        .unwrap()
+}
+
+/// Opens the page with quick polls, and waits until all lanes are subscribed.
+fn open(browser: &Browser, server: &Server, parameters: &str) {
+    browser.open(&format!("http://{}/?lang=en{parameters}", server.addresses().http));
+    let ready = browser.run(
+        "lab.page.pollInterval = 50;
+         const look = () => lab.lanes.every(lane => lane.state === 'on' && lane.crossings.length > 1) ? done(true) : setTimeout(look, 20);
+         look();",
+    );
+    assert_eq!(ready, json!(true));
+}
+
+/// Waits until every lane has received so many events, and gives each lane's seqs, misses and repeats.
+fn received(browser: &Browser, events: u64) -> Value {
+    browser.run(&format!(
+        "const look = () => lab.lanes.every(lane => lane.received >= {events})
+             ? done(lab.lanes.map(lane => [lane.deliveries.map(({{ seq }}) => seq), lane.missed, lane.repeated]))
+             : setTimeout(look, 20);
+         look();"
+    ))
+}
+
+#[test]
+fn every_lane_shows_every_event_once_and_in_order_and_the_bytes_that_crossed_for_it() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server, "");
+    for number in 0..20 {
+        server.feed().publish(protocol::clock::now_ns(), &format!("event {number}"));
+    }
+    let seqs: Vec<u64> = (1..=20).collect();
+    assert_eq!(received(&browser, 20), json!(vec![json!([seqs, 0, 0]); 5]));
+
+    // What the page says came over the WebSocket is what the framing makes of these events, and the handshake's answer.
+    let frames: usize = (0..20)
+        .map(|seq| match server.feed().next(protocol::Cursor(seq)) {
+            server::feed::Next::Event(event) => frame(Opcode::Text, event.json()).len(),
+            _ => panic!("event {} is there", seq + 1),
+        })
+        .sum();
+    let shown = browser.run(
+        "const { bytes, crossings, connections, requests } = lab.lanes.find(lane => lane.name === 'websocket');
+         const head = new TextDecoder().decode(crossings.find(crossing => !crossing.up).data);
+         done([bytes.down - head.length, head.startsWith('HTTP/1.1 101'), connections.size, requests]);",
+    );
+    assert_eq!(shown, json!([frames, true, 1, 1]));
+    // Each way has its event bytes in common, whatever it spends beside them.
+    let event_bytes = browser.run("done(lab.lanes.map(lane => lane.bytes.event));");
+    let first = event_bytes[0].clone();
+    assert!(
+        first.as_u64().unwrap() > 0 && event_bytes.as_array().unwrap().iter().all(|bytes| *bytes == first),
+        "{event_bytes}"
+    );
+
+    // The handshake by hand: what the page worked out is what the server answered.
+    let steps =
+        browser.run("done(['.step4', '.step5'].map(step => document.querySelector(`#steps ${step}`).textContent));");
+    assert_eq!(steps[0], steps[1]);
+    assert_eq!(steps[0].as_str().unwrap().len(), 28);
+
+    // An arrow opened up: overhead and event add up to what crossed.
+    let opened = browser.run(
+        "const lane = lab.lanes.find(lane => lane.name === 'ndjson');
+         document.querySelector('[data-lane=ndjson] .ladder').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter' }));
+         done([document.querySelector('#crossing strong').textContent, lane.crossings.at(-1).size,
+               document.querySelectorAll('#crossing .bytes .event').length]);",
+    );
+    assert!(opened[0].as_str().unwrap().ends_with(&format!("from the server: {} bytes", opened[1])), "{opened}");
+    assert!(opened[2].as_u64().unwrap() >= 1);
+
+    let outside = browser.run(
+        "done(performance.getEntriesByType('resource').map(entry => entry.name).filter(name => !name.startsWith(location.origin)));",
+    );
+    assert_eq!(outside, json!([]), "the page needs nothing from outside");
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
+fn the_controls_do_what_they_say_and_cut_connections_resume_without_loss() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server, "");
+    browser.run("document.getElementById('publish').click(); done(0);");
+    received(&browser, 1);
+    browser.run("document.getElementById('burst').click(); done(0);");
+    received(&browser, 101);
+    browser.run("document.getElementById('cut').click(); done(0);");
+    let cut = browser.run(
+        "// A poll on a kept connection is asked again by the browser itself.
+         const held = lab.lanes.filter(lane => !lane.name.endsWith('polling'));
+         const look = () => held.every(lane => lane.reconnects === 1) ? done(true) : setTimeout(look, 20);
+         look();",
+    );
+    assert_eq!(cut, json!(true));
+    server.feed().publish(protocol::clock::now_ns(), "after the cut");
+    let seqs: Vec<u64> = (1..=102).collect();
+    assert_eq!(received(&browser, 102), json!(vec![json!([seqs, 0, 0]); 5]));
+    // Each lane sends in its own way, and all receive it.
+    browser.run("document.querySelectorAll('.send').forEach(send => send.click()); done(0);");
+    received(&browser, 107);
+    let requests = browser.run("done(lab.lanes.find(lane => lane.name === 'websocket').requests);");
+    assert_eq!(requests, json!(2), "a handshake, another after the cut, and no request for what it sent");
+    // A rate, set and unset.
+    browser.run(
+        "const rate = document.getElementById('rate');
+         rate.value = 100;
+         rate.dispatchEvent(new Event('change'));
+         done(0);",
+    );
+    received(&browser, 150);
+    browser.run("document.getElementById('language').click(); done(0);");
+    assert_eq!(browser.run("done(document.documentElement.lang);"), json!("ko"));
+}
+
+#[test]
+fn a_viewer_watches_and_only_who_knows_the_token_publishes() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(Some("secret"));
+    open(&browser, &server, "");
+    let refused = browser.run(
+        "const socket = new WebSocket(`ws://${location.host}/ws`);
+         socket.onopen = () => socket.send('forged');
+         socket.onclose = async ({ code }) => {
+             const posts = ['/publish', '/control', '/publish?token=wrong'].map(path => fetch(path, { method: 'POST', body: '{}' }));
+             const statuses = (await Promise.all(posts)).map(({ status }) => status);
+             done([code, ...statuses, document.getElementById('publish').disabled, document.getElementById('watching').hidden]);
+         };",
+    );
+    assert_eq!(refused, json!([1008, 403, 403, 403, true, false]));
+    assert_eq!(server.feed().head().0, 0, "nothing was published");
+    open(&browser, &server, "&token=secret");
+    browser.run("document.getElementById('publish').click(); done(0);");
+    received(&browser, 1);
+}
+
+#[test]
+fn the_page_fits_every_screen_it_is_made_for() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    for (width, height, parameters) in [(1280, 720, ""), (1280, 720, "&projector"), (420, 860, "&theme=dark")] {
+        browser.resize(width, height);
+        open(&browser, &server, parameters);
+        let wide = browser.run("done(document.documentElement.scrollWidth - document.documentElement.clientWidth);");
+        assert_eq!(wide, json!(0), "{width} by {height}{parameters}: nothing lies beyond the right edge");
+    }
+}
