@@ -86,7 +86,8 @@ impl Counted {
             if unsent.is_empty() {
                 *unsent = link.up.leave(now).unwrap_or_default();
             }
-            let due = link.next_due();
+            // While bytes wait for the socket, those behind them do too; what comes down does not.
+            let due = if unsent.is_empty() { link.next_due() } else { link.down.due() };
             if *ended && link.down.due().is_none() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -109,8 +110,7 @@ impl Counted {
                         }
                     }
                 }
-                // While bytes wait for the socket, those behind them do too.
-                woken = link.alarm.until(due.unwrap_or(0)), if due.is_some() && unsent.is_empty() => woken?,
+                woken = link.alarm.until(due.unwrap_or(0)), if due.is_some() => woken?,
             }
         }
     }

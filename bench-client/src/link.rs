@@ -17,8 +17,8 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::alarm::Alarm;
 
-/// What a link holds in one direction before it takes no more, in bytes: a router's buffer. Beyond it the sender waits, as it
-/// would on a real path.
+/// What a link holds before it takes no more from the server, in bytes: a router's buffer. Beyond it the server waits, as it
+/// would on a real path. What subscribers send is small, and not bounded.
 const MOST_HELD: usize = 1 << 20;
 
 /// What went over a link, for whoever wants to draw it.
@@ -125,10 +125,12 @@ impl Lane {
         if self.due()? > now {
             return None;
         }
-        let UnderWay { entered, bytes, .. } = self.under_way.pop_front()?;
+        let UnderWay { entered, due, bytes } = self.under_way.pop_front()?;
         self.held -= bytes.len();
         if let Some((up, trace)) = &self.trace {
-            trace.borrow_mut().push(Passage { up: *up, left: entered, arrived: now, bytes: bytes.clone() });
+            // A link that is emptied in the end says when they would have come.
+            let arrived = if now == u64::MAX { due } else { now };
+            trace.borrow_mut().push(Passage { up: *up, left: entered, arrived, bytes: bytes.clone() });
         }
         Some(bytes)
     }

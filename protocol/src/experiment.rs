@@ -127,11 +127,11 @@ pub struct Map {
 /// A cell of a map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cell {
-    /// The transport that costs least; `None` where none is fast enough.
+    /// The transport that costs least; `None` where none is fast enough, or several cost about the same.
     pub best: Option<Transport>,
     /// What it costs, with its unit.
     pub cost: String,
-    /// How it stands to the next: "1.8 times less than WebSocket".
+    /// How it stands to the next: "WebSocket: 1.8 times that".
     pub against: String,
 }
 
@@ -207,6 +207,8 @@ pub enum Standing {
     DoesNotHold,
     /// It was so once.
     Outdated,
+    /// Measured, and the rounds do not show it either way.
+    NotShown,
     /// Nothing here can test it yet.
     NotYet,
 }
@@ -219,6 +221,7 @@ impl Standing {
             Self::HoldsWithinLimits => "holds within limits",
             Self::DoesNotHold => "does not hold",
             Self::Outdated => "outdated",
+            Self::NotShown => "not shown",
             Self::NotYet => "not yet",
         }
     }

@@ -68,7 +68,7 @@ pub fn assumptions(comparison: &Comparison) -> String {
         "Not measured: carried on in a straight line from {} subscribers on one machine, at {} events a second to each of them. \
          CPU for each delivery, bytes for each event (TCP and IP headers included, 52 bytes a segment as loopback cuts them) and \
          memory for each connection are taken to stay what they were. A server has {CORES} cores, {} GiB and {} Gbit/s, each to be \
-         filled by {} %. What many servers need to tell each other of an event, what the kernel holds for a socket, and what \
+         filled by {} %. Both directions share the link, and what a short run paid for opening is in the bytes. What many servers need to tell each other of an event, what the kernel holds for a socket, and what \
          a network card spares the server are left out.",
         comparison.scenario.subscribers,
         comparison.scenario.rate,
@@ -87,16 +87,8 @@ mod tests {
 
     #[test]
     fn servers_follow_from_what_runs_out_first() {
-        let figures = Figures {
-            round: 1,
-            mean_ms: None,
-            p50_ms: None,
-            p99_ms: None,
-            cpu_us: Some(10.0),
-            wire_bytes: None,
-            requests: None,
-            memory_bytes: Some(16.0 * 1024.0),
-        };
+        let figures =
+            Figures { round: 1, p50_ms: None, p99_ms: None, cpu_us: Some(10.0), memory_bytes: Some(16.0 * 1024.0) };
         let ledger = Ledger { received_bytes: 1_000, events: 10, ..Ledger::default() };
         let empty = Histogram::default;
         let row = Row {

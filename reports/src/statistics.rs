@@ -56,16 +56,23 @@ pub fn ratio(left: &[f64], right: &[f64]) -> Option<Ratio> {
     Some(Ratio { estimate: mean.exp(), low: low.exp(), high: high.exp() })
 }
 
-/// The mean of a figure over rounds, with its 95 % interval where the rounds carry one; `None` of nothing.
-pub fn mean(values: &[f64]) -> Option<(f64, Option<(f64, f64)>)> {
-    if values.is_empty() {
+/// A figure per something over rounds, as the ratio of their sums, with its 95 % interval where the rounds carry one; `None`
+/// where there was nothing to divide by. The mean of the rounds' own ratios would be too high wherever a round of few events
+/// divides by little.
+pub fn pooled(rounds: &[(f64, f64)]) -> Option<(f64, Option<(f64, f64)>)> {
+    let total: f64 = rounds.iter().map(|round| round.1).sum();
+    if total <= 0.0 {
         return None;
     }
-    if values.len() < FEWEST_ROUNDS as usize {
-        return Some((values.iter().sum::<f64>() / values.len() as f64, None));
+    let ratio = rounds.iter().map(|round| round.0).sum::<f64>() / total;
+    if rounds.len() < FEWEST_ROUNDS as usize {
+        return Some((ratio, None));
     }
-    let (mean, low, high) = mean_with_interval(values);
-    Some((mean, Some((low, high))))
+    // What each round adds to or takes from the ratio, by the first term of its expansion (the delta method).
+    let mean = total / rounds.len() as f64;
+    let parts: Vec<f64> = rounds.iter().map(|(over, under)| ratio + (over - ratio * under) / mean).collect();
+    let (_, low, high) = mean_with_interval(&parts);
+    Some((ratio, Some((low.max(0.0), high))))
 }
 
 /// The mean of at least two values, and the ends of its interval: the wider of the expanded percentile interval and Student's.
@@ -118,12 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_has_an_interval_where_the_rounds_carry_one() {
-        let (value, interval) = mean(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+    fn a_pooled_ratio_is_that_of_the_sums_and_has_an_interval_where_the_rounds_carry_one() {
+        // One event for two requests, and nine for three: half a request an event, and not the mean of 2 and 1/3.
+        assert_eq!(pooled(&[(2.0, 1.0), (3.0, 9.0)]), Some((0.5, None)));
+        assert_eq!(pooled(&[(1.0, 0.0)]), None);
+        let (value, interval) = pooled(&[(1.0, 1.0), (2.0, 1.0), (3.0, 1.0), (4.0, 1.0), (5.0, 1.0)]).unwrap();
         let (low, high) = interval.unwrap();
-        assert!(value == 3.0 && (1.0..2.5).contains(&low) && (3.5..=5.0).contains(&high), "{low} {high}");
-        assert_eq!(mean(&[1.0, 2.0]), Some((1.5, None)));
-        assert_eq!(mean(&[]), None);
+        assert!(value == 3.0 && (0.5..2.5).contains(&low) && (3.5..=5.5).contains(&high), "{low} {high}");
     }
 
     #[test]

@@ -29,18 +29,12 @@ pub struct Row {
 pub struct Figures {
     /// Which of the transport's rounds it is, from 1; rounds of one number ran next to each other.
     pub round: u32,
-    /// Mean delivery latency, in ms.
-    pub mean_ms: Option<f64>,
     /// Median delivery latency, in ms.
     pub p50_ms: Option<f64>,
     /// Delivery latency that 99 % did not exceed, in ms, where the round's samples carry it.
     pub p99_ms: Option<f64>,
     /// Server CPU time per delivered event, in us.
     pub cpu_us: Option<f64>,
-    /// Wire bytes per event received, both ways.
-    pub wire_bytes: Option<f64>,
-    /// Requests that the server counted in the window, per event delivered in it.
-    pub requests: Option<f64>,
     /// Server memory per connection, in bytes; negative where noise is larger than it. `None` where the server was not started
     /// for the round: what it freed after an earlier one it takes again without growing.
     pub memory_bytes: Option<f64>,
@@ -78,21 +72,13 @@ fn row(comparison: &Comparison, transport: Transport) -> Row {
         let ms = |quantile| round.latency_ns.carried_quantile(quantile).map(|ns| ns as f64 / 1e6);
         row.figures.push(Figures {
             round: round.round,
-            mean_ms: round.latency_ns.mean().map(|ns| ns / 1e6),
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
             cpu_us: cpu_us(round),
-            wire_bytes: per_event(&round.ledger, Ledger::wire_bytes),
-            requests: (round.server.deliveries > 0)
-                .then(|| round.server.requests as f64 / round.server.deliveries as f64),
             memory_bytes: comparison.scenario.url.is_none().then_some(grown / subscribers),
         });
     }
     row
-}
-
-fn per_event(ledger: &Ledger, figure: impl Fn(&Ledger) -> u64) -> Option<f64> {
-    (ledger.events > 0).then(|| figure(ledger) as f64 / ledger.events as f64)
 }
 
 /// Server CPU time per delivered event of a round, in us; `None` where nothing was delivered.

@@ -38,7 +38,11 @@ const CLAIMS: [Claim; 33] = [
     claim(13, "It needs Upgrade and Connection, and is answered by 101."),
     claim(14, "The Accept is computed from the client's key, and a client refuses a wrong one."),
     claim(15, "The version is 13, and another is refused."),
-    claim(16, "Sub-protocols and extensions are offered, and one is chosen."),
+    not_yet(
+        16,
+        "Sub-protocols and extensions are offered, and one is chosen.",
+        "a sub-protocol that the server knows (what is offered may be declined, which the handshake's trials show)",
+    ),
     claim(17, "HTTP headers are sent in the first exchange only."),
     claim(18, "It has no port of its own, so it passes firewalls."),
     claim(19, "CORS does not guard a WebSocket; the server must look at Origin."),

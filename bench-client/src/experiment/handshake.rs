@@ -46,7 +46,7 @@ struct Wrong {
     holds: fn(&str) -> bool,
 }
 
-const REQUESTS: [Wrong; 10] = [
+const REQUESTS: [Wrong; 11] = [
     Wrong {
         done: "a right request, with the key of the RFC's own example",
         change: |request| request.into(),
@@ -114,7 +114,15 @@ const REQUESTS: [Wrong; 10] = [
         holds: |answer| answer.starts_with("HTTP/1.1 403"),
     },
     Wrong {
-        done: "a page of another origin asks for a stream",
+        done: "a page of another origin asks for /echo, which looks at no Origin",
+        change: |request| request.replacen("\r\n\r\n", "\r\nOrigin: http://elsewhere.example\r\n\r\n", 1),
+        must: "101, and nothing of CORS: only the server could have refused",
+        holds: |answer| {
+            answer.starts_with("HTTP/1.1 101") && !answer.to_lowercase().contains("access-control-allow-origin: http")
+        },
+    },
+    Wrong {
+        done: "a page of another origin polls",
         change: |_| "GET /poll?after=0 HTTP/1.1\r\nHost: lab\r\nOrigin: http://elsewhere.example\r\n\r\n".into(),
         must: "an answer that says who may read it (CORS)",
         holds: |answer| answer.contains(" 204 ") && answer.to_lowercase().contains("access-control-allow-origin"),
@@ -291,11 +299,6 @@ fn work_out(trials: &[Trial]) -> Experiment {
             ),
             claim(15, &["version 8"], "An unknown version is refused with the one that is known (RFC 6455, section 4.4)."),
             limited(
-                16,
-                &["sub-protocols"],
-                "What is offered may be declined, as here; deflate-frame, as notes have it, became permessage-deflate (RFC 7692).",
-            ),
-            limited(
                 18,
                 &["through a proxy"],
                 "It shares HTTP's ports, so firewalls let it pass; a proxy that drops hop-by-hop headers breaks it. Inside TLS, \
@@ -303,7 +306,7 @@ fn work_out(trials: &[Trial]) -> Experiment {
             ),
             claim(
                 19,
-                &["asks for the feed", "asks for a stream"],
+                &["asks for the feed", "asks for /echo", "origin polls"],
                 "CORS guards what a page may read of HTTP; for a WebSocket the server must look at Origin itself.",
             ),
         ],

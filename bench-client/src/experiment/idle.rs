@@ -71,7 +71,12 @@ fn work_out(found: &[Idle]) -> Experiment {
     let grows = polling.requests_per_s() / least.requests_per_s();
     let as_many = f64::from(polling.subscribers) / f64::from(least.subscribers);
     let proportional = (grows / as_many - 1.0).abs() < 0.1;
-    let title = "Pollers cost the server while nothing happens; those who wait cost next to nothing";
+    let title = format!(
+        "While nothing happens: {} ms of CPU a second for {} pollers, {} ms for as many long polls",
+        short(polling.cpu_ms_per_s()),
+        polling.subscribers,
+        short(waiting.cpu_ms_per_s())
+    );
     Experiment {
         name: "idle".into(),
         title: "What silence costs".into(),
@@ -79,7 +84,7 @@ fn work_out(found: &[Idle]) -> Experiment {
         answer: vec![format!("{figure}.")],
         drawings: vec![Drawing::Lines(Lines {
             name: "idle-cpu".into(),
-            title: title.into(),
+            title,
             caption: "CPU time of the server's process while no event was published. Polls come each 250 ms.".into(),
             x: axis("subscribers", true),
             y: axis("server CPU in ms a second", true),
@@ -104,7 +109,11 @@ fn work_out(found: &[Idle]) -> Experiment {
         }],
         verdicts: vec![verdict(
             1,
-            if proportional { Standing::Holds } else { Standing::HoldsWithinLimits },
+            match proportional {
+                true => Standing::Holds,
+                false if polling.spent.requests == 0 => Standing::DoesNotHold,
+                false => Standing::HoldsWithinLimits,
+            },
             figure,
             "The server answers every poll, event or not; its work grows with the clients and not with the news.",
         )],

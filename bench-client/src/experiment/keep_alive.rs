@@ -103,7 +103,7 @@ fn work_out(found: &[Asked]) -> Experiment {
         answer: vec![format!("{figure}.")],
         drawings: vec![Drawing::Lines(Lines {
             name: "keep-alive".into(),
-            title: "A new connection costs each request another round trip".into(),
+            title: format!("{} times as long until the answer where each request has a new connection", short(closed.answer_ms / kept.answer_ms)),
             caption: "From wanting to ask until the answer is there, the mean of 20 requests.".into(),
             x: axis("one-way delay in ms", true),
             y: axis("until the answer, in ms", true),

@@ -7,12 +7,11 @@ use anyhow::ensure;
 use protocol::Transport;
 use protocol::experiment::{Drawing, Experiment, Line, Lines, Point, Table};
 use protocol::network::Network;
-use protocol::result::{Comparison, Scenario};
+use protocol::result::{Comparison, Round, Scenario};
 use protocol::run::Part;
 use protocol::schedule::Spacing;
 use reports::number::short;
 use reports::statistics;
-use reports::summary::{Figures, Row, rows};
 use reports::theory::{self, off_percent};
 
 use super::{axis, line};
@@ -137,6 +136,11 @@ pub struct Options {
 /// When it cannot be measured or written.
 pub fn sweep(options: &Options, command: String) -> anyhow::Result<()> {
     ensure!(options.fixed.url.is_none(), "a sweep starts servers of its own, so it takes no --url");
+    let least = Duration::from_secs_f64(options.over.values[0] / 1e3);
+    ensure!(
+        options.over.factor != Factor::Delay || options.fixed.network.jitter_us as u128 <= least.as_micros(),
+        "the jitter of --network is larger than the least delay of the sweep"
+    );
     let run = report::make(&options.fixed.out, command, async {
         let base = compare::scenario(&options.fixed).await?;
         Ok(vec![Part::Experiment(measure(&base, &options.over).await?)])
@@ -164,40 +168,61 @@ pub async fn measure(base: &Scenario, over: &Over) -> anyhow::Result<Experiment>
     Ok(work_out(over, rounds, &gaps_ms))
 }
 
+/// A figure of a round: what is divided, and what it is divided by.
+pub type Figure = fn(&Round) -> (f64, f64);
+
+/// Mean delivery latency, in ms.
+pub const LATENCY: Figure = |round| {
+    let count = round.latency_ns.count() as f64;
+    (round.latency_ns.mean().unwrap_or(0.0) / 1e6 * count, count)
+};
+/// Wire bytes per event received, both ways.
+pub const BYTES: Figure = |round| (round.ledger.wire_bytes() as f64, round.ledger.events as f64);
+/// Requests that the server counted in the window, per event delivered in it.
+pub const REQUESTS: Figure = |round| (round.server.requests as f64, round.server.deliveries as f64);
+/// Server CPU time per event delivered, in us.
+pub const CPU: Figure = |round| (round.server.cpu_ns as f64 / 1e3, round.server.deliveries as f64);
+
+/// A figure of a transport over the sound rounds of a comparison, with its interval; `None` where none is sound.
+pub fn figure(comparison: &Comparison, transport: Transport, of: Figure) -> Option<(f64, Option<(f64, f64)>)> {
+    let rounds: Vec<_> = comparison.rounds_of(transport).filter(|round| round.is_sound()).map(of).collect();
+    statistics::pooled(&rounds)
+}
+
 /// A figure that is drawn over the factor.
 struct Shown {
     name: &'static str,
     label: &'static str,
     caption: &'static str,
-    figure: fn(&Figures) -> Option<f64>,
+    figure: Figure,
 }
 
 const SHOWN: [Shown; 4] = [
     Shown {
         name: "latency",
         label: "mean delivery latency in ms",
-        caption: "Mean over rounds; the bars are 95 % intervals where there are five rounds. Theory is worked out from \
+        caption: "Over all deliveries of the rounds; the bars are 95 % intervals where there are five rounds. Theory is worked out from \
                   the settings, from the rate as it was drawn, from the latency of a push transport at the same point, and from \
                   the measured time of a request and its answer.",
-        figure: |figures| figures.mean_ms,
+        figure: LATENCY,
     },
     Shown {
         name: "bytes",
         label: "bytes on the wire per event",
         caption: "Both ways, the event itself included.",
-        figure: |figures| figures.wire_bytes,
+        figure: BYTES,
     },
     Shown {
         name: "requests",
         label: "requests per event",
         caption: "Below 1, several events shared an answer; above 1, polls came back with nothing.",
-        figure: |figures| figures.requests,
+        figure: REQUESTS,
     },
     Shown {
         name: "cpu",
         label: "server CPU per delivered event in us",
         caption: "CPU time of the server's process, user and kernel.",
-        figure: |figures| figures.cpu_us,
+        figure: CPU,
     },
 ];
 
@@ -229,18 +254,13 @@ pub struct Expected {
 pub fn expected(over: &Over, rounds: &[Comparison], gaps_ms: &[f64]) -> Vec<Expected> {
     let mut all = Vec::new();
     for ((&x, comparison), &gap_ms) in over.values.iter().zip(rounds).zip(gaps_ms) {
-        let rows = rows(comparison);
-        let row = |transport| rows.iter().find(|row| row.transport == transport);
-        let mean =
-            |row: &Row, figure: fn(&Figures) -> Option<f64>| statistics::mean(&row.each(figure)).map(|mean| mean.0);
-        let Some(delay) = PUSH.into_iter().find_map(|push| mean(row(push)?, |figures| figures.mean_ms)) else {
-            continue;
-        };
+        let of = |transport, what| figure(comparison, transport, what).map(|found| found.0);
+        let Some(delay) = PUSH.into_iter().find_map(|push| of(push, LATENCY)) else { continue };
         let Scenario { poll_interval_ms, schedule, .. } = comparison.scenario;
-        let rate = drawn_rate(comparison);
         // Polls come spread over the interval, so an answer waits for no other: half of an exchange.
-        let polling = theory::polling(gap_ms / 2.0, poll_interval_ms as f64, rate);
-        let long_polling = theory::long_polling(delay, gap_ms, rate);
+        let polling =
+            theory::polling(gap_ms / 2.0, poll_interval_ms as f64, drawn_rate(comparison, Transport::Polling));
+        let long_polling = theory::long_polling(delay, gap_ms, drawn_rate(comparison, Transport::LongPolling));
         // Each subscriber of each round is one phase of the interval; of a few, the mean says little.
         let phases = comparison.scenario.subscribers * comparison.scenario.rounds >= FEWEST_PHASES;
         // The formula is for events that come at any time, and for a gap that is the network's: without one, what matters is
@@ -250,22 +270,23 @@ pub fn expected(over: &Over, rounds: &[Comparison], gaps_ms: &[f64]) -> Vec<Expe
             (Transport::Polling, polling.mean_ms, polling.requests_per_event, phases),
             (Transport::LongPolling, long_polling.mean_ms, long_polling.requests_per_event, network),
         ] {
-            let Some(row) = row(transport).filter(|_| applies) else { continue };
-            let (Some(mean_ms), Some(requests)) =
-                (mean(row, |figures| figures.mean_ms), mean(row, |figures| figures.requests))
-            else {
+            if !applies {
                 continue;
-            };
+            }
+            let (Some(mean_ms), Some(requests)) = (of(transport, LATENCY), of(transport, REQUESTS)) else { continue };
             all.push(Expected { x, transport, mean_ms, expected_ms, requests, expected_requests });
         }
     }
     all
 }
 
-/// Events a second as they were drawn: of a few dozen at random times, there are more or fewer than the rate says.
-fn drawn_rate(comparison: &Comparison) -> f64 {
-    let sent: u64 = comparison.rounds.iter().map(|round| round.sent).sum();
-    sent as f64 / comparison.rounds.len().max(1) as f64 / comparison.scenario.duration_ms as f64 * 1e3
+/// Events a second as they were delivered in the windows: of a few dozen at random times, there are more or fewer than the rate
+/// says.
+fn drawn_rate(comparison: &Comparison, transport: Transport) -> f64 {
+    let sound = || comparison.rounds_of(transport).filter(|round| round.is_sound());
+    let deliveries: u64 = sound().map(|round| round.server.deliveries).sum();
+    let seconds: f64 = sound().map(|round| round.server.window_ns as f64 / 1e9).sum();
+    deliveries as f64 / f64::from(comparison.scenario.subscribers) / seconds
 }
 
 /// The experiment that the rounds make.
@@ -315,12 +336,10 @@ fn work_out(over: &Over, rounds: Vec<Comparison>, gaps_ms: &[f64]) -> Experiment
     }
 }
 
-fn measured(over: &Over, rounds: &[Comparison], figure: fn(&Figures) -> Option<f64>) -> Vec<Line> {
+fn measured(over: &Over, rounds: &[Comparison], what: Figure) -> Vec<Line> {
     let of = |transport: Transport| {
         let points = over.values.iter().zip(rounds).filter_map(|(&x, comparison)| {
-            let rows = rows(comparison);
-            let row = rows.iter().find(|row| row.transport == transport)?;
-            let (y, interval) = statistics::mean(&row.each(figure))?;
+            let (y, interval) = figure(comparison, transport, what)?;
             Some(Point { x, y, interval })
         });
         line(transport, points.collect())
@@ -374,11 +393,14 @@ fn held(expected: &[Expected]) -> Vec<String> {
         let most = points()
             .map(|point| off_percent(point.mean_ms, point.expected_ms))
             .max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
+        let requests =
+            points().map(|point| off_percent(point.requests, point.expected_requests).abs()).fold(0.0, f64::max);
         Some(format!(
-            "{}: the mean latency is within {} % of theory at each of {} points.",
+            "{}: at each of {} points the mean latency is within {} % of theory, requests per event within {} %.",
             transport.label(),
+            points().count(),
             short(most.abs()),
-            points().count()
+            short(requests)
         ))
     };
     [Transport::Polling, Transport::LongPolling].into_iter().filter_map(of).collect()

@@ -8,7 +8,7 @@ use super::sheet::{self, BOTTOM, FAINT, HEIGHT, INK, LEFT, TEXT, TOP, WIDTH, los
 
 /// Space right of the field.
 const MARGIN: i32 = 40;
-/// The colour of a cell in which nothing is fast enough.
+/// The colour of a cell in which none is least: nothing is fast enough, or several tie.
 const NONE: RGBColor = RGBColor(236, 236, 236);
 
 pub fn draw(drawing: &Map) -> anyhow::Result<String> {
@@ -31,7 +31,7 @@ pub fn draw(drawing: &Map) -> anyhow::Result<String> {
                 area.draw(&Rectangle::new(corners, fill.mix(if cell.best.is_some() { 0.30 } else { 1.0 }).filled()))
                     .map_err(lost)?;
                 let (middle, centre) = (left + width / 2, bottom - height / 2);
-                let name = cell.best.map_or("none is fast enough", |best| best.label());
+                let name = cell.best.map_or(if cell.cost.is_empty() { "" } else { "a tie" }, |best| best.label());
                 if let Some(best) = cell.best {
                     sheet::mark(area, best, (left + 24, centre - 26), 8)?;
                 }

@@ -247,6 +247,9 @@ async function begin() {
     get('network').hidden = false;
     get('network-name').textContent = parameters.get('network');
   }
+  // A browser may keep a page that was left, and its connections with it: six are all there are.
+  addEventListener('pagehide', () => lanes.forEach((lane) => lane.stop()));
+  addEventListener('pageshow', (event) => event.persisted && location.reload());
   watch(page.session, token, told);
   await clock.set().catch(() => {});
   clock.keep((error) => (get('error').textContent = `${text('clock')} \u00b1${short(error)} ms`));

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// A headless Chromium, driven over WebDriver (W3C) by chromedriver.
@@ -12,6 +13,8 @@ pub struct Browser {
     driver: Child,
     address: SocketAddr,
     session: String,
+    /// The browser's own process, which does not always end with its session.
+    process: Option<Pid>,
 }
 
 impl Browser {
@@ -33,7 +36,8 @@ impl Browser {
             .filter_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
             .next()
             .expect("chromedriver says its port");
-        let mut browser = Self { driver, address: SocketAddr::from(([127, 0, 0, 1], port)), session: String::new() };
+        let mut browser =
+            Self { driver, address: SocketAddr::from(([127, 0, 0, 1], port)), session: String::new(), process: None };
         let arguments = [
             "--headless",
             "--no-sandbox",
@@ -49,6 +53,8 @@ impl Browser {
         let capabilities = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome", "goog:loggingPrefs": { "browser": "ALL" }, "goog:chromeOptions": { "args": arguments } } } });
         let created = browser.post("/session", &capabilities);
+        let process = created["capabilities"]["goog:processID"].as_i64();
+        browser.process = process.and_then(|process| Pid::from_raw(process.try_into().ok()?));
         browser.session = created["sessionId"].as_str().expect("a session").into();
         Some(browser)
     }
@@ -109,11 +115,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // chromedriver ends its browser with the session; without an answer it is ended all the same.
-        if let Ok(mut stream) = TcpStream::connect(self.address) {
-            let end = format!("DELETE /session/{} HTTP/1.1\r\nHost: driver\r\nConnection: close\r\n\r\n", self.session);
-            let _ = stream.write_all(end.as_bytes());
-            let _ = stream.read(&mut [0; 1]);
+        if let Some(process) = self.process {
+            let _ = kill_process(process, Signal::KILL);
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
