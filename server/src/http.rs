@@ -111,7 +111,7 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/control" => ("POST", &["token"]),
         "/watch" => ("GET", &["session", "token"]),
         // The page's own parameters are the page's to read.
-        "/" if page::is_wanted(request.headers()) => return page::index(),
+        "/" if request.method() == Method::GET && page::is_wanted(request.headers()) => return page::index(),
         path if path.starts_with("/page/") => ("GET, HEAD", &[]),
         "/" | "/time" | "/load" | "/metrics" | "/healthz" => ("GET, HEAD", &[]),
         _ => return answer::text(StatusCode::NOT_FOUND, "nothing here; the index is at /\n"),
@@ -125,8 +125,9 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         Err(fault) => return answer::bad_request(fault),
     };
     let feed = &site.feed;
-    let may_publish = origin::may_publish(request.headers()) && site.knows(query.token.as_deref());
-    let refused = || answer::text(StatusCode::FORBIDDEN, "only the presenter, on a page of this server, may do this\n");
+    let (own_page, presenter) = (origin::may_publish(request.headers()), site.knows(query.token.as_deref()));
+    let may_publish = own_page && presenter;
+    let refused = |why| answer::text(StatusCode::FORBIDDEN, why);
     let subscribe = |after| Subscription::new(feed.clone(), wake_list.clone(), after);
     match path {
         "/poll" => polling::answer(feed, query),
@@ -136,10 +137,9 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             Ok(last) => sse::answer(subscribe(last.or(query.after))),
             Err(fault) => answer::bad_request(fault),
         },
-        "/ws" | "/watch" if !origin::may_publish(request.headers()) => {
-            answer::text(StatusCode::FORBIDDEN, "only pages of this server may open this WebSocket\n")
-        }
-        "/publish" | "/control" if !may_publish => refused(),
+        "/ws" | "/watch" if !own_page => refused("only pages of this server may open this WebSocket\n"),
+        "/publish" | "/control" if !own_page => refused("only pages of this server may publish\n"),
+        "/publish" | "/control" if !presenter => refused("this takes the presenter's token\n"),
         "/ws" => {
             let subscription = subscribe(query.after);
             let (feed, open) = (feed.clone(), site.counters.upgraded());

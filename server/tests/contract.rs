@@ -122,7 +122,12 @@ fn a_wrong_query_is_400_and_the_body_says_what_is_right() {
         let (head, body) = get(&server, &format!("{path}?after=1&after=1"));
         assert_eq!((head.status, body.as_str()), (400, "after is given twice\n"), "{path}");
         let (head, body) = get(&server, &format!("{path}?afer=1"));
-        let takes = if path == "/long-poll" { "after and wait" } else { "after" };
+        let takes = match path {
+            "/long-poll" => "after and wait and lane",
+            "/ws" => "after and lane and token",
+            "/published" => "after",
+            _ => "after and lane",
+        };
         assert_eq!((head.status, body), (400, format!("unknown parameter; this path takes {takes}\n")), "{path}");
         assert_eq!(get(&server, &format!("{path}?After=1")).0.status, 400, "names are written small");
     }
@@ -131,9 +136,48 @@ fn a_wrong_query_is_400_and_the_body_says_what_is_right() {
         assert_eq!((head.status, body.as_str()), (400, "this path takes no parameters\n"), "{path}");
     }
     let (head, body) = ask(&server, "POST", "/publish?after=1", &["Content-Length: 0"]);
-    assert_eq!((head.status, body.as_str()), (400, "this path takes no parameters\n"));
+    assert_eq!((head.status, body.as_str()), (400, "unknown parameter; this path takes lane and token\n"));
     assert_eq!(server.feed().head(), Cursor(0));
-    assert_eq!(get(&server, "/poll?wait=1s").1, "unknown parameter; this path takes after\n");
+    assert_eq!(get(&server, "/poll?wait=1s").1, "unknown parameter; this path takes after and lane\n");
+}
+
+#[test]
+fn a_browser_gets_the_page_at_the_root_and_each_of_its_files_is_there() {
+    let server = start();
+    let (head, page) = ask(&server, "GET", "/", &["Accept: text/html,*/*"]);
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert_eq!(ask(&server, "POST", "/", &["Accept: text/html", "Content-Length: 0"]).0.status, 405);
+    let (head, script) = get(&server, "/page/transport/websocket.js");
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    assert!(page.contains("/page/main.js") && script.contains("new WebSocket"));
+    assert_eq!(get(&server, "/page/nothing.js").0.status, 404);
+}
+
+#[test]
+fn a_control_does_what_it_can_and_says_what_is_wrong_with_the_rest() {
+    let server = start();
+    let wish = |wish: &str| {
+        let mut wire = Wire::request(&server, "POST", "/control", &[&format!("Content-Length: {}", wish.len())]);
+        wire.send(wish);
+        let (head, body) = wire.answer();
+        (head.status, body)
+    };
+    assert_eq!(wish(r#"{"burst":3}"#), (204, String::new()));
+    assert_eq!(server.feed().head(), Cursor(3));
+    assert_eq!(wish(r#"{"payload":7,"cut":"nobody"}"#).0, 204);
+    for (wrong, right) in [
+        ("{", "a wish is JSON"),
+        (r#"{"speed":1}"#, "rate, payload, burst or cut"),
+        (r#"{"rate":-1}"#, "rate: events a second"),
+        (r#"{"payload":70000}"#, "payload: bytes"),
+        (r#"{"burst":1001}"#, "burst: events"),
+    ] {
+        let (status, body) = wish(wrong);
+        assert!(status == 400 && body.contains(right), "{wrong}: {status} {body}");
+    }
+    assert_eq!(server.feed().head(), Cursor(3), "a wish that is wrong in part is not done in part");
+    assert_eq!(get(&server, "/control").0.status, 405);
+    assert_eq!(get(&server, "/watch").0.status, 400);
 }
 
 #[test]
