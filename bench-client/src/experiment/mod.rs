@@ -76,7 +76,7 @@ pub const ALL: [Entry; 15] = [
     Entry {
         name: "rate",
         about: "requests, bytes and CPU over the rate of events",
-        seconds: 175,
+        seconds: 205,
         claims: true,
         run: |seed| Box::pin(sweeps::rate(seed)),
     },
@@ -146,7 +146,7 @@ pub const ALL: [Entry; 15] = [
     Entry {
         name: "papers",
         about: "published results, held against theory and measured anew",
-        seconds: 75,
+        seconds: 95,
         claims: false,
         run: |seed| Box::pin(papers::run(seed)),
     },
