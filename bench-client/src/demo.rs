@@ -37,7 +37,10 @@ pub fn demo(options: &Options) -> anyhow::Result<()> {
             url = url.replacen(&server.addresses().http.to_string(), &relay.to_string(), 1);
             url += &format!("{joined}network={}", options.network);
         }
-        println!("{url}\n\nThe live page is there; Ctrl-C ends it.");
+        println!("{url}\n\nThe live page is there, and the lecture at /slides; Ctrl-C ends it.");
+        if let Some(viewers) = server.viewers() {
+            println!("Viewers, who may not publish: {viewers}");
+        }
         // Where there is no desktop, the line above is what there is to open.
         if !options.no_browser {
             let quiet = || Stdio::null();

@@ -57,15 +57,21 @@ pub fn prepare(directory: &Path) -> anyhow::Result<()> {
 /// When the file cannot be read or is not the result of a run that this version understands.
 pub fn read(path: &Path) -> anyhow::Result<Run> {
     let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let no_result = || format!("{} is no result of a run", path.display());
+    parse(&text).with_context(|| path.display().to_string())
+}
+
+/// Reads a result that is there already: the bytes of a `run.json`.
+///
+/// # Errors
+/// When they are not the result of a run that this version understands.
+pub fn parse(text: &[u8]) -> anyhow::Result<Run> {
     // First the version alone: a result of another one may lack what this one takes for granted.
-    let Version { schema_version } = serde_json::from_slice(&text).with_context(no_result)?;
+    let Version { schema_version } = serde_json::from_slice(text).context("no result of a run")?;
     ensure!(
         schema_version == SCHEMA_VERSION,
-        "{} has schema version {schema_version}; this program reads version {SCHEMA_VERSION}",
-        path.display()
+        "schema version {schema_version}; this program reads version {SCHEMA_VERSION}"
     );
-    serde_json::from_slice(&text).with_context(no_result)
+    serde_json::from_slice(text).context("no result of a run")
 }
 
 #[derive(serde::Deserialize)]

@@ -62,8 +62,8 @@ fn a_result_of_another_schema_or_none_at_all_is_refused_in_words() {
     let text = fs::read_to_string(record().join("run.json")).unwrap();
     let newer = directory.join("newer.json");
     fs::write(&newer, text.replacen("\"schema_version\":2", "\"schema_version\":999", 1)).unwrap();
-    assert!(reports::read(&newer).unwrap_err().to_string().contains("has schema version 999"));
+    assert!(format!("{:#}", reports::read(&newer).unwrap_err()).contains("schema version 999"));
     let none = directory.join("none.json");
     fs::write(&none, "{}").unwrap();
-    assert!(reports::read(&none).unwrap_err().to_string().contains("is no result of a run"));
+    assert!(format!("{:#}", reports::read(&none).unwrap_err()).contains("no result of a run"));
 }

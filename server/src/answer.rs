@@ -93,7 +93,7 @@ pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
 }
 
 /// A file that is part of the program.
-pub fn file(content_type: &'static str, content: &'static str) -> Answer {
+pub fn file(content_type: &'static str, content: impl Into<Bytes>) -> Answer {
     whole(StatusCode::OK, content_type, content)
 }
 

@@ -21,6 +21,7 @@ use crate::control;
 use crate::counters::Counters;
 use crate::echo;
 use crate::index;
+use crate::lecture;
 use crate::load;
 use crate::options::LARGEST_PAYLOAD;
 use crate::origin;
@@ -31,7 +32,7 @@ use crate::query::Query;
 use crate::subscription::{Subscription, WakeList};
 use crate::tap::{Tap, Tapped, Taps};
 use crate::transport::{LARGEST_BATCH, long_polling, ndjson, polling, sse, websocket};
-use crate::{Addresses, feed::Feed, upgrade, watching};
+use crate::{Addresses, feed::Feed, upgrade, viewers, watching};
 
 /// How long a connection may stay silent before its next request. hyper counts the pause between two requests as time
 /// taken to send the head, so a poller slower than this has to connect anew each time.
@@ -112,8 +113,11 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/watch" => ("GET", &["session", "token"]),
         // The page's own parameters are the page's to read.
         "/" if request.method() == Method::GET && page::is_wanted(request.headers()) => return page::index(),
-        path if path.starts_with("/page/") => ("GET, HEAD", &[]),
-        "/" | "/time" | "/load" | "/metrics" | "/healthz" => ("GET, HEAD", &[]),
+        path if lecture::is_there(path) && matches!(*request.method(), Method::GET | Method::HEAD) => {
+            return lecture::answer(path, request.uri().query(), request.headers()).await;
+        }
+        path if path.starts_with("/page/") || lecture::is_there(path) => ("GET, HEAD", &[]),
+        "/" | "/time" | "/load" | "/metrics" | "/viewers" | "/healthz" => ("GET, HEAD", &[]),
         _ => return answer::text(StatusCode::NOT_FOUND, "nothing here; the index is at /\n"),
     };
     // hyper sends the head of an answer to HEAD and leaves the body out.
@@ -179,6 +183,7 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/load" => answer::json(StatusCode::OK, &site.load()),
         "/metrics" => answer::metrics(load::metrics(&site.load())),
         "/published" => published(feed, query),
+        "/viewers" => answer::json(StatusCode::OK, &viewers::viewers(site.addresses.http)),
         "/healthz" => answer::text(StatusCode::OK, "ok\n"),
         _ => answer::text(StatusCode::OK, index::text(&site.addresses)),
     }

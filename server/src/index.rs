@@ -24,6 +24,7 @@ clock          curl http://{http}/time
 load           curl http://{http}/load
 metrics        curl http://{http}/metrics
 publish times  curl 'http://{http}/published?after=0'
+viewers        curl http://{http}/viewers
 liveness       curl http://{http}/healthz
 "
     )

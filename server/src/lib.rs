@@ -12,6 +12,7 @@ pub mod echo;
 pub mod feed;
 pub mod http;
 pub mod index;
+pub mod lecture;
 pub mod limits;
 pub mod load;
 pub mod options;
@@ -25,6 +26,7 @@ pub mod subscription;
 pub mod tap;
 pub mod transport;
 pub mod upgrade;
+pub mod viewers;
 pub mod watching;
 pub mod worker;
 pub mod write;
@@ -152,6 +154,12 @@ impl Server {
             Some(token) => format!("http://{http}/?token={token}"),
             None => format!("http://{http}/"),
         }
+    }
+
+    /// The page's address for those who only watch, as other machines reach it; `None` where only this one does.
+    pub fn viewers(&self) -> Option<String> {
+        let viewers = viewers::viewers(self.addresses.http);
+        (!viewers.this_machine_only).then_some(viewers.url)
     }
 
     /// Its feed.

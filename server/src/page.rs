@@ -45,7 +45,7 @@ pub fn index() -> Answer {
 /// One of its files; 404 where there is none of that name.
 pub fn file(name: &str) -> Answer {
     match FILES.iter().find(|file| file.0 == name) {
-        Some((_, content_type, content)) => answer::file(content_type, content),
+        Some((_, content_type, content)) => answer::file(content_type, *content),
         None => answer::text(StatusCode::NOT_FOUND, "the page has no such file\n"),
     }
 }

@@ -23,7 +23,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     limits::raise_open_files();
     let server = Server::start(options)?;
     let addresses = server.addresses();
-    let text = index::text(&addresses) + "\nlive page      " + &server.presenter() + "\n";
+    let mut text = index::text(&addresses) + "\nlive page      " + &server.presenter() + "\n";
+    if let Some(viewers) = server.viewers() {
+        text += &format!("for viewers    {viewers}\n");
+    }
     // Whoever reads this may have gone; the server serves on.
     let _ = write!(std::io::stdout(), "http://{}\ntcp://{}\n\n{text}", addresses.http, addresses.tcp);
     runtime.block_on(async {

@@ -127,6 +127,7 @@ fn machine(environment: &Environment) -> String {
     text + "</dl>\n</section>"
 }
 
-fn escape(text: &str) -> String {
+/// Text with what HTML would take for markup written out.
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -9,13 +9,7 @@ const HEAD = 7;
 
 // Draws a lane's last `span` ms up to `now`; gives what can be clicked, as { crossing, x }.
 export function draw(canvas, lane, { now, span, published, colours }) {
-  const scale = window.devicePixelRatio || 1;
-  const { clientWidth: width, clientHeight: height } = canvas;
-  if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
-  if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
-  const pen = canvas.getContext('2d');
-  pen.setTransform(scale, 0, 0, scale, 0, 0);
-  pen.clearRect(0, 0, width, height);
+  const { pen, width, height } = cleared(canvas);
   const [server, client] = [TOP, height - BOTTOM];
   const x = (at) => width - ((now - at) / span) * width;
 
@@ -65,12 +59,7 @@ export function draw(canvas, lane, { now, span, published, colours }) {
 
 // The times below all lanes.
 export function axis(canvas, { now, span, colours, unit }) {
-  const scale = window.devicePixelRatio || 1;
-  const { clientWidth: width, clientHeight: height } = canvas;
-  canvas.width = Math.round(width * scale);
-  canvas.height = Math.round(height * scale);
-  const pen = canvas.getContext('2d');
-  pen.setTransform(scale, 0, 0, scale, 0, 0);
+  const { pen, width, height } = cleared(canvas);
   pen.fillStyle = colours.faintInk;
   pen.font = `${Math.round(height * 0.62)}px system-ui, sans-serif`;
   pen.textBaseline = 'middle';
@@ -80,6 +69,19 @@ export function axis(canvas, { now, span, colours, unit }) {
     pen.textAlign = back === 0 ? 'right' : 'center';
     pen.fillText(text, width - (back / span) * width, height / 2);
   }
+}
+
+// An empty canvas of as many pixels as the screen has in its place, to be drawn on in the page's measures.
+function cleared(canvas) {
+  const scale = window.devicePixelRatio || 1;
+  const { clientWidth: width, clientHeight: height } = canvas;
+  // To set a size, even the same one, makes a new canvas.
+  if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
+  if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
+  const pen = canvas.getContext('2d');
+  pen.setTransform(scale, 0, 0, scale, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  return { pen, width, height };
 }
 
 function tick(span) {
@@ -121,15 +123,10 @@ function mark(pen, name, x, y, size) {
 
 // A small distribution of latencies: how many fell into each of some steps up to the longest.
 export function distribution(canvas, latencies, colour) {
-  const scale = window.devicePixelRatio || 1;
-  const { clientWidth: width, clientHeight: height } = canvas;
-  canvas.width = Math.round(width * scale);
-  canvas.height = Math.round(height * scale);
-  const pen = canvas.getContext('2d');
-  pen.setTransform(scale, 0, 0, scale, 0, 0);
+  const { pen, width, height } = cleared(canvas);
   if (latencies.length === 0) return;
   const STEPS = 24;
-  const most = Math.max(...latencies, 1e-3);
+  const most = latencies.reduce((most, late) => Math.max(most, late), 1e-3);
   const counts = new Array(STEPS).fill(0);
   for (const late of latencies) counts[Math.min(STEPS - 1, Math.max(0, Math.floor((late / most) * STEPS)))] += 1;
   const highest = Math.max(...counts);

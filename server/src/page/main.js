@@ -24,13 +24,16 @@ const page = {
   pollInterval: Number(get('interval').value),
 };
 // The lanes from top to bottom; those that hold a connection of HTTP/1.1 each are marked.
-const lanes = [
+const all = [
   [new Lane('polling', polling, page), false],
   [new Lane('long_polling', longPolling, page), true],
   [new Lane('ndjson', ndjson, page), true],
   [new Lane('sse', sse, page), true],
   [new Lane('websocket', websocket, page), false],
 ].map(([lane, holds]) => Object.assign(lane, { holds }));
+// The address may name some of them.
+const named = all.filter((lane) => parameters.get('lanes')?.split(',').includes(lane.name));
+const lanes = named.length > 0 ? named : all;
 const published = [];
 const rows = new Map();
 let paused = null;
@@ -228,12 +231,37 @@ function controls() {
     const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
     root.dataset.theme = dark ? 'light' : 'dark';
   });
+  on('viewers', showViewers);
+  on('join', () => get('join').close());
   // A letter for each control, where no field is being typed in.
   document.addEventListener('keydown', (event) => {
     if (event.target.matches('input, canvas') || event.ctrlKey || event.metaKey || event.altKey) return;
-    const control = document.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
-    if (control && !control.disabled) control.click();
+    press(event.key);
   });
+  addEventListener('message', ({ origin, data }) => origin === location.origin && press(data.key));
+}
+
+// A key that means nothing here is for the slide that this page is part of, if it is.
+function press(key) {
+  const control = document.querySelector(`[data-key="${CSS.escape(key.toLowerCase())}"]`);
+  if (control?.checkVisibility()) control.click();
+  else if (window.parent !== window) window.parent.postMessage({ key }, location.origin);
+}
+
+// How those who only watch get here: the address, and its QR code.
+async function showViewers() {
+  const { url, this_machine_only: only, modules } = await (await fetch('/viewers', { cache: 'no-store' })).json();
+  get('join-url').textContent = url;
+  get('join-only').hidden = !only;
+  const canvas = get('join-code');
+  const MARGIN = 4;
+  canvas.width = canvas.height = modules.length + 2 * MARGIN;
+  const pen = canvas.getContext('2d');
+  pen.fillStyle = '#fff';
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.fillStyle = '#000';
+  modules.forEach((row, y) => [...row].forEach((module, x) => module === '1' && pen.fillRect(x + MARGIN, y + MARGIN, 1, 1)));
+  get('join').showModal();
 }
 
 async function begin() {
@@ -242,6 +270,11 @@ async function begin() {
   translate();
   controls();
   if (parameters.has('projector')) get('projector').click();
+  // Within a slide: that part of the page alone, and large.
+  if (parameters.has('embed')) {
+    document.body.dataset.embed = parameters.get('embed');
+    document.documentElement.classList.add('projector');
+  }
   if (parameters.has('theme')) document.documentElement.dataset.theme = parameters.get('theme');
   if (parameters.has('network')) {
     get('network').hidden = false;

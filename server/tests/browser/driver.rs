@@ -106,11 +106,35 @@ impl Browser {
         self.post(&format!("/session/{}/url", self.session), &json!({ "url": url }));
     }
 
+    /// Prints the page as PDF, on sheets of so many CSS pixels.
+    pub fn print(&self, width: f64, height: f64) -> Vec<u8> {
+        const CM: f64 = 2.54 / 96.0;
+        let none = json!({ "top": 0, "bottom": 0, "left": 0, "right": 0 });
+        let sheet =
+            json!({ "page": { "width": width * CM, "height": height * CM }, "margin": none, "background": true });
+        let printed = self.post(&format!("/session/{}/print", self.session), &sheet);
+        base64(printed.as_str().expect("a PDF in base64"))
+    }
+
     /// Runs a script that hands its result to `done`.
     pub fn run(&self, script: &str) -> Value {
         let script = format!("const done = arguments[arguments.length - 1];\n{script}");
         self.post(&format!("/session/{}/execute/async", self.session), &json!({ "script": script, "args": [] }))
     }
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let digits: Vec<u8> = text.trim_end_matches('=').bytes().map(digit).collect();
+    let bits =
+        |group: &[u8]| group.iter().fold(0u32, |bits, &digit| bits << 6 | u32::from(digit)) << (6 * (4 - group.len()));
+    digits.chunks(4).flat_map(|group| bits(group).to_be_bytes()[1..group.len()].to_vec()).collect()
 }
 
 impl Drop for Browser {

@@ -1,5 +1,6 @@
-//! A real browser against the server: its interfaces, and the live page; skipped where there is no Chromium.
+//! A real browser against the server: its interfaces, the live page, and the lecture; skipped where there is no Chromium.
 
 mod driver;
 mod interfaces;
 mod page;
+mod slides;

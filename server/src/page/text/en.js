@@ -21,6 +21,8 @@ export default {
   projector: 'Projector',
   theme: 'Dark or light',
   language: '한국어',
+  viewers: 'Viewers',
+  joinOnly: 'Only this machine reaches this address. For a hall: --listen 0.0.0.0:8080',
   send: 'Send from here',
   late: 'late now',
   median: 'median of the last minute',

@@ -21,6 +21,8 @@ export default {
   projector: '프로젝터',
   theme: '어둡게/밝게',
   language: 'English',
+  viewers: '접속 주소',
+  joinOnly: '이 주소는 이 컴퓨터에서만 열립니다. 강의실에서는: --listen 0.0.0.0:8080',
   send: '여기서 보내기',
   late: '현재 지연',
   median: '최근 1분 중앙값',

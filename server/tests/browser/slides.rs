@@ -1,0 +1,111 @@
+//! The lecture, as a browser shows it: every slide fits, live lanes live, and print gives a page a slide.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use server::{Options, Server};
+
+use crate::driver::Browser;
+
+fn server() -> Server {
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, ..Options::default() }).unwrap()
+}
+
+#[test]
+fn every_slide_of_both_languages_fits() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server();
+    browser.resize(1280, 720);
+    for language in ["en", "ko"] {
+        browser.open(&format!("http://{}/slides/{language}.html", server.addresses().http));
+        let beyond = browser.run(
+            "// Each slide in its own size, whatever the window's.
+             document.documentElement.style.setProperty('--scale', 1);
+             const found = [];
+             for (const [index, slide] of slides.entries()) {
+                 show(index);
+                 const frame = slide.getBoundingClientRect();
+                 if (frame.width !== 1280 || frame.height !== 720) found.push([index + 1, frame.width, frame.height]);
+                 const title = slide.querySelector('h1').textContent;
+                 for (const part of slide.querySelectorAll('.body > *, .body li, .body td, .body pre')) {
+                     const { left, right, top, bottom } = part.getBoundingClientRect();
+                     const [x, y] = [Math.max(frame.left - left, right - frame.right), Math.max(frame.top - top, bottom - frame.bottom)];
+                     if (x > 0 || y > 0) found.push([index + 1, title, part.tagName, x, y]);
+                     else if (part.tagName === 'PRE' && part.scrollWidth > part.clientWidth) found.push([index + 1, title, 'cut code', part.scrollWidth - part.clientWidth]);
+                     else if (part.matches('.chart') && part.clientHeight < 400) found.push([index + 1, title, 'small chart']);
+                 }
+                 // Nothing lies on top of what comes before it.
+                 const parts = [...slide.querySelectorAll('.body > *')].map(part => part.getBoundingClientRect());
+                 parts.forEach((one, at) => parts.slice(at + 1).forEach(other => {
+                     const wide = Math.min(one.right, other.right) - Math.max(one.left, other.left);
+                     const tall = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
+                     if (wide > 1 && tall > 1) found.push([index + 1, title, 'overlap', wide, tall]);
+                 }));
+             }
+             done(found);",
+        );
+        assert_eq!(beyond, json!([]), "{language}");
+    }
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
+fn live_lanes_live_on_the_slide_that_is_shown_and_take_its_keys() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server();
+    browser.open(&format!("http://{}/slides?projector", server.addresses().http));
+    let received = browser.run(
+        "const live = document.querySelector('.live');
+         show(slides.indexOf(live.closest('.slide')));
+         const press = key => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+         const lab = () => live.querySelector('iframe')?.contentWindow.lab;
+         const when = (true_, then) => true_() ? then() : setTimeout(() => when(true_, then), 20);
+         when(() => lab()?.lanes.every(lane => lane.state === 'on' && lane.crossings.length > 0), () => {
+             press('e');
+             when(() => lab().lanes.every(lane => lane.received === 1), () => {
+                 const [lanes, frames] = [lab().lanes.length, document.querySelectorAll('iframe').length];
+                 live.querySelector('iframe').contentDocument.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'PageDown', bubbles: true }));
+                 when(() => !live.querySelector('iframe'), () => done([lanes, frames, document.querySelectorAll('iframe').length]));
+             });
+         });",
+    );
+    assert_eq!(received, json!([5, 1, 0]), "five lanes of one page, and none once the slide is left");
+    assert_eq!(server.feed().head().0, 1);
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
+fn the_overview_picks_and_the_presenter_s_window_follows() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server();
+    browser.open(&format!("http://{}/slides/ko.html", server.addresses().http));
+    let shown = browser.run(
+        "document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'o', bubbles: true }));
+         slides[6].click();
+         document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'n', bubbles: true }));
+         const look = () => {
+             const page = other?.document;
+             const notes = page?.querySelector('#said')?.textContent ?? '';
+             if (!notes) return setTimeout(look, 20);
+             const before = [location.hash, notes.trim() === slides[6].querySelector('.notes').textContent.trim()];
+             page.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }));
+             const follow = () => location.hash === '#8' ? done(before) : setTimeout(follow, 20);
+             follow();
+         };
+         look();",
+    );
+    assert_eq!(shown, json!(["#7", true]));
+}
+
+#[test]
+fn print_gives_a_page_a_slide() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server();
+    browser.open(&format!("http://{}/slides/en.html", server.addresses().http));
+    let slides = browser.run("done(slides.length);").as_u64().unwrap();
+    let pdf = browser.print(1280.0, 720.0);
+    // An object of the type Page, as opposed to the lists of them, whose type is Pages.
+    let pages = pdf.windows(12).filter(|bytes| bytes.starts_with(b"/Type /Page") && bytes[11] != b's').count();
+    assert_eq!(pages as u64, slides);
+}

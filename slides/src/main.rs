@@ -1,0 +1,46 @@
+//! Renders the lecture into self-contained pages, one a language.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use slides::{Figures, LANGUAGES, Place};
+
+/// Render the lecture: a page a language that needs nothing else; open it in a browser, and press ? for its keys.
+#[derive(Parser)]
+#[command(name = "slides", version, max_term_width = 100)]
+struct Arguments {
+    /// The run whose charts and figures are shown, instead of the one that is kept with the lecture
+    #[arg(long, value_name = "DIR/run.json")]
+    run: Option<PathBuf>,
+    /// Directory to write to
+    #[arg(long, value_name = "DIR", default_value = "lab-slides")]
+    out: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match render(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("slides: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn render(Arguments { run, out }: &Arguments) -> anyhow::Result<()> {
+    let figures = match run {
+        Some(file) => Figures::of(&reports::read(file)?)?,
+        None => Figures::recorded()?,
+    };
+    reports::prepare(out)?;
+    for language in &LANGUAGES {
+        let page = slides::render(language, &figures, Place::File)?;
+        let file = out.join(format!("{}.html", language.code));
+        fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
+        println!("{}", file.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Code of this project, taken by the name of what it defines, so that a slide never shows what is no longer there.
+
+use anyhow::{Context, bail};
+
+/// The files that slides take code from, with their paths in the project.
+macro_rules! sources {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../", $path)))),*]
+    };
+}
+
+const SOURCES: &[(&str, &str)] = sources![
+    "server/src/page/transport/websocket.js",
+    "server/src/transport/long_polling.rs",
+    "server/src/transport/ndjson.rs",
+    "server/src/transport/polling.rs",
+];
+
+/// The definition of `name` in the file at `path` of this project: a function, a type, a constant or the like, without its
+/// documentation, moved to the left margin.
+///
+/// # Errors
+/// When the file is not among those that slides take code from, or defines nothing of that name.
+pub fn definition(path: &str, name: &str) -> anyhow::Result<String> {
+    let known = SOURCES.iter().find(|(known, _)| *known == path);
+    let (_, text) = known.with_context(|| format!("{path} is not among the sources of slides"))?;
+    let mut lines = text.lines().skip_while(|line| !defines(line, name));
+    let Some(first) = lines.next() else { bail!("{path} defines no {name}") };
+    let indent = first.len() - first.trim_start().len();
+    let mut found = vec![first];
+    // Formatted code ends a definition with a closing line as far to the right as the first.
+    if !first.ends_with(';') && !first.ends_with('}') {
+        for line in lines {
+            found.push(line);
+            if line.len() > indent
+                && line[..indent].trim().is_empty()
+                && line[indent..].starts_with(['}', ']', ')'])
+                && !line.ends_with('{')
+            {
+                break;
+            }
+        }
+    }
+    Ok(found.iter().map(|line| line.get(indent..).unwrap_or_default().to_string() + "\n").collect())
+}
+
+fn defines(line: &str, name: &str) -> bool {
+    const KINDS: [&str; 9] = ["fn", "struct", "enum", "const", "static", "impl", "trait", "function", "class"];
+    let mut words =
+        line.split(|letter: char| !letter.is_alphanumeric() && letter != '_').filter(|word| !word.is_empty());
+    words.by_ref().any(|word| KINDS.contains(&word)) && words.next() == Some(name)
+}
+
+/// Code as HTML: comments, texts and the words of the language told apart.
+pub fn highlight(code: &str) -> String {
+    code.lines().map(|line| highlight_line(line) + "\n").collect()
+}
+
+fn highlight_line(line: &str) -> String {
+    const WORDS: [&str; 34] = [
+        "as", "async", "await", "break", "class", "const", "continue", "else", "enum", "export", "fn", "for",
+        "function", "if", "impl", "in", "import", "let", "loop", "match", "move", "mut", "new", "pub", "ref", "return",
+        "self", "static", "struct", "throw", "trait", "type", "use", "while",
+    ];
+    let mut html = String::new();
+    let mut rest = line;
+    while let Some(first) = rest.chars().next() {
+        let (length, class) = if rest.starts_with("//") {
+            (rest.len(), "comment")
+        } else if first == '"' || first == '`' {
+            (text_length(rest, first), "text")
+        } else if first.is_alphanumeric() || first == '_' {
+            let length = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(rest.len());
+            (length, if WORDS.contains(&&rest[..length]) { "word" } else { "" })
+        } else {
+            (first.len_utf8(), "")
+        };
+        let piece = reports::html::escape(&rest[..length]);
+        html += &if class.is_empty() { piece } else { format!("<span class=\"{class}\">{piece}</span>") };
+        rest = &rest[length..];
+    }
+    html
+}
+
+/// The length of the text in quotes that `code` begins with, escapes included; all of it where it does not end.
+fn text_length(code: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, letter) in code.char_indices().skip(1) {
+        if letter == quote && !escaped {
+            return at + quote.len_utf8();
+        }
+        escaped = letter == '\\' && !escaped;
+    }
+    code.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_is_found_by_name_and_ends_with_its_own_brace() {
+        let code = definition("server/src/transport/polling.rs", "answer").unwrap();
+        assert!(code.starts_with("pub fn answer(") && code.ends_with("\n}\n"), "{code}");
+        let method = definition("server/src/transport/ndjson.rs", "poll_frame").unwrap();
+        assert!(method.starts_with("fn poll_frame(") && method.ends_with("\n}\n"), "{method}");
+        let constant = definition("server/src/transport/long_polling.rs", "USUAL_WAIT").unwrap();
+        assert!(constant.starts_with("const USUAL_WAIT") && constant.lines().count() == 1, "{constant}");
+        assert!(definition("server/src/transport/polling.rs", "no_such").is_err());
+        assert!(definition("no/such/file.rs", "answer").is_err());
+    }
+
+    #[test]
+    fn code_is_escaped_and_its_words_comments_and_texts_are_marked() {
+        let html = highlight(r#"let a = "<\"b\">"; // done"#);
+        let expected = "<span class=\"word\">let</span> a = <span class=\"text\">&quot;&lt;\\&quot;b\\&quot;&gt;&quot;</span>; <span class=\"comment\">// done</span>\n";
+        assert_eq!(html, expected);
+    }
+}
