@@ -60,7 +60,20 @@ fn an_unknown_path_is_404_and_names_the_index() {
 #[test]
 fn a_wrong_method_is_405_with_the_methods_that_are_right() {
     let server = start();
-    let read = ["/", "/poll", "/long-poll", "/stream", "/sse", "/time", "/load", "/metrics", "/published", "/healthz"];
+    let read = [
+        "/",
+        "/poll",
+        "/long-poll",
+        "/stream",
+        "/sse",
+        "/time",
+        "/load",
+        "/metrics",
+        "/published",
+        "/viewers",
+        "/healthz",
+        "/slides",
+    ];
     // A WebSocket is opened by GET alone (RFC 6455, section 4.1).
     let opened = ["/ws", "/echo"];
     for (path, allow) in read.map(|path| (path, "GET, HEAD")).into_iter().chain(opened.map(|path| (path, "GET"))) {
@@ -151,6 +164,29 @@ fn a_browser_gets_the_page_at_the_root_and_each_of_its_files_is_there() {
     assert_eq!((head.status, head.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
     assert!(page.contains("/page/main.js") && script.contains("new WebSocket"));
     assert_eq!(get(&server, "/page/nothing.js").0.status, 404);
+}
+
+#[test]
+fn the_slides_are_there_in_the_language_that_the_browser_asks_for() {
+    let server = start();
+    let (head, _) = ask(&server, "GET", "/slides?token=secret", &["Accept-Language: ko-KR, en"]);
+    assert_eq!((head.status, head.header("location")), (302, Some("/slides/ko.html?token=secret")));
+    for (path, language) in [("/slides/en.html", "en"), ("/slides/ko.html#3", "ko")] {
+        let (head, page) = get(&server, path.split('#').next().unwrap());
+        assert_eq!((head.status, head.header("content-type")), (200, Some("text/html; charset=utf-8")));
+        assert!(page.contains(&format!("<html lang=\"{language}\"")));
+    }
+    assert_eq!(get(&server, "/slides/fr.html").0.status, 404);
+    assert_eq!(get(&server, "/slidesen.html").0.status, 404);
+}
+
+#[test]
+fn the_viewers_address_is_the_servers_own() {
+    let server = start();
+    let (head, body) = get(&server, "/viewers");
+    let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((head.status, &told["this_machine_only"]), (200, &serde_json::json!(true)));
+    assert_eq!(told["url"], format!("http://{}/", server.addresses().http));
 }
 
 #[test]
@@ -573,6 +609,7 @@ fn the_index_names_every_endpoint_and_both_ports() {
         "load",
         "metrics",
         "published",
+        "viewers",
         "healthz",
     ] {
         let urls = ["http", "ws"].map(|scheme| format!("{scheme}://{http}/{path}"));

@@ -72,12 +72,19 @@ impl Browser {
         self.post(&format!("/session/{}/window/rect", self.session), &size);
     }
 
+    fn get(&self, path: &str) -> Value {
+        self.ask("GET", path, "")
+    }
+
     fn post(&self, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
+        self.ask("POST", path, &body.to_string())
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> Value {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
              Connection: close\r\n\r\n",
             self.address,
             body.len()
@@ -104,6 +111,22 @@ impl Browser {
     /// Opens a page.
     pub fn open(&self, url: &str) {
         self.post(&format!("/session/{}/url", self.session), &json!({ "url": url }));
+    }
+
+    /// Opens another tab, in front of those there are.
+    pub fn new_tab(&self) {
+        let tab = self.post(&format!("/session/{}/window/new", self.session), &json!({ "type": "tab" }));
+        self.show_tab(tab["handle"].as_str().expect("a handle"));
+    }
+
+    /// Brings the tab to the front that was opened first.
+    pub fn show_first_tab(&self) {
+        let tabs = self.get(&format!("/session/{}/window/handles", self.session));
+        self.show_tab(tabs[0].as_str().expect("a handle"));
+    }
+
+    fn show_tab(&self, handle: &str) {
+        self.post(&format!("/session/{}/window", self.session), &json!({ "handle": handle }));
     }
 
     /// Prints the page as PDF, on sheets of so many CSS pixels.

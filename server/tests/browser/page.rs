@@ -161,3 +161,42 @@ fn the_page_fits_every_screen_it_is_made_for() {
         assert_eq!(wide, json!(0), "{width} by {height}{parameters}: nothing lies beyond the right edge");
     }
 }
+
+#[test]
+fn tabs_share_six_connections_and_each_says_what_it_lacks() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    let states = |wanted: &str| {
+        browser.open(&format!("http://{}/?lang=en", server.addresses().http));
+        browser.run(&format!(
+            "lab.page.pollInterval = 50;
+             const look = () => {{
+                 const states = lab.lanes.map(lane => lane.state).join(' ');
+                 // The words follow with the next figures.
+                 const told = [...document.querySelectorAll('.lane')].filter(lane => lane.querySelector('.why').textContent).length;
+                 states === '{wanted}' && told === states.split('full').length - 1 ? done(true) : setTimeout(look, 20);
+             }};
+             look();"
+        ))
+    };
+    assert_eq!(states("on on on on on"), json!(true));
+    browser.new_tab();
+    assert_eq!(states("on on on full on"), json!(true), "three of five are held by the first tab");
+    browser.new_tab();
+    assert_eq!(states("on full full full on"), json!(true), "polls and WebSockets need none of them");
+
+    // The first tab, hidden all the while, has missed nothing.
+    for number in 0..50 {
+        server.feed().publish(protocol::clock::now_ns(), &format!("event {number}"));
+    }
+    let third = browser.run(
+        "const running = lab.lanes.filter(lane => lane.state !== 'full');
+         const look = () => running.every(lane => lane.received === 50) ? done(running.length) : setTimeout(look, 20);
+         look();",
+    );
+    assert_eq!(third, json!(2));
+    browser.show_first_tab();
+    let seqs: Vec<u64> = (1..=50).collect();
+    assert_eq!(received(&browser, 50), json!(vec![json!([seqs, 0, 0]); 5]));
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
