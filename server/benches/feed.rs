@@ -22,7 +22,7 @@ fn feed(criterion: &mut Criterion) {
         b.iter(|| {
             let mut cursor = oldest;
             while let Next::Event(entry) = feed.next(cursor) {
-                black_box(entry.websocket());
+                black_box(entry.framed(server::feed::Framing::WebSocket));
                 cursor = Cursor(entry.seq);
             }
         });
@@ -39,7 +39,7 @@ fn feed(criterion: &mut Criterion) {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         b.iter_batched(
             || waiting.iter_mut().for_each(|subscription| _ = subscription.poll_turn(&mut context)),
-            |()| wake_list.wake_all(),
+            |()| wake_list.fan_out(&feed),
             BatchSize::PerIteration,
         );
     });

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::tap::Tapped;
+use crate::socket::Stream;
 
 /// The private code of a subscriber whose cursor has left the history; the reason names the cursor to go on from.
 pub const GAP: u16 = 4410;
@@ -19,7 +19,7 @@ pub const GAP: u16 = 4410;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Sends a close frame and takes leave.
-pub async fn close(socket: &mut WebSocketStream<Tapped>, code: u16, reason: impl Into<Cow<'static, str>>) {
+pub async fn close(socket: &mut WebSocketStream<Stream>, code: u16, reason: impl Into<Cow<'static, str>>) {
     let reason: Cow<'static, str> = reason.into();
     let frame = CloseFrame { code: CloseCode::from(code), reason: reason.as_ref().into() };
     if socket.close(Some(frame)).await.is_ok() {
@@ -31,7 +31,7 @@ pub async fn close(socket: &mut WebSocketStream<Tapped>, code: u16, reason: impl
 ///
 /// A socket that is dropped with bytes unread resets the connection, and the peer may lose what we sent last: the very close
 /// frame that says what was wrong. So all that still comes is read, and thrown away.
-pub async fn leave(socket: &mut WebSocketStream<Tapped>) {
+pub async fn leave(socket: &mut WebSocketStream<Stream>) {
     let farewell = async {
         let _ = socket.flush().await;
         while let Some(Ok(_)) = socket.next().await {}
@@ -46,12 +46,12 @@ pub async fn leave(socket: &mut WebSocketStream<Tapped>) {
 }
 
 /// Ends a connection because the server ends.
-pub async fn shut_down(socket: &mut WebSocketStream<Tapped>) {
+pub async fn shut_down(socket: &mut WebSocketStream<Stream>) {
     close(socket, CloseCode::Away.into(), "the server shuts down").await;
 }
 
 /// Ends a connection on which reading failed, with the code that names the peer's fault, if it was the peer's.
-pub async fn close_for(socket: &mut WebSocketStream<Tapped>, error: &Error) {
+pub async fn close_for(socket: &mut WebSocketStream<Stream>, error: &Error) {
     match error {
         Error::Protocol(fault) => close(socket, CloseCode::Protocol.into(), fault.to_string()).await,
         Error::Utf8(_) => close(socket, CloseCode::Invalid.into(), "text must be UTF-8").await,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 
 use bytes::Bytes;
-use protocol::framing::{line, sse, websocket};
+use protocol::framing::{chunked, line, sse, websocket};
 use protocol::{Cursor, Event, Gap, clock};
 use tokio::sync::watch;
 
@@ -22,15 +22,33 @@ pub struct Entry {
     /// When it entered the feed, t1, in ns on the same clock.
     pub entered: u64,
     line: Bytes,
-    sse: OnceLock<Bytes>,
+    chunked_line: OnceLock<Bytes>,
+    block: OnceLock<Bytes>,
+    chunked_block: OnceLock<Bytes>,
     websocket: OnceLock<Bytes>,
+}
+
+/// How an event's bytes are marked off from the next one's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// A line.
+    Line,
+    /// A line in a chunk of HTTP/1.1.
+    ChunkedLine,
+    /// A block of server-sent events.
+    Block,
+    /// Such a block in a chunk of HTTP/1.1.
+    ChunkedBlock,
+    /// A WebSocket text frame of a server.
+    WebSocket,
 }
 
 impl Entry {
     fn new(seq: u64, at: u64, data: &str) -> Self {
         let json = Event { seq, at, data: data.into() }.encode();
         let line = Bytes::from(line::frame(&json));
-        Self { seq, at, entered: clock::now_ns(), line, sse: OnceLock::new(), websocket: OnceLock::new() }
+        let [chunked_line, block, chunked_block, websocket] = Default::default();
+        Self { seq, at, entered: clock::now_ns(), line, chunked_line, block, chunked_block, websocket }
     }
 
     /// The event's own bytes, its one JSON encoding.
@@ -43,18 +61,21 @@ impl Entry {
         self.line.clone()
     }
 
-    /// The event as an SSE block.
-    pub fn sse(&self) -> Bytes {
-        self.sse.get_or_init(|| sse::frame(self.seq, self.json()).into()).clone()
-    }
-
-    /// The event as a WebSocket text frame.
-    pub fn websocket(&self) -> Bytes {
-        self.websocket.get_or_init(|| websocket::frame(websocket::Opcode::Text, self.json()).into()).clone()
+    /// The event's bytes in a framing: made when they are first asked for, and shared from then on.
+    pub fn framed(&self, framing: Framing) -> Bytes {
+        let made = |place: &OnceLock<Bytes>, make: &dyn Fn() -> Vec<u8>| place.get_or_init(|| make().into()).clone();
+        match framing {
+            Framing::Line => self.line(),
+            Framing::ChunkedLine => made(&self.chunked_line, &|| chunked::frame(&self.line)),
+            Framing::Block => made(&self.block, &|| sse::frame(self.seq, self.json())),
+            Framing::ChunkedBlock => made(&self.chunked_block, &|| chunked::frame(&sse::frame(self.seq, self.json()))),
+            Framing::WebSocket => made(&self.websocket, &|| websocket::frame(websocket::Opcode::Text, self.json())),
+        }
     }
 
     fn bytes(&self) -> usize {
-        let framed = [&self.sse, &self.websocket].into_iter().filter_map(OnceLock::get).map(Bytes::len).sum::<usize>();
+        let framed = [&self.chunked_line, &self.block, &self.chunked_block, &self.websocket];
+        let framed: usize = framed.into_iter().filter_map(OnceLock::get).map(Bytes::len).sum();
         size_of::<Self>() + self.line.len() + framed
     }
 }
@@ -253,8 +274,12 @@ mod tests {
         let json = br#"{"seq":1,"at":9,"data":"x"}"#;
         assert_eq!(entry.json(), json);
         assert_eq!(entry.line(), [&json[..], b"\n"].concat());
-        assert_eq!(entry.sse(), [b"id: 1\ndata: ", &json[..], b"\n\n"].concat());
-        assert_eq!(entry.websocket(), [&[0x81, json.len() as u8], &json[..]].concat());
-        assert_eq!(entry.sse().as_ptr(), entry.sse().as_ptr(), "framed once, then shared");
+        assert_eq!(entry.framed(Framing::ChunkedLine), [b"1c\r\n", &json[..], b"\n\r\n"].concat());
+        let block = [b"id: 1\ndata: ", &json[..], b"\n\n"].concat();
+        assert_eq!(entry.framed(Framing::Block), block);
+        assert_eq!(entry.framed(Framing::ChunkedBlock), [b"29\r\n", &block[..], b"\r\n"].concat());
+        assert_eq!(entry.framed(Framing::WebSocket), [&[0x81, json.len() as u8], &json[..]].concat());
+        let pointer = || entry.framed(Framing::Block).as_ptr();
+        assert_eq!(pointer(), pointer(), "framed once, then shared");
     }
 }

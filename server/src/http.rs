@@ -29,8 +29,9 @@ use crate::page;
 use crate::publish;
 use crate::publisher::Plan;
 use crate::query::Query;
+use crate::socket::{Socket, Stream};
 use crate::subscription::{Subscription, WakeList};
-use crate::tap::{Tap, Tapped, Taps};
+use crate::tap::Taps;
 use crate::transport::{LARGEST_BATCH, long_polling, ndjson, polling, sse, websocket};
 use crate::{Addresses, feed::Feed, upgrade, viewers, watching};
 
@@ -63,23 +64,22 @@ pub struct Site {
 /// Serves one connection until either side ends it, or gracefully once the server is closing.
 pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>) {
     let open = site.counters.connection();
-    let tap = Tap::new(site.taps.clone());
-    let stream = Tapped::new(stream, tap.clone());
+    let socket = Socket::new(stream, site.taps.clone());
     let service = service_fn(|request: Request<Incoming>| {
         site.counters.request();
-        tap.assign(request.uri().query());
-        let (site, wake_list) = (site.clone(), wake_list.clone());
+        socket.tap.assign(request.uri().query());
+        let (site, wake_list, socket) = (site.clone(), wake_list.clone(), socket.clone());
         // Browsers name the origin when a page of another one asks, and only then want to be told that it may read.
         let foreign = request.headers().contains_key(ORIGIN) && request.method() != Method::POST;
         async move {
-            let answer = route(request, site, wake_list).await;
+            let answer = route(request, site, wake_list, socket).await;
             Ok::<_, Infallible>(if foreign { answer::for_any_origin(answer) } else { answer })
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Stream(socket.clone())), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {
@@ -95,7 +95,7 @@ pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>)
 }
 
 /// What is asked for, and in which ways it may be asked.
-async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeList>) -> Answer {
+async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeList>, socket: Arc<Socket>) -> Answer {
     // HTTP/1.1 demands it (RFC 9112, section 3.2), hyper does not look, and who may publish depends on it.
     if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
         return answer::bad_request("a request names its Host once");
@@ -136,9 +136,9 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
     match path {
         "/poll" => polling::answer(feed, query),
         "/long-poll" => long_polling::answer(feed, wake_list, query).await,
-        "/stream" => ndjson::answer(subscribe(query.after)),
+        "/stream" => ndjson::answer(subscribe(query.after), socket, request.version()),
         "/sse" => match sse::last_event_id(request.headers()) {
-            Ok(last) => sse::answer(subscribe(last.or(query.after))),
+            Ok(last) => sse::answer(subscribe(last.or(query.after)), socket, request.version()),
             Err(fault) => answer::bad_request(fault),
         },
         "/ws" | "/watch" if !own_page => refused("only pages of this server may open this WebSocket\n"),

@@ -1,13 +1,15 @@
 //! The server: one feed of events, carried over polling, long polling, HTTP streaming, SSE, WebSocket and raw TCP.
 //!
-//! Follow an event: [`publisher`] appends it to the [`feed`] when it is due; each worker's herald ([`worker`]) wakes the
-//! [`subscription`]s that wait; each of them takes the shared bytes and its file in [`transport`] writes them to a socket.
+//! Follow an event: [`publisher`] appends it to the [`feed`] when it is due; each worker's herald ([`worker`]) brings it
+//! to the [`subscription`]s that wait, whose outlets take the shared bytes to a [`socket`]; who does not keep up has them from its own
+//! [`delivery`]. Each file in [`transport`] says how one begins, and what it says beside events.
 
 pub mod accept;
 pub mod answer;
 pub mod closing;
 pub mod control;
 pub mod counters;
+pub mod delivery;
 pub mod echo;
 pub mod feed;
 pub mod http;
@@ -22,6 +24,8 @@ pub mod publish;
 pub mod publisher;
 pub mod query;
 pub mod run;
+pub mod socket;
+pub mod stream;
 pub mod subscription;
 pub mod tap;
 pub mod transport;
@@ -29,7 +33,6 @@ pub mod upgrade;
 pub mod viewers;
 pub mod watching;
 pub mod worker;
-pub mod write;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -129,7 +132,7 @@ impl Server {
                 let (site, wake_list, open) = (site.clone(), worker.wake_list.clone(), site.counters.connection());
                 async move {
                     let subscribe = |after| Subscription::new(site.feed.clone(), wake_list, after);
-                    transport::tcp::session(stream, subscribe, site.closing()).await;
+                    transport::tcp::session(stream, subscribe, site.taps.clone(), site.closing()).await;
                     drop(open);
                 }
             }

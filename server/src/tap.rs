@@ -5,16 +5,13 @@
 //! flag.
 
 use std::collections::HashMap;
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, ready};
 
 use protocol::clock;
 use rustix::net::{Shutdown, shutdown};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
@@ -130,8 +127,8 @@ struct Flow {
 
 impl Tap {
     /// The tap of a new connection.
-    pub fn new(taps: Arc<Taps>) -> Arc<Self> {
-        Arc::new(Self { taps, flow: Mutex::default() })
+    pub fn new(taps: Arc<Taps>) -> Self {
+        Self { taps, flow: Mutex::default() }
     }
 
     /// Says whose request has come, from its query: that of `lane=SESSION.NAME`, or nobody's.
@@ -162,7 +159,11 @@ impl Tap {
         self.flow().upgraded = true;
     }
 
-    fn read(&self, bytes: &[u8], stream: &TcpStream) {
+    /// Bytes came up the connection.
+    pub fn read(&self, bytes: &[u8], stream: &TcpStream) {
+        if !self.taps.watched() || bytes.is_empty() {
+            return;
+        }
         let mut flow = self.flow();
         if flow.socket.is_none() {
             // Without it the connection cannot be cut, and is watched all the same.
@@ -176,7 +177,11 @@ impl Tap {
         }
     }
 
-    fn wrote(&self, parts: &[IoSlice<'_>], written: usize) {
+    /// The first `written` bytes of `parts` went down the connection.
+    pub fn wrote(&self, parts: &[IoSlice<'_>], written: usize) {
+        if !self.taps.watched() {
+            return;
+        }
         let mut left = written;
         let parts: Vec<&[u8]> = parts
             .iter()
@@ -214,73 +219,5 @@ impl Drop for Tap {
         {
             session.sockets.remove(&flow.connection);
         }
-    }
-}
-
-/// A socket with a tap.
-pub struct Tapped {
-    stream: TcpStream,
-    /// The tap.
-    pub tap: Arc<Tap>,
-}
-
-impl Tapped {
-    /// Puts a tap on a socket.
-    pub fn new(stream: TcpStream, tap: Arc<Tap>) -> Self {
-        Self { stream, tap }
-    }
-
-    /// Polls until there is something to read, without reading it.
-    pub fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_read_ready(context)
-    }
-}
-
-impl AsyncRead for Tapped {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if self.tap.taps.watched() && buffer.filled().len() > before {
-            self.tap.read(&buffer.filled()[before..], &self.stream);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Tapped {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = match parts {
-            // One part takes the simpler system call.
-            [part] => ready!(Pin::new(&mut self.stream).poll_write(context, part))?,
-            parts => ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts))?,
-        };
-        if self.tap.taps.watched() {
-            self.tap.wrote(parts, written);
-        }
-        Poll::Ready(Ok(written))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

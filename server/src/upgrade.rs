@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::answer::{self, Answer, Body};
-use crate::tap::Tapped;
+use crate::socket::Stream;
 
 /// Buffers and limits of a WebSocket on which no message is larger than `largest` bytes.
 ///
@@ -34,7 +34,7 @@ fn config(largest: usize) -> WebSocketConfig {
 pub fn upgrade<F>(
     mut request: Request<Incoming>,
     largest: usize,
-    session: impl FnOnce(WebSocketStream<Tapped>) -> F + Send + 'static,
+    session: impl FnOnce(WebSocketStream<Stream>) -> F + Send + 'static,
 ) -> Answer
 where
     F: Future<Output = ()> + Send + 'static,
@@ -47,9 +47,9 @@ where
     tokio::spawn(async move {
         // An error is a client that left before the upgrade was done.
         let Ok(upgraded) = upgraded.await else { return };
-        let parts = upgraded.downcast::<TokioIo<Tapped>>().expect("http.rs serves nothing else");
+        let parts = upgraded.downcast::<TokioIo<Stream>>().expect("http.rs serves nothing else");
         let (stream, early) = (parts.io.into_inner(), parts.read_buf.to_vec());
-        stream.tap.upgraded();
+        stream.0.tap.upgraded();
         let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config(largest))).await;
         session(socket).await;
     });

@@ -13,15 +13,16 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::closing;
 use crate::feed::Next;
 use crate::publisher::Plan;
+use crate::socket::Stream;
 use crate::subscription::{Subscription, Turn};
-use crate::tap::{Crossing, Tapped, Watcher};
+use crate::tap::{Crossing, Watcher};
 
 /// The largest message that a page may send, which it has no cause to.
 pub const LARGEST: usize = 1 << 10;
 
 /// Tells until either side ends it.
 pub async fn session(
-    mut socket: WebSocketStream<Tapped>,
+    mut socket: WebSocketStream<Stream>,
     mut watcher: Watcher,
     mut subscription: Subscription,
     mut plan: Receiver<Plan>,

@@ -1,7 +1,7 @@
 //! Workers: threads that each serve their share of the connections on an event loop of their own.
 //!
 //! A connection stays with its worker, so nothing of it is shared between processors. The publisher wakes one task a
-//! worker, the herald, and the herald wakes the worker's waiting subscriptions.
+//! worker, the herald, and the herald brings what is new to the worker's waiting subscriptions.
 
 use std::future::Future;
 use std::io;
@@ -64,11 +64,11 @@ pub struct WorkerThread {
 ///
 /// # Errors
 /// When the system gives no event loop or no thread.
-pub fn start(index: usize, feed: &Feed) -> io::Result<(Worker, WorkerThread)> {
+pub fn start(index: usize, feed: &Arc<Feed>) -> io::Result<(Worker, WorkerThread)> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let worker = Worker { handle: runtime.handle().clone(), wake_list: Arc::new(WakeList::default()) };
     let (stop, mut stopped) = oneshot::channel();
-    let (mut head, wake_list) = (feed.watch(), worker.wake_list.clone());
+    let (feed, mut head, wake_list) = (feed.clone(), feed.watch(), worker.wake_list.clone());
     let herald = async move {
         let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -77,7 +77,7 @@ pub fn start(index: usize, feed: &Feed) -> io::Result<(Worker, WorkerThread)> {
                 _ = &mut stopped => return,
                 _ = heartbeat.tick() => wake_list.beat(),
                 changed = head.changed() => match changed {
-                    Ok(()) => wake_list.wake_all(),
+                    Ok(()) => wake_list.fan_out(&feed),
                     Err(_) => return,
                 },
             }

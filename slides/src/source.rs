@@ -12,7 +12,7 @@ macro_rules! sources {
 const SOURCES: &[(&str, &str)] = sources![
     "server/src/page/transport/websocket.js",
     "server/src/transport/long_polling.rs",
-    "server/src/transport/ndjson.rs",
+    "server/src/stream.rs",
     "server/src/transport/polling.rs",
 ];
 
@@ -102,7 +102,7 @@ mod tests {
     fn a_definition_is_found_by_name_and_ends_with_its_own_brace() {
         let code = definition("server/src/transport/polling.rs", "answer").unwrap();
         assert!(code.starts_with("pub fn answer(") && code.ends_with("\n}\n"), "{code}");
-        let method = definition("server/src/transport/ndjson.rs", "poll_frame").unwrap();
+        let method = definition("server/src/stream.rs", "poll_frame").unwrap();
         assert!(method.starts_with("fn poll_frame(") && method.ends_with("\n}\n"), "{method}");
         let constant = definition("server/src/transport/long_polling.rs", "USUAL_WAIT").unwrap();
         assert!(constant.starts_with("const USUAL_WAIT") && constant.lines().count() == 1, "{constant}");

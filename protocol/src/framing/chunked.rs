@@ -5,6 +5,14 @@ use super::Malformed;
 /// What ends each chunk.
 pub const END: &[u8] = b"\r\n";
 
+/// `data` as a chunk.
+pub fn frame(data: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{:x}\r\n", data.len()).into_bytes();
+    bytes.extend_from_slice(data);
+    bytes.extend_from_slice(END);
+    bytes
+}
+
 /// The longest chunk that is believed, in bytes. The server sends an event a chunk; a size of gigabytes is an attack.
 pub const LONGEST: usize = 16 << 20;
 

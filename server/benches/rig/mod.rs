@@ -165,7 +165,7 @@ impl Floor {
         let feed = server::feed::Feed::new(1);
         feed.publish(clock::now_ns(), &schedule::payload(1, 1, PAYLOAD));
         let Next::Event(entry) = feed.next(Cursor(0)) else { unreachable!("it was just published") };
-        let bytes = entry.websocket();
+        let bytes = entry.framed(server::feed::Framing::WebSocket);
         let (go, gone) = channel();
         let floor = move || {
             while gone.recv().is_ok() {

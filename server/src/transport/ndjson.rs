@@ -5,45 +5,28 @@
 //! - Resumed by a new request with `after` set to the last seq received. A gap is a line: `{"gap":{"after":N,"oldest":M}}`.
 //! - Costs a few bytes an event; a subscriber keeps a connection open, and proxies that hold responses back break it.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body::Frame;
+use hyper::Version;
 use protocol::framing::line;
 
 use crate::answer::{self, Answer};
-use crate::feed::Next;
+use crate::delivery::Due;
+use crate::feed::Framing;
+use crate::socket::Socket;
+use crate::stream::{Stream, Words};
 use crate::subscription::Subscription;
 
 /// Begins the stream.
-pub fn answer(subscription: Subscription) -> Answer {
-    answer::endless("application/x-ndjson", Lines(subscription))
+pub fn answer(subscription: Subscription, socket: Arc<Socket>, version: Version) -> Answer {
+    let words = Words { plain: Framing::Line, chunked: Framing::ChunkedLine, say };
+    answer::endless("application/x-ndjson", Stream::new(subscription, socket, version, words))
 }
 
-struct Lines(Subscription);
-
-impl http_body::Body for Lines {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        loop {
-            let line = match self.0.take() {
-                Next::Event(event) => event.line(),
-                Next::Gap(gap) => line::frame(&gap.encode()).into(),
-                Next::Closed => return Poll::Ready(None),
-                Next::Nothing => {
-                    // Lines have no word for a heartbeat, so there is none.
-                    ready!(self.0.poll_turn(context));
-                    continue;
-                }
-            };
-            return Poll::Ready(Some(Ok(Frame::data(line))));
-        }
+fn say(due: Due) -> Option<Vec<u8>> {
+    match due {
+        Due::Gap(gap) => Some(line::frame(&gap.encode())),
+        // Lines have no word for a heartbeat, so there is none.
+        Due::Heartbeat | Due::End => None,
     }
 }

@@ -6,19 +6,19 @@
 //!   A gap is an event of type `gap`.
 //! - Costs some twenty bytes an event, and a comment of three as heartbeat when nothing else was sent for a while.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body::Frame;
+use hyper::Version;
 use hyper::header::HeaderMap;
 use protocol::Cursor;
 use protocol::framing::sse;
 
 use crate::answer::{self, Answer};
-use crate::feed::Next;
-use crate::subscription::{Subscription, Turn};
+use crate::delivery::Due;
+use crate::feed::Framing;
+use crate::socket::Socket;
+use crate::stream::{Stream, Words};
+use crate::subscription::Subscription;
 
 /// The cursor that a reconnecting browser brings in `Last-Event-ID`, if it brings one.
 ///
@@ -31,31 +31,15 @@ pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, String> {
 }
 
 /// Begins the stream.
-pub fn answer(subscription: Subscription) -> Answer {
-    answer::endless("text/event-stream", Blocks(subscription))
+pub fn answer(subscription: Subscription, socket: Arc<Socket>, version: Version) -> Answer {
+    let words = Words { plain: Framing::Block, chunked: Framing::ChunkedBlock, say };
+    answer::endless("text/event-stream", Stream::new(subscription, socket, version, words))
 }
 
-struct Blocks(Subscription);
-
-impl http_body::Body for Blocks {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        loop {
-            let block = match self.0.take() {
-                Next::Event(event) => event.sse(),
-                Next::Gap(gap) => sse::frame_gap(gap).into(),
-                Next::Closed => return Poll::Ready(None),
-                Next::Nothing => match ready!(self.0.poll_turn(context)) {
-                    Turn::Deliver => continue,
-                    Turn::Heartbeat => Bytes::from_static(sse::HEARTBEAT),
-                },
-            };
-            return Poll::Ready(Some(Ok(Frame::data(block))));
-        }
+fn say(due: Due) -> Option<Vec<u8>> {
+    match due {
+        Due::Gap(gap) => Some(sse::frame_gap(gap)),
+        Due::Heartbeat => Some(sse::HEARTBEAT.into()),
+        Due::End => None,
     }
 }

@@ -7,6 +7,7 @@
 
 use std::future::poll_fn;
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,20 +17,22 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::feed::Next;
-use crate::subscription::{Subscription, Turn};
-use crate::write::write_all;
+use crate::delivery::{Delivery, Due};
+use crate::feed::Framing;
+use crate::socket::Socket;
+use crate::subscription::Subscription;
+use crate::tap::Taps;
 
 /// `SUB`, a space, the twenty digits of the largest cursor, CR LF.
 const LONGEST_REQUEST: usize = 26;
 /// How long a client may take to send its one line.
 const PATIENCE: Duration = Duration::from_secs(10);
-const MOST_LINES: usize = 64;
 
 /// Serves one subscriber until either side ends it.
 pub async fn session(
     mut stream: TcpStream,
     subscribe: impl FnOnce(Option<Cursor>) -> Subscription,
+    taps: Arc<Taps>,
     closing: impl Future<Output = ()>,
 ) {
     let asked = tokio::select! {
@@ -43,42 +46,27 @@ pub async fn session(
             return;
         }
     };
-    let mut subscription = subscribe(after);
-    let mut lines = Vec::new();
+    let socket = Socket::new(stream, taps);
+    let mut delivery = Delivery::new(subscribe(after), socket.clone(), Framing::Line);
     loop {
-        let turn = poll_fn(|context| {
-            if stream.poll_read_ready(context).is_ready() {
+        let due = poll_fn(|context| {
+            if delivery.poll_read_ready(context).is_ready() {
                 return Poll::Ready(None);
             }
-            subscription.poll_turn(context).map(Some)
+            delivery.poll(context).map(Some)
         });
-        match turn.await {
+        match due.await {
             // The end of what the client sends is the end of the subscription; what else it sends has no meaning.
-            None => match stream.try_read(&mut [0; 64]) {
+            None => match socket.try_read(&mut [0; 64]) {
                 Ok(0) => return,
                 Err(error) if error.kind() != ErrorKind::WouldBlock => return,
-                Ok(_) | Err(_) => continue,
+                Ok(_) | Err(_) => {}
             },
+            Some(Ok(Due::Gap(gap))) => delivery.say(line::frame(&gap.encode()).into()),
             // Lines have no word for a heartbeat, so there is none.
-            Some(Turn::Heartbeat) => continue,
-            Some(Turn::Deliver) => {}
+            Some(Ok(Due::Heartbeat)) => {}
+            Some(Ok(Due::End) | Err(_)) => return,
         }
-        let mut closed = false;
-        while lines.len() < MOST_LINES {
-            match subscription.take() {
-                Next::Event(event) => lines.push(event.line()),
-                Next::Gap(gap) => lines.push(line::frame(&gap.encode()).into()),
-                Next::Nothing => break,
-                Next::Closed => {
-                    closed = true;
-                    break;
-                }
-            }
-        }
-        if write_all(&mut stream, &lines).await.is_err() || closed {
-            return;
-        }
-        lines.clear();
     }
 }
 

@@ -19,70 +19,46 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::closing;
-use crate::feed::{Feed, Next};
-use crate::subscription::{Subscription, Turn};
-use crate::tap::Tapped;
-use crate::write::write_all;
-
-/// How many events go into one write at the most.
-const MOST_FRAMES: usize = 64;
+use crate::delivery::{Delivery, Due};
+use crate::feed::{Feed, Framing};
+use crate::socket::Stream;
+use crate::subscription::Subscription;
 
 /// Serves one subscriber until either side ends it; what it sends is published, if it may.
-pub async fn session(
-    mut socket: WebSocketStream<Tapped>,
-    feed: &Feed,
-    mut subscription: Subscription,
-    may_publish: bool,
-) {
-    let mut frames = Vec::new();
+///
+/// Events go past tungstenite, which is there for all that the client sends, and for what is said in answer.
+pub async fn session(mut socket: WebSocketStream<Stream>, feed: &Feed, subscription: Subscription, may_publish: bool) {
+    let mut delivery = Delivery::new(subscription, socket.get_ref().0.clone(), Framing::WebSocket);
     // Frames may have come together with the handshake.
     let mut going = receive(&mut socket, feed, may_publish).await;
     while going {
-        let turn = poll_fn(|context| {
+        let due = poll_fn(|context| {
             // First, so that a subscriber who never catches up can still close. tungstenite clears its read buffer at each
             // attempt to read, so it is asked only when there is something.
-            if socket.get_ref().poll_read_ready(context).is_ready() {
+            if delivery.poll_read_ready(context).is_ready() {
                 return Poll::Ready(None);
             }
-            subscription.poll_turn(context).map(Some)
+            delivery.poll(context).map(Some)
         });
-        going = match turn.await {
+        going = match due.await {
             None => receive(&mut socket, feed, may_publish).await,
-            Some(Turn::Deliver) => deliver(&mut socket, &mut subscription, &mut frames).await,
-            Some(Turn::Heartbeat) => socket.send(Message::Ping(Bytes::new())).await.is_ok(),
+            Some(Ok(Due::Heartbeat)) => socket.send(Message::Ping(Bytes::new())).await.is_ok(),
+            Some(Ok(Due::Gap(gap))) => {
+                closing::close(&mut socket, closing::GAP, format!("gap: go on after={}", gap.resume())).await;
+                false
+            }
+            Some(Ok(Due::End)) => {
+                closing::shut_down(&mut socket).await;
+                false
+            }
+            // The connection itself is gone.
+            Some(Err(_)) => false,
         };
     }
 }
 
-/// Writes what is new, up to a batch; whether the connection goes on.
-async fn deliver(
-    socket: &mut WebSocketStream<Tapped>,
-    subscription: &mut Subscription,
-    frames: &mut Vec<Bytes>,
-) -> bool {
-    let end = loop {
-        match subscription.take() {
-            Next::Event(event) => frames.push(event.websocket()),
-            end => break end,
-        }
-        if frames.len() == MOST_FRAMES {
-            break Next::Nothing;
-        }
-    };
-    if write_all(socket.get_mut(), frames).await.is_err() {
-        return false;
-    }
-    frames.clear();
-    match end {
-        Next::Event(_) | Next::Nothing => return true,
-        Next::Gap(gap) => closing::close(socket, closing::GAP, format!("gap: go on after={}", gap.resume())).await,
-        Next::Closed => closing::shut_down(socket).await,
-    }
-    false
-}
-
 /// Takes all that the client has sent; whether the connection goes on.
-async fn receive(socket: &mut WebSocketStream<Tapped>, feed: &Feed, may_publish: bool) -> bool {
+async fn receive(socket: &mut WebSocketStream<Stream>, feed: &Feed, may_publish: bool) -> bool {
     loop {
         let message = match poll_fn(|context| Poll::Ready(socket.poll_next_unpin(context))).await {
             Poll::Ready(Some(message)) => message,
