@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use protocol::{Cursor, schedule};
+use server::fan_out::WakeList;
 use server::feed::{Feed, Next};
-use server::subscription::{Subscription, WakeList};
+use server::subscription::Subscription;
 
 fn feed(criterion: &mut Criterion) {
     let data = schedule::payload(1, 1, 200);

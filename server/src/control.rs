@@ -5,8 +5,8 @@ use protocol::{clock, schedule};
 use serde::Deserialize;
 
 use crate::answer::{self, Answer};
-use crate::http::Site;
 use crate::options::{FASTEST, LARGEST_PAYLOAD};
+use crate::site::Site;
 
 /// Events that one burst may have.
 const LARGEST_BURST: u32 = 1_000;

@@ -1,6 +1,6 @@
 //! Delivery: a subscription's events to its socket, as they come, in as few writes as it takes.
 //!
-//! While the subscriber keeps up, the fan-out writes for it (see `subscription.rs`), and nothing here runs. A subscriber that does
+//! While the subscriber keeps up, the fan-out writes for it (see `fan_out.rs`), and nothing here runs. A subscriber that does
 //! not has its task write: all that is waiting goes together, and whoever is too far behind gets to hear of a gap.
 
 use std::io;
@@ -10,9 +10,10 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use protocol::Gap;
 
+use crate::fan_out::{MOST_EVENTS, Outlet};
 use crate::feed::{Framing, Next};
 use crate::socket::{Socket, Unsent};
-use crate::subscription::{MOST_EVENTS, Outlet, Subscription, Turn};
+use crate::subscription::{Subscription, Turn};
 
 /// What is to be said that is no event; each transport has its own words for it, or none.
 #[derive(Debug, PartialEq, Eq)]

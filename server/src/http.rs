@@ -14,12 +14,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::clock;
 use protocol::status::{Published, Time};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 
 use crate::answer::{self, Answer};
 use crate::control;
-use crate::counters::Counters;
 use crate::echo;
+use crate::fan_out::WakeList;
 use crate::index;
 use crate::lecture;
 use crate::load;
@@ -27,39 +26,16 @@ use crate::options::LARGEST_PAYLOAD;
 use crate::origin;
 use crate::page;
 use crate::publish;
-use crate::publisher::Plan;
 use crate::query::Query;
+use crate::site::Site;
 use crate::socket::{Socket, Stream};
-use crate::subscription::{Subscription, WakeList};
-use crate::tap::Taps;
+use crate::subscription::Subscription;
 use crate::transport::{LARGEST_BATCH, long_polling, ndjson, polling, sse, websocket};
-use crate::{Addresses, feed::Feed, upgrade, viewers, watching};
+use crate::{feed::Feed, upgrade, viewers, watching};
 
 /// How long a connection may stay silent before its next request. hyper counts the pause between two requests as time
 /// taken to send the head, so a poller slower than this has to connect anew each time.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-
-/// What the endpoints work on.
-pub struct Site {
-    /// The feed.
-    pub feed: Arc<Feed>,
-    /// The process's counts.
-    pub counters: Arc<Counters>,
-    /// Where the server listens.
-    pub addresses: Addresses,
-    /// Threads that serve connections.
-    pub threads: usize,
-    /// What is published now, and how often.
-    pub plan: watch::Sender<Plan>,
-    /// Where the publisher takes a new plan from.
-    pub orders: std::sync::mpsc::Sender<Option<Plan>>,
-    /// Who watches what crosses the wire.
-    pub taps: Arc<Taps>,
-    /// What the presenter knows; without one, all may publish and control.
-    pub token: Option<String>,
-    /// Turns true when the server ends.
-    pub closing: watch::Receiver<bool>,
-}
 
 /// Serves one connection until either side ends it, or gracefully once the server is closing.
 pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>) {
@@ -186,33 +162,6 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/viewers" => answer::json(StatusCode::OK, &viewers::viewers(site.addresses.http)),
         "/healthz" => answer::text(StatusCode::OK, "ok\n"),
         _ => answer::text(StatusCode::OK, index::text(&site.addresses)),
-    }
-}
-
-impl Site {
-    /// Resolves when the server ends.
-    pub fn closing(&self) -> impl Future<Output = ()> + use<> {
-        let mut closing = self.closing.clone();
-        async move {
-            // An error is a server that was dropped.
-            let _ = closing.wait_for(|&closing| closing).await;
-        }
-    }
-
-    /// Whether who gives this token may publish and control.
-    fn knows(&self, token: Option<&str>) -> bool {
-        self.token.is_none() || self.token.as_deref() == token
-    }
-
-    /// Publishes by another plan from now on.
-    pub fn replan(&self, plan: Plan) {
-        // An error is a server that is ending.
-        let _ = self.orders.send(Some(plan.clone()));
-        self.plan.send_replace(plan);
-    }
-
-    fn load(&self) -> protocol::status::Load {
-        load::read(&self.counters, &self.feed, self.addresses.tcp.port(), self.threads, &self.plan.borrow())
     }
 }
 

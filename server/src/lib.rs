@@ -11,6 +11,7 @@ pub mod control;
 pub mod counters;
 pub mod delivery;
 pub mod echo;
+pub mod fan_out;
 pub mod feed;
 pub mod http;
 pub mod index;
@@ -24,6 +25,7 @@ pub mod publish;
 pub mod publisher;
 pub mod query;
 pub mod run;
+pub mod site;
 pub mod socket;
 pub mod stream;
 pub mod subscription;
@@ -44,9 +46,9 @@ use tokio::sync::watch;
 
 use crate::counters::Counters;
 use crate::feed::Feed;
-use crate::http::Site;
 pub use crate::options::Options;
 use crate::publisher::Publisher;
+use crate::site::Site;
 use crate::subscription::Subscription;
 use crate::worker::{Worker, WorkerThread};
 

@@ -3,7 +3,7 @@
 //!
 //! Both run on the connection's own worker, so they never write at the same time; what must not happen is that one of them
 //! writes in the middle of what the other has begun. The fan-out writes only while the connection's task waits for the feed
-//! (see `subscription.rs`), with nothing of its own left to write. Whether hyper has, it does not say; [`Socket::hold`] and the
+//! (see `fan_out.rs`), with nothing of its own left to write. Whether hyper has, it does not say; [`Socket::hold`] and the
 //! flush that follows tell.
 
 use std::collections::VecDeque;

@@ -1,165 +1,13 @@
 //! A subscriber's place in the feed, and how it waits there.
-//!
-//! To wake a task for each subscriber costs as much again as to write to it. So the publisher wakes one task a worker thread
-//! (see `worker.rs`), and that one walks its worker's [`WakeList`]: where a subscriber left an [`Outlet`], the event's bytes are
-//! written to its socket on the spot, and its task sleeps on. Only those are woken whose socket is full, who have a gap to
-//! be told of, or who left none.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use protocol::Cursor;
 
-use crate::feed::{Feed, Framing, Next};
-use crate::socket::{Socket, Unsent};
-
-/// Who waits for the feed on one worker, each in a slot of its own; and the worker's heartbeat.
-#[derive(Default)]
-pub struct WakeList {
-    slots: Mutex<Slots>,
-    /// Heartbeats so far. One timer a worker does for all of its connections.
-    beats: AtomicU64,
-}
-
-#[derive(Default)]
-struct Slots {
-    used: Vec<Slot>,
-    free: Vec<usize>,
-}
-
-#[derive(Default)]
-struct Slot {
-    waiting: bool,
-    /// Kept while nobody waits, since the same task will most likely wait here again.
-    waker: Option<Waker>,
-    /// Where the subscription stands since it began to wait.
-    cursor: Option<Cursor>,
-    outlet: Option<Outlet>,
-}
-
-impl Slot {
-    fn wake(&mut self) {
-        self.waiting = false;
-        self.waker.as_ref().inspect(|waker| waker.wake_by_ref());
-    }
-}
-
-/// Where the events of a waiting subscription may be written without waking it.
-pub struct Outlet {
-    socket: Arc<Socket>,
-    framing: Framing,
-    /// What the socket did not take.
-    unsent: Unsent,
-}
-
-impl Outlet {
-    /// An outlet to `socket`, for events in that framing.
-    pub fn new(socket: Arc<Socket>, framing: Framing) -> Self {
-        Self { socket, framing, unsent: Unsent::new() }
-    }
-}
-
-/// The most events that go into one write.
-pub const MOST_EVENTS: usize = 64;
-
-/// What follows a cursor, framed: made once for all who stand there.
-struct Batch {
-    after: Cursor,
-    framing: Framing,
-    parts: Vec<Bytes>,
-    bytes: usize,
-    /// The last event in it.
-    end: Cursor,
-    /// Whether there is more behind it: further events, a gap, or the feed's end.
-    more: bool,
-}
-
-impl Batch {
-    fn new(feed: &Feed, after: Cursor, framing: Framing) -> Self {
-        let mut batch = Self { after, framing, parts: Vec::new(), bytes: 0, end: after, more: false };
-        while feed.has_next(batch.end) {
-            match feed.next(batch.end) {
-                Next::Event(entry) if batch.parts.len() < MOST_EVENTS => {
-                    batch.end = Cursor(entry.seq);
-                    batch.parts.push(entry.framed(framing));
-                }
-                Next::Nothing => break,
-                Next::Event(_) | Next::Gap(_) | Next::Closed => {
-                    batch.more = true;
-                    break;
-                }
-            }
-        }
-        batch.bytes = batch.parts.iter().map(Bytes::len).sum();
-        batch
-    }
-}
-
-impl WakeList {
-    /// Brings what is new to every subscription that waits: into its outlet, or else by waking it.
-    pub fn fan_out(&self, feed: &Feed) {
-        let mut batch: Option<Batch> = None;
-        for slot in self.lock().used.iter_mut().filter(|slot| slot.waiting) {
-            let Some(Outlet { socket, framing, unsent }) = &mut slot.outlet else {
-                slot.wake();
-                continue;
-            };
-            let (cursor, framing) = (slot.cursor.expect("who waits stands somewhere"), *framing);
-            let batch = match &mut batch {
-                Some(batch) if batch.after == cursor && batch.framing == framing => batch,
-                other => other.insert(Batch::new(feed, cursor, framing)),
-            };
-            // An error will meet the task again, when it writes.
-            let taken = if batch.parts.is_empty() { 0 } else { socket.try_write(&batch.parts).unwrap_or(0) };
-            if taken > 0 {
-                slot.cursor = Some(batch.end);
-            }
-            if 0 < taken && taken < batch.bytes {
-                unsent.extend(batch.parts.iter().cloned());
-                crate::socket::advance(unsent, taken);
-            }
-            if batch.more || taken < batch.bytes {
-                slot.wake();
-            }
-        }
-    }
-
-    /// Counts a heartbeat, and wakes everyone for it.
-    pub fn beat(&self) {
-        self.beats.fetch_add(1, Ordering::Release);
-        self.lock().used.iter_mut().filter(|slot| slot.waiting).for_each(Slot::wake);
-    }
-
-    fn enter(&self) -> usize {
-        let mut slots = self.lock();
-        slots.free.pop().unwrap_or_else(|| {
-            slots.used.push(Slot::default());
-            slots.used.len() - 1
-        })
-    }
-
-    fn wait(&self, slot: usize, cursor: Cursor, waker: &Waker) {
-        let slot = &mut self.lock().used[slot];
-        slot.waiting = true;
-        slot.cursor = Some(cursor);
-        match &mut slot.waker {
-            Some(known) => known.clone_from(waker),
-            unknown => *unknown = Some(waker.clone()),
-        }
-    }
-
-    fn leave(&self, slot: usize) {
-        let mut slots = self.lock();
-        slots.used[slot] = Slot::default();
-        slots.free.push(slot);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {
-        self.slots.lock().expect("no holder of the list panics")
-    }
-}
+use crate::fan_out::{Outlet, WakeList};
+use crate::feed::{Feed, Next};
+use crate::socket::Unsent;
 
 /// What a subscription has for its connection.
 pub enum Turn {
@@ -186,27 +34,21 @@ impl Subscription {
     pub fn new(feed: Arc<Feed>, wake_list: Arc<WakeList>, after: Option<Cursor>) -> Self {
         let cursor = after.unwrap_or_else(|| feed.head());
         let slot = wake_list.enter();
-        let beat = wake_list.beats.load(Ordering::Acquire);
+        let beat = wake_list.beats();
         Self { feed, wake_list, slot, cursor, beat, quiet: false }
     }
 
     /// The same subscription with an outlet: while it waits, events may be written there, and it is not woken for them. Whoever
     /// writes to that socket must [`Self::resume`] first.
     pub fn with_outlet(self, outlet: Outlet) -> Self {
-        self.wake_list.lock().used[self.slot].outlet = Some(outlet);
+        self.wake_list.connect(self.slot, outlet);
         self
     }
 
     /// Ends the waiting: the cursor moves past what went into the outlet meanwhile, and what the socket did not take of it is
     /// moved to `unsent`.
     pub fn resume(&mut self, unsent: &mut Unsent) {
-        let mut slots = self.wake_list.lock();
-        let slot = &mut slots.used[self.slot];
-        if let Some(outlet) = &mut slot.outlet {
-            unsent.append(&mut outlet.unsent);
-        }
-        slot.waiting = false;
-        if let Some(cursor) = slot.cursor.take()
+        if let Some(cursor) = self.wake_list.resume(self.slot, unsent)
             && cursor != self.cursor
         {
             (self.cursor, self.quiet) = (cursor, false);
@@ -236,15 +78,18 @@ impl Subscription {
             return Poll::Ready(turn);
         }
         self.wake_list.wait(self.slot, self.cursor, context.waker());
-        // An event may have come between the look and the wait; its wake-up would have found nobody waiting.
-        self.turn().map_or(Poll::Pending, Poll::Ready)
+        // An event may have come between the look and the wait, when the fan-out found nobody waiting.
+        let Some(turn) = self.turn() else { return Poll::Pending };
+        // From here on it is the task that writes.
+        self.wake_list.resume(self.slot, &mut Unsent::new());
+        Poll::Ready(turn)
     }
 
     fn turn(&mut self) -> Option<Turn> {
         if self.feed.has_next(self.cursor) {
             return Some(Turn::Deliver);
         }
-        let beat = self.wake_list.beats.load(Ordering::Acquire);
+        let beat = self.wake_list.beats();
         let due = beat != self.beat && std::mem::replace(&mut self.quiet, true);
         self.beat = beat;
         due.then_some(Turn::Heartbeat)
@@ -264,8 +109,8 @@ impl Drop for Subscription {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-    use std::task::Wake;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
 
     use super::*;
 
@@ -329,15 +174,5 @@ mod tests {
         (0..5).for_each(|at| _ = feed.publish(at, ""));
         assert!(matches!(subscription.take(), Next::Gap(gap) if gap.missed() == 3));
         assert!(matches!(subscription.take(), Next::Event(entry) if entry.seq == 4));
-    }
-
-    #[test]
-    fn slots_are_used_again() {
-        let (feed, wake_list, subscription) = subscribed();
-        drop(subscription);
-        for _ in 0..10 {
-            drop(Subscription::new(feed.clone(), wake_list.clone(), None));
-        }
-        assert_eq!(wake_list.lock().used.len(), 1);
     }
 }

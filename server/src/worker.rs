@@ -13,8 +13,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::fan_out::WakeList;
 use crate::feed::Feed;
-use crate::subscription::WakeList;
 
 /// How often idle connections are looked at. One that was silent for the whole of it shows a sign of life, so that a proxy or
 /// a NAT between, many of which forget a connection after 60 s, does not take the silence for the end.

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::{self, Answer};
+use crate::fan_out::WakeList;
 use crate::feed::Feed;
 use crate::query::Query;
-use crate::subscription::{Subscription, Turn, WakeList};
+use crate::subscription::{Subscription, Turn};
 use crate::transport::LARGEST_BATCH;
 
 /// How long a poll waits that does not say: less than the 30 s after which many proxies give up on an answer.

@@ -1,0 +1,62 @@
+//! The site: what all connections of a server share.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::Addresses;
+use crate::counters::Counters;
+use crate::feed::Feed;
+use crate::load;
+use crate::publisher::Plan;
+use crate::tap::Taps;
+
+/// What the endpoints work on.
+pub struct Site {
+    /// The feed.
+    pub feed: Arc<Feed>,
+    /// The process's counts.
+    pub counters: Arc<Counters>,
+    /// Where the server listens.
+    pub addresses: Addresses,
+    /// Threads that serve connections.
+    pub threads: usize,
+    /// What is published now, and how often.
+    pub plan: watch::Sender<Plan>,
+    /// Where the publisher takes a new plan from.
+    pub orders: std::sync::mpsc::Sender<Option<Plan>>,
+    /// Who watches what crosses the wire.
+    pub taps: Arc<Taps>,
+    /// What the presenter knows; without one, all may publish and control.
+    pub token: Option<String>,
+    /// Turns true when the server ends.
+    pub closing: watch::Receiver<bool>,
+}
+
+impl Site {
+    /// Resolves when the server ends.
+    pub fn closing(&self) -> impl Future<Output = ()> + use<> {
+        let mut closing = self.closing.clone();
+        async move {
+            // An error is a server that was dropped.
+            let _ = closing.wait_for(|&closing| closing).await;
+        }
+    }
+
+    /// Whether who gives this token may publish and control.
+    pub fn knows(&self, token: Option<&str>) -> bool {
+        self.token.is_none() || self.token.as_deref() == token
+    }
+
+    /// Publishes by another plan from now on.
+    pub fn replan(&self, plan: Plan) {
+        // An error is a server that is ending.
+        let _ = self.orders.send(Some(plan.clone()));
+        self.plan.send_replace(plan);
+    }
+
+    /// What the process has done so far.
+    pub fn load(&self) -> protocol::status::Load {
+        load::read(&self.counters, &self.feed, self.addresses.tcp.port(), self.threads, &self.plan.borrow())
+    }
+}

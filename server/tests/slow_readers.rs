@@ -1,0 +1,153 @@
+//! Subscribers whose sockets are full most of the time: every byte they get, they get once and in its place.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use protocol::framing::websocket::{Opcode, frame, frame_masked};
+use protocol::{Cursor, clock, schedule};
+use server::feed::{Framing, Next};
+use server::{Options, Server};
+
+/// Events that are published before anyone reads: more than the sockets hold.
+const BEFORE: u64 = 6_000;
+/// Events that are published while they are read.
+const DURING: u64 = 4_000;
+
+/// Payloads of all sizes, so that writes end anywhere.
+fn publish(server: &Server, events: u64) {
+    for number in 0..events {
+        let size = (number * 7_919 % 3_001) as usize;
+        server.feed().publish(clock::now_ns(), &schedule::payload(1, number, size));
+    }
+}
+
+/// A subscriber that has sent `request`, to one of the server's ports.
+fn subscribe(address: SocketAddr, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 32 << 10).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// Reads a response's head, byte by byte.
+fn skip_head(stream: &mut TcpStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+}
+
+/// Reads in small pieces and compares with the events' bytes; `between` may send and take something of its own after an event.
+fn follow(server: &Server, stream: &mut TcpStream, framing: Framing, mut between: impl FnMut(u64, &mut TcpStream)) {
+    let mut cursor = Cursor(0);
+    while cursor.0 < BEFORE + DURING {
+        let Next::Event(event) = server.feed().next(cursor) else {
+            std::thread::yield_now();
+            continue;
+        };
+        cursor = Cursor(event.seq);
+        let expected = event.framed(framing);
+        let mut got = vec![0; expected.len()];
+        for piece in got.chunks_mut(700) {
+            stream.read_exact(piece).unwrap();
+        }
+        assert!(got == expected, "event {} is not as it was framed", event.seq);
+        between(event.seq, stream);
+    }
+}
+
+#[test]
+fn streams_are_whole_and_in_order_however_slowly_they_are_read() {
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let options =
+        Options { listen: free, tcp_listen: free, rate: 0.0, history: 20_000, threads: 2, ..Options::default() };
+    let server = Server::start(&options).unwrap();
+    let (http, tcp) = (server.addresses().http, server.addresses().tcp);
+    let get = |path: &str, version: &str, more: &str| {
+        subscribe(http, &format!("GET {path}?after=0 HTTP/{version}\r\nHost: {http}\r\n{more}\r\n"))
+    };
+    let handshake = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let subscribers = [
+        (get("/stream", "1.1", ""), Framing::ChunkedLine),
+        (get("/stream", "1.0", ""), Framing::Line),
+        (get("/sse", "1.1", ""), Framing::ChunkedBlock),
+        (get("/sse", "1.0", ""), Framing::Block),
+        (get("/ws", "1.1", handshake), Framing::WebSocket),
+        (subscribe(tcp, "SUB 0\n"), Framing::Line),
+    ];
+    publish(&server, BEFORE);
+    std::thread::scope(|scope| {
+        let server = &server;
+        for (number, (mut stream, framing)) in subscribers.into_iter().enumerate() {
+            scope.spawn(move || {
+                if number < 5 {
+                    skip_head(&mut stream);
+                }
+                follow(server, &mut stream, framing, |_, _| {});
+            });
+        }
+        publish(server, DURING);
+    });
+}
+
+#[test]
+fn pongs_come_between_frames_and_never_within_one() {
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let options = Options { listen: free, tcp_listen: free, rate: 0.0, history: 20_000, ..Options::default() };
+    let server = Server::start(&options).unwrap();
+    let http = server.addresses().http;
+    let mut stream = subscribe(
+        http,
+        &format!(
+            "GET /ws?after=0 HTTP/1.1\r\nHost: {http}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        ),
+    );
+    skip_head(&mut stream);
+    publish(&server, BEFORE);
+    std::thread::scope(|scope| {
+        let (server, pong) = (&server, frame(Opcode::Pong, b"?"));
+        let mut sender = stream.try_clone().unwrap();
+        scope.spawn(move || {
+            let mut received = Vec::new();
+            let mut buffer = [0; 900];
+            let expected = |seq| match server.feed().next(Cursor(seq)) {
+                Next::Event(event) => Some(event.framed(Framing::WebSocket)),
+                _ => None,
+            };
+            let (mut seq, mut pongs) = (0, 0);
+            while seq < BEFORE + DURING {
+                let read = stream.read(&mut buffer).unwrap();
+                assert!(read > 0, "the server ended the connection behind event {seq}");
+                received.extend_from_slice(&buffer[..read]);
+                loop {
+                    if received.starts_with(&pong) {
+                        received.drain(..pong.len());
+                        pongs += 1;
+                    } else if let Some(event) =
+                        expected(seq).filter(|event| received.len() >= event.len().max(pong.len()))
+                    {
+                        assert!(received.starts_with(&event), "event {} is not as it was framed", seq + 1);
+                        received.drain(..event.len());
+                        seq += 1;
+                    } else {
+                        break;
+                    }
+                }
+            }
+            assert!(pongs > 0, "the server answered while it delivered");
+        });
+        scope.spawn(move || {
+            for _ in 0..500 {
+                if sender.write_all(&frame_masked(Opcode::Ping, b"?", [1, 2, 3, 4])).is_err() {
+                    return;
+                }
+                std::thread::yield_now();
+            }
+        });
+        publish(server, DURING);
+    });
+}
