@@ -7,6 +7,7 @@ use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
     UPGRADE,
 };
+use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
@@ -23,7 +24,7 @@ use crate::socket::Stream;
 /// and a little.
 fn config(largest: usize) -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(4 << 10)
+        .read_buffer_size(512)
         .write_buffer_size(0)
         .max_write_buffer_size(largest + (64 << 10))
         .max_message_size(Some(largest))
@@ -47,8 +48,7 @@ where
     tokio::spawn(async move {
         // An error is a client that left before the upgrade was done.
         let Ok(upgraded) = upgraded.await else { return };
-        let parts = upgraded.downcast::<TokioIo<Stream>>().expect("http.rs serves nothing else");
-        let (stream, early) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        let (stream, early) = taken_apart(upgraded);
         stream.0.tap.upgraded();
         let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config(largest))).await;
         session(socket).await;
@@ -60,6 +60,12 @@ where
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     switching
+}
+
+/// The socket, and what was read of it already. hyper's own buffer, of 8 KiB, ends here.
+fn taken_apart(upgraded: Upgraded) -> (Stream, Vec<u8>) {
+    let parts = upgraded.downcast::<TokioIo<Stream>>().expect("http.rs serves nothing else");
+    (parts.io.into_inner(), parts.read_buf.to_vec())
 }
 
 fn accept_key(version: Version, headers: &HeaderMap) -> Result<HeaderValue, Box<Answer>> {
