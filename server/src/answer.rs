@@ -28,18 +28,32 @@ pub type Answer = Response<Body>;
 pub enum Body {
     /// All of it is there: its length is announced, and its parts are sent in one write.
     Whole(VecDeque<Bytes>),
-    /// It goes on as events come, a chunk an event.
-    Endless(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infallible> + Send>>),
+    /// Behind the head, the connection is a session's.
+    Continued(Option<Session>),
+}
+
+/// What goes on with a connection once hyper has written the response's head; it is given what hyper has read beyond the request.
+pub type Session = Box<dyn FnOnce(Vec<u8>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+impl Body {
+    /// A body that is `session`'s to write.
+    pub fn continued<F>(session: impl FnOnce(Vec<u8>) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::Continued(Some(Box::new(move |early| Box::pin(session(early)))))
+    }
 }
 
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
             Self::Whole(parts) => Poll::Ready(parts.pop_front().map(|part| Ok(Frame::data(part)))),
-            Self::Endless(stream) => stream.as_mut().poll_frame(context),
+            // hyper is let go before it would ask again.
+            Self::Continued(_) => Poll::Pending,
         }
     }
 
@@ -50,7 +64,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(parts) => SizeHint::with_exact(parts.iter().map(|part| part.len() as u64).sum()),
-            Self::Endless(_) => SizeHint::default(),
+            Self::Continued(_) => SizeHint::default(),
         }
     }
 }
@@ -133,11 +147,8 @@ pub fn gap(gap: Gap) -> Answer {
 }
 
 /// A response that goes on as events come. Proxies are asked neither to keep it nor to hold it back.
-pub fn endless<B>(content_type: &'static str, body: B) -> Answer
-where
-    B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
-{
-    let mut answer = with_type(answer(StatusCode::OK, Body::Endless(Box::pin(body))), content_type);
+pub fn endless(content_type: &'static str, body: Body) -> Answer {
+    let mut answer = with_type(answer(StatusCode::OK, body), content_type);
     answer.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     answer
 }

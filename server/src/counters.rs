@@ -24,11 +24,6 @@ impl Counters {
     /// Counts a connection, as open for as long as the guard lives.
     pub fn connection(self: &Arc<Self>) -> Open {
         self.accepted.fetch_add(1, Relaxed);
-        self.upgraded()
-    }
-
-    /// Keeps a connection counted as open that was accepted as HTTP and goes on as a WebSocket.
-    pub fn upgraded(self: &Arc<Self>) -> Open {
         self.open.fetch_add(1, Relaxed);
         Open(self.clone())
     }

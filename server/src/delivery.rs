@@ -3,7 +3,8 @@
 //! While the subscriber keeps up, the fan-out writes for it (see `fan_out.rs`), and nothing here runs. A subscriber that does
 //! not has its task write: all that is waiting goes together, and whoever is too far behind gets to hear of a gap.
 
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -15,7 +16,7 @@ use crate::feed::{Framing, Next};
 use crate::socket::{Socket, Unsent};
 use crate::subscription::{Subscription, Turn};
 
-/// What is to be said that is no event; each transport has its own words for it, or none.
+/// What is to be done that is no event; each transport has its own words for it, or none.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Due {
     /// Events have left the history before the subscriber had them.
@@ -24,6 +25,8 @@ pub enum Due {
     Heartbeat,
     /// The feed has ended, and everything was delivered.
     End,
+    /// There is something to read, be it the end.
+    Input,
 }
 
 /// A subscription, and the socket that its events go to.
@@ -42,22 +45,29 @@ impl Delivery {
         Self { subscription, socket, framing, unsent: Unsent::new(), due: None }
     }
 
-    /// Sends `bytes` behind what is on its way, and before any further event.
-    pub fn say(&mut self, bytes: Bytes) {
-        self.unsent.push_back(bytes);
-    }
-
-    /// Polls for something to read, as long as nothing is half written. Once there is, nothing more is delivered until the next
-    /// [`Self::poll`], so that it can be answered on the same socket.
-    pub fn poll_read_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.subscription.resume(&mut self.unsent);
-        match self.unsent.is_empty() {
-            true => self.socket.poll_read_ready(context).map(|_| ()),
-            false => Poll::Pending,
+    /// Delivers until either side ends it; what else is due is told in the words that `say` gives for it. That the peer ends what it
+    /// sends ends the delivery; what it sends has no meaning.
+    pub async fn run(mut self, say: impl Fn(Due) -> Option<Bytes>) {
+        while let Ok(due) = poll_fn(|context| self.poll(context)).await {
+            match due {
+                Due::Input => match self.socket.try_read(&mut [0; 64]) {
+                    Ok(0) => return,
+                    Err(error) if error.kind() != ErrorKind::WouldBlock => return,
+                    Ok(_) | Err(_) => {}
+                },
+                Due::End => {
+                    self.unsent.extend(say(Due::End));
+                    // An error is a peer that left first.
+                    let _ = poll_fn(|context| self.socket.poll_write_all(context, &mut self.unsent)).await;
+                    return;
+                }
+                due => self.unsent.extend(say(due)),
+            }
         }
     }
 
-    /// Delivers until something else is to be said.
+    /// Delivers until something else is to be done. From then on nothing is delivered until the next poll, and nothing is half
+    /// written: the socket may be read, and written to.
     ///
     /// # Errors
     /// Those of the socket: the subscriber is gone.
@@ -67,6 +77,10 @@ impl Delivery {
             ready!(self.socket.poll_write_all(context, &mut self.unsent))?;
             if let Some(due) = self.due.take() {
                 return Poll::Ready(Ok(due));
+            }
+            // Before more is taken, so that a subscriber who never catches up can still close.
+            if self.socket.poll_read_ready(context).is_ready() {
+                return Poll::Ready(Ok(Due::Input));
             }
             while self.unsent.len() < MOST_EVENTS && self.due.is_none() {
                 match self.subscription.take() {

@@ -1,8 +1,10 @@
 //! HTTP: each connection's loop, and the one match that says which path leads where.
 
 use std::convert::Infallible;
-use std::pin::pin;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -13,9 +15,10 @@ use hyper::{Method, Request, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::clock;
 use protocol::status::{Published, Time};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::answer::{self, Answer};
+use crate::answer::{self, Answer, Body};
 use crate::control;
 use crate::echo;
 use crate::fan_out::WakeList;
@@ -41,33 +44,54 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>) {
     let open = site.counters.connection();
     let socket = Socket::new(stream, site.taps.clone());
+    let session = Mutex::new(None);
     let service = service_fn(|request: Request<Incoming>| {
         site.counters.request();
         socket.tap.assign(request.uri().query());
-        let (site, wake_list, socket) = (site.clone(), wake_list.clone(), socket.clone());
         // Browsers name the origin when a page of another one asks, and only then want to be told that it may read.
         let foreign = request.headers().contains_key(ORIGIN) && request.method() != Method::POST;
-        async move {
-            let answer = route(request, site, wake_list, socket).await;
+        let bodiless = request.method() == Method::HEAD;
+        let (site, wake_list, socket, session) = (site.clone(), wake_list.clone(), socket.clone(), &session);
+        Box::pin(async move {
+            let mut answer = route(request, site, wake_list, socket.clone()).await;
+            if let Body::Continued(continued) = answer.body_mut()
+                && !bodiless
+            {
+                *session.lock().expect("no holder panics") = continued.take();
+                socket.hold();
+            }
             Ok::<_, Infallible>(if foreign { answer::for_any_origin(answer) } else { answer })
-        }
+        })
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(Stream(socket.clone())), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    tokio::select! {
-        biased;
-        // An error is a peer that broke HTTP or left; hyper has answered what could be answered.
-        _ = connection.as_mut() => {}
-        () = site.closing() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+        .serve_connection(TokioIo::new(Stream(socket.clone())), service);
+    let mut closing = pin!(site.closing());
+    let mut closes = false;
+    let continued = poll_fn(|context| {
+        if !closes && closing.as_mut().poll(context).is_ready() {
+            closes = true;
+            Pin::new(&mut connection).graceful_shutdown();
         }
+        // An error is a peer that broke HTTP or left; hyper has answered what could be answered.
+        let done = connection.poll_without_shutdown(context).map(drop);
+        match session.lock().expect("no holder panics").take_if(|_| !socket.is_held()) {
+            Some(session) => Poll::Ready(Some(session)),
+            None => done.map(|()| None),
+        }
+    });
+    match continued.await {
+        Some(session) => {
+            let early = connection.into_parts().read_buf.to_vec();
+            // A task of its own, as small as the session needs it.
+            tokio::spawn(async move {
+                session(early).await;
+                drop(open);
+            });
+        }
+        None => _ = Stream(socket.clone()).shutdown().await,
     }
-    drop(open);
 }
 
 /// What is asked for, and in which ways it may be asked.
@@ -122,18 +146,14 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/publish" | "/control" if !presenter => refused("this takes the presenter's token\n"),
         "/ws" => {
             let subscription = subscribe(query.after);
-            let (feed, open) = (feed.clone(), site.counters.upgraded());
-            upgrade::upgrade(request, LARGEST_PAYLOAD, async move |socket| {
+            let feed = feed.clone();
+            upgrade::upgrade(&request, socket, LARGEST_PAYLOAD, async move |socket| {
                 websocket::session(socket, &feed, subscription, may_publish).await;
-                drop(open);
             })
         }
         "/echo" => {
-            let (open, closing) = (site.counters.upgraded(), site.closing());
-            upgrade::upgrade(request, echo::LARGEST, async move |socket| {
-                echo::session(socket, closing).await;
-                drop(open);
-            })
+            let closing = site.closing();
+            upgrade::upgrade(&request, socket, echo::LARGEST, async move |socket| echo::session(socket, closing).await)
         }
         "/publish" => publish::publish(request, feed).await,
         "/control" => match publish::body(request).await {
@@ -148,10 +168,9 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
                 return answer::text(StatusCode::CONFLICT, "this session is watched already, or too many are\n");
             };
             let (subscription, plan) = (subscribe(None), site.plan.subscribe());
-            let (open, closing) = (site.counters.upgraded(), site.closing());
-            upgrade::upgrade(request, watching::LARGEST, async move |socket| {
+            let closing = site.closing();
+            upgrade::upgrade(&request, socket, watching::LARGEST, async move |socket| {
                 watching::session(socket, watcher, subscription, plan, may_publish, closing).await;
-                drop(open);
             })
         }
         path if path.starts_with("/page/") => page::file(&path["/page/".len()..]),

@@ -1,21 +1,20 @@
 //! The WebSocket handshake, server side: what a request must bring, and what is answered (RFC 6455, section 4.2).
 
 use std::future::Future;
+use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
     UPGRADE,
 };
-use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode, Version};
-use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::answer::{self, Answer, Body};
-use crate::socket::Stream;
+use crate::socket::{Socket, Stream};
 
 /// Buffers and limits of a WebSocket on which no message is larger than `largest` bytes.
 ///
@@ -31,9 +30,10 @@ fn config(largest: usize) -> WebSocketConfig {
         .max_frame_size(Some(largest))
 }
 
-/// Answers 101 and runs `session` on the upgraded connection, or answers what is wrong with the request.
+/// Answers 101 and runs `session` on the connection from then on, or answers what is wrong with the request.
 pub fn upgrade<F>(
-    mut request: Request<Incoming>,
+    request: &Request<Incoming>,
+    socket: Arc<Socket>,
     largest: usize,
     session: impl FnOnce(WebSocketStream<Stream>) -> F + Send + 'static,
 ) -> Answer
@@ -44,28 +44,18 @@ where
         Ok(accept) => accept,
         Err(refusal) => return *refusal,
     };
-    let upgraded = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
-        // An error is a client that left before the upgrade was done.
-        let Ok(upgraded) = upgraded.await else { return };
-        let (stream, early) = taken_apart(upgraded);
-        stream.0.tap.upgraded();
-        let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config(largest))).await;
-        session(socket).await;
-    });
-    let mut switching = Response::new(Body::Whole([].into()));
+    let session = async move |early| {
+        socket.tap.upgraded();
+        session(WebSocketStream::from_partially_read(Stream(socket), early, Role::Server, Some(config(largest))).await)
+            .await;
+    };
+    let mut switching = Response::new(Body::continued(session));
     *switching.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = switching.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     switching
-}
-
-/// The socket, and what was read of it already. hyper's own buffer, of 8 KiB, ends here.
-fn taken_apart(upgraded: Upgraded) -> (Stream, Vec<u8>) {
-    let parts = upgraded.downcast::<TokioIo<Stream>>().expect("http.rs serves nothing else");
-    (parts.io.into_inner(), parts.read_buf.to_vec())
 }
 
 fn accept_key(version: Version, headers: &HeaderMap) -> Result<HeaderValue, Box<Answer>> {

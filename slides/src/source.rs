@@ -1,6 +1,6 @@
 //! Code of this project, taken by the name of what it defines, so that a slide never shows what is no longer there.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 /// The files that slides take code from, with their paths in the project.
 macro_rules! sources {
@@ -24,8 +24,12 @@ const SOURCES: &[(&str, &str)] = sources![
 pub fn definition(path: &str, name: &str) -> anyhow::Result<String> {
     let known = SOURCES.iter().find(|(known, _)| *known == path);
     let (_, text) = known.with_context(|| format!("{path} is not among the sources of slides"))?;
+    defined_in(text, name).with_context(|| format!("{path} defines no {name}"))
+}
+
+fn defined_in(text: &str, name: &str) -> Option<String> {
     let mut lines = text.lines().skip_while(|line| !defines(line, name));
-    let Some(first) = lines.next() else { bail!("{path} defines no {name}") };
+    let first = lines.next()?;
     let indent = first.len() - first.trim_start().len();
     let mut found = vec![first];
     // Formatted code ends a definition with a closing line as far to the right as the first.
@@ -41,7 +45,7 @@ pub fn definition(path: &str, name: &str) -> anyhow::Result<String> {
             }
         }
     }
-    Ok(found.iter().map(|line| line.get(indent..).unwrap_or_default().to_string() + "\n").collect())
+    Some(found.iter().map(|line| line.get(indent..).unwrap_or_default().to_string() + "\n").collect())
 }
 
 fn defines(line: &str, name: &str) -> bool {
@@ -102,8 +106,8 @@ mod tests {
     fn a_definition_is_found_by_name_and_ends_with_its_own_brace() {
         let code = definition("server/src/transport/polling.rs", "answer").unwrap();
         assert!(code.starts_with("pub fn answer(") && code.ends_with("\n}\n"), "{code}");
-        let method = definition("server/src/stream.rs", "poll_frame").unwrap();
-        assert!(method.starts_with("fn poll_frame(") && method.ends_with("\n}\n"), "{method}");
+        let method = defined_in("impl A {\n    fn b() {\n        if c {\n        }\n    }\n\n    fn d() {}\n}\n", "b");
+        assert_eq!(method.unwrap(), "fn b() {\n    if c {\n    }\n}\n");
         let constant = definition("server/src/transport/long_polling.rs", "USUAL_WAIT").unwrap();
         assert!(constant.starts_with("const USUAL_WAIT") && constant.lines().count() == 1, "{constant}");
         assert!(definition("server/src/transport/polling.rs", "no_such").is_err());

@@ -5,6 +5,9 @@ use super::Malformed;
 /// What ends each chunk.
 pub const END: &[u8] = b"\r\n";
 
+/// The last chunk, which has no data: the body ends with it.
+pub const LAST: &[u8] = b"0\r\n\r\n";
+
 /// `data` as a chunk.
 pub fn frame(data: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{:x}\r\n", data.len()).into_bytes();

@@ -3,7 +3,7 @@
 const CONNECTIONS = 6;
 // Polls and messages come and go on one.
 const FOR_REQUESTS = 1;
-const PATIENCE_MS = 150;
+const PATIENCE_MS = 400;
 
 // Asks the other tabs; gives how many lanes may hold a connection here, and a way to say how many do.
 export async function freeConnections() {

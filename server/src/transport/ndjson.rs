@@ -10,23 +10,24 @@ use std::sync::Arc;
 use hyper::Version;
 use protocol::framing::line;
 
-use crate::answer::{self, Answer};
+use crate::answer::Answer;
 use crate::delivery::Due;
 use crate::feed::Framing;
 use crate::socket::Socket;
-use crate::stream::{Stream, Words};
+use crate::stream::{self, Words};
 use crate::subscription::Subscription;
 
 /// Begins the stream.
 pub fn answer(subscription: Subscription, socket: Arc<Socket>, version: Version) -> Answer {
-    let words = Words { plain: Framing::Line, chunked: Framing::ChunkedLine, say };
-    answer::endless("application/x-ndjson", Stream::new(subscription, socket, version, words))
+    let words =
+        Words { content_type: "application/x-ndjson", plain: Framing::Line, chunked: Framing::ChunkedLine, say };
+    stream::answer(subscription, socket, version, words)
 }
 
 fn say(due: Due) -> Option<Vec<u8>> {
     match due {
         Due::Gap(gap) => Some(line::frame(&gap.encode())),
         // Lines have no word for a heartbeat, so there is none.
-        Due::Heartbeat | Due::End => None,
+        Due::Heartbeat | Due::End | Due::Input => None,
     }
 }

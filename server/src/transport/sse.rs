@@ -13,11 +13,11 @@ use hyper::header::HeaderMap;
 use protocol::Cursor;
 use protocol::framing::sse;
 
-use crate::answer::{self, Answer};
+use crate::answer::Answer;
 use crate::delivery::Due;
 use crate::feed::Framing;
 use crate::socket::Socket;
-use crate::stream::{Stream, Words};
+use crate::stream::{self, Words};
 use crate::subscription::Subscription;
 
 /// The cursor that a reconnecting browser brings in `Last-Event-ID`, if it brings one.
@@ -32,14 +32,14 @@ pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, String> {
 
 /// Begins the stream.
 pub fn answer(subscription: Subscription, socket: Arc<Socket>, version: Version) -> Answer {
-    let words = Words { plain: Framing::Block, chunked: Framing::ChunkedBlock, say };
-    answer::endless("text/event-stream", Stream::new(subscription, socket, version, words))
+    let words = Words { content_type: "text/event-stream", plain: Framing::Block, chunked: Framing::ChunkedBlock, say };
+    stream::answer(subscription, socket, version, words)
 }
 
 fn say(due: Due) -> Option<Vec<u8>> {
     match due {
         Due::Gap(gap) => Some(sse::frame_gap(gap)),
         Due::Heartbeat => Some(sse::HEARTBEAT.into()),
-        Due::End => None,
+        Due::End | Due::Input => None,
     }
 }

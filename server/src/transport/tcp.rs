@@ -5,10 +5,7 @@
 //! - Resumed by a new connection with the last seq received. A gap is a line: `{"gap":{"after":N,"oldest":M}}`.
 //! - Costs one byte an event and a connection; no browser speaks it, and no proxy knows what it means.
 
-use std::future::poll_fn;
-use std::io::ErrorKind;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use protocol::Cursor;
@@ -46,28 +43,12 @@ pub async fn session(
             return;
         }
     };
-    let socket = Socket::new(stream, taps);
-    let mut delivery = Delivery::new(subscribe(after), socket.clone(), Framing::Line);
-    loop {
-        let due = poll_fn(|context| {
-            if delivery.poll_read_ready(context).is_ready() {
-                return Poll::Ready(None);
-            }
-            delivery.poll(context).map(Some)
-        });
-        match due.await {
-            // The end of what the client sends is the end of the subscription; what else it sends has no meaning.
-            None => match socket.try_read(&mut [0; 64]) {
-                Ok(0) => return,
-                Err(error) if error.kind() != ErrorKind::WouldBlock => return,
-                Ok(_) | Err(_) => {}
-            },
-            Some(Ok(Due::Gap(gap))) => delivery.say(line::frame(&gap.encode()).into()),
-            // Lines have no word for a heartbeat, so there is none.
-            Some(Ok(Due::Heartbeat)) => {}
-            Some(Ok(Due::End) | Err(_)) => return,
-        }
-    }
+    let say = |due| match due {
+        Due::Gap(gap) => Some(line::frame(&gap.encode()).into()),
+        // Lines have no word for a heartbeat, so there is none.
+        Due::Heartbeat | Due::End | Due::Input => None,
+    };
+    Delivery::new(subscribe(after), Socket::new(stream, taps), Framing::Line).run(say).await;
 }
 
 /// Reads the one line that a client sends; `None` when it is not one we know.

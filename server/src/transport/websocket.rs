@@ -32,27 +32,19 @@ pub async fn session(mut socket: WebSocketStream<Stream>, feed: &Feed, subscript
     // Frames may have come together with the handshake.
     let mut going = receive(&mut socket, feed, may_publish).await;
     while going {
-        let due = poll_fn(|context| {
-            // First, so that a subscriber who never catches up can still close. tungstenite clears its read buffer at each
-            // attempt to read, so it is asked only when there is something.
-            if delivery.poll_read_ready(context).is_ready() {
-                return Poll::Ready(None);
-            }
-            delivery.poll(context).map(Some)
-        });
-        going = match due.await {
-            None => receive(&mut socket, feed, may_publish).await,
-            Some(Ok(Due::Heartbeat)) => socket.send(Message::Ping(Bytes::new())).await.is_ok(),
-            Some(Ok(Due::Gap(gap))) => {
+        going = match poll_fn(|context| delivery.poll(context)).await {
+            Ok(Due::Input) => receive(&mut socket, feed, may_publish).await,
+            Ok(Due::Heartbeat) => socket.send(Message::Ping(Bytes::new())).await.is_ok(),
+            Ok(Due::Gap(gap)) => {
                 closing::close(&mut socket, closing::GAP, format!("gap: go on after={}", gap.resume())).await;
                 false
             }
-            Some(Ok(Due::End)) => {
+            Ok(Due::End) => {
                 closing::shut_down(&mut socket).await;
                 false
             }
             // The connection itself is gone.
-            Some(Err(_)) => false,
+            Err(_) => false,
         };
     }
 }
