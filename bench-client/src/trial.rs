@@ -164,7 +164,7 @@ pub fn length(scenarios: &[Scenario]) -> Duration {
 /// When a server cannot be started or asked.
 pub async fn gap_ms(network: Network) -> anyhow::Result<f64> {
     let server = OwnServer::start(&setup(&small(&[])))?;
-    let mut control = Control::connect_over(network, server.http, "lab").await?;
+    let mut control = Control::connect_over(network, server.http, "localhost").await?;
     Ok(control.exchange_ns(EXCHANGES).await? as f64 / 1e6)
 }
 

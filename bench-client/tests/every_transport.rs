@@ -45,7 +45,7 @@ impl Subject {
         let target = Target {
             http,
             tcp,
-            host: "lab".into(),
+            host: "localhost".into(),
             headers: Headers::Lean,
             poll_interval: Duration::from_millis(5),
             network,
@@ -218,7 +218,7 @@ fn the_ledger_gives_every_byte_the_layer_that_the_framing_predicts() {
         assert_eq!(ledger.unexplained_bytes(), 0, "{transport}");
         assert_eq!(ledger.connections, 1, "{transport}");
 
-        let request = |path: &str| format!("GET {path}?after=0 HTTP/1.1\r\nHost: lab\r\n\r\n").len() as u64;
+        let request = |path: &str| format!("GET {path}?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n").len() as u64;
         let answered = ledger.requests - ledger.empty_polls;
         match transport {
             Transport::Polling => {

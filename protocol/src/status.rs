@@ -29,6 +29,10 @@ pub struct Load {
     pub connections_open: u64,
     /// Connections accepted so far.
     pub connections_accepted: u64,
+    /// Connections refused so far, because there were too many.
+    pub connections_refused: u64,
+    /// Subscribers given up so far, because they took nothing of what was waiting for them for too long.
+    pub connections_stalled: u64,
     /// HTTP requests begun so far, upgrades included.
     pub requests: u64,
     /// The seq of the newest event; 0 before the first.

@@ -16,10 +16,13 @@ const TURNS: usize = 5;
 const DELIVERIES: usize = 4_000;
 
 fn main() {
+    if rig::play_a_part() {
+        return;
+    }
     // cargo passes --bench along.
     let arguments = std::env::args().skip(1).filter(|word| word != "--bench");
     let sizes: Vec<usize> = arguments.map_while(|word| word.parse().ok()).collect();
-    let sizes = if sizes.is_empty() { vec![100, 1_000] } else { sizes };
+    let sizes = if sizes.is_empty() { vec![200, 1_000] } else { sizes };
     println!("server CPU per delivered event, {ROUNDS} rounds: median (least to greatest)\n");
     for subscribers in sizes {
         println!("{subscribers} subscribers      us per delivery             times the floor");

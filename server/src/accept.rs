@@ -5,14 +5,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use crate::admission::{Admission, Admitted};
 use crate::worker::Worker;
 
 /// How many handshaken connections the kernel may hold until we accept them: a lecture hall that connects at once.
 const BACKLOG: u32 = 4096;
 /// How long to leave a failing accept alone: the file limit is not lifted by asking faster.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// How long a connection may be silent before the kernel asks whether the peer is there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Listens on `address`; to be called from within an event loop.
 ///
@@ -26,23 +31,40 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts for as long as it is polled, and has each connection served on the next worker.
+/// Accepts for as long as it is polled, and has each connection that is let in served on the next worker; the others are told
+/// the `refusal`.
 pub async fn accept<F>(
     listener: TcpListener,
     workers: Arc<[Worker]>,
-    serve: impl Fn(TcpStream, &Worker) -> F + Clone + Send + 'static,
+    admission: Arc<Admission>,
+    refusal: &'static str,
+    serve: impl Fn(TcpStream, Admitted, &Worker) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
+    let mut failing = false;
     for worker in workers.iter().cycle() {
-        let stream = loop {
-            match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
-                Ok(stream) => break stream,
+        let (stream, peer) = loop {
+            match listener.accept().await.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+                Ok(accepted) => break accepted,
                 Err(error) => {
-                    eprintln!("cannot accept a connection ({error}); trying again in {BACK_OFF:?}");
+                    // Once, until it goes well again.
+                    if !std::mem::replace(&mut failing, true) {
+                        eprintln!("cannot accept a connection ({error}); trying again each {BACK_OFF:?}");
+                    }
                     tokio::time::sleep(BACK_OFF).await;
                 }
             }
+        };
+        failing = false;
+        let Some(admitted) = admission.admit(peer.ip()) else {
+            let admission = admission.clone();
+            worker.spawn(async move {
+                if let Ok(stream) = TcpStream::from_std(stream) {
+                    admission.refuse(stream, refusal).await;
+                }
+            });
+            continue;
         };
         let (serve, home) = (serve.clone(), worker.clone());
         worker.spawn(async move {
@@ -50,7 +72,9 @@ pub async fn accept<F>(
             if let Ok(stream) = TcpStream::from_std(stream) {
                 // Without this, a small write waits for the acknowledgement of the one before it (Nagle).
                 let _ = stream.set_nodelay(true);
-                serve(stream, &home).await;
+                // A peer that has gone without a word is found out, though nothing is sent to it.
+                let _ = set_socket_keepalive(&stream, true).and_then(|()| set_tcp_keepidle(&stream, KEEPALIVE));
+                serve(stream, admitted, &home).await;
             }
         });
     }

@@ -10,6 +10,8 @@ use protocol::clock;
 pub struct Counters {
     open: AtomicU64,
     accepted: AtomicU64,
+    refused: AtomicU64,
+    stalled: AtomicU64,
     requests: AtomicU64,
     /// CPU time that measuring itself has cost, in ns; it is not the transports', so it is not reported as load.
     measuring_ns: AtomicU64,
@@ -26,6 +28,26 @@ impl Counters {
         self.accepted.fetch_add(1, Relaxed);
         self.open.fetch_add(1, Relaxed);
         Open(self.clone())
+    }
+
+    /// Counts a connection that was refused, because there were too many.
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a subscriber that was given up, because it took nothing for too long.
+    pub fn stalled(&self) {
+        self.stalled.fetch_add(1, Relaxed);
+    }
+
+    /// How many connections were refused.
+    pub fn connections_refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    /// How many subscribers were given up.
+    pub fn connections_stalled(&self) -> u64 {
+        self.stalled.load(Relaxed)
     }
 
     /// Runs what is part of measuring and not of serving; its CPU time is left out of the load.

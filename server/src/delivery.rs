@@ -5,11 +5,13 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use protocol::Gap;
+use tokio::time::{Sleep, sleep};
 
 use crate::fan_out::{MOST_EVENTS, Outlet};
 use crate::feed::{Framing, Next};
@@ -36,13 +38,15 @@ pub struct Delivery {
     framing: Framing,
     unsent: Unsent,
     due: Option<Due>,
+    /// Runs while the socket takes nothing.
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl Delivery {
     /// Delivers what `subscription` gives to `socket`.
     pub fn new(subscription: Subscription, socket: Arc<Socket>, framing: Framing) -> Self {
         let subscription = subscription.with_outlet(Outlet::new(socket.clone(), framing));
-        Self { subscription, socket, framing, unsent: Unsent::new(), due: None }
+        Self { subscription, socket, framing, unsent: Unsent::new(), due: None, patience: None }
     }
 
     /// Delivers until either side ends it; what else is due is told in the words that `say` gives for it. That the peer ends what it
@@ -58,7 +62,7 @@ impl Delivery {
                 Due::End => {
                     self.unsent.extend(say(Due::End));
                     // An error is a peer that left first.
-                    let _ = poll_fn(|context| self.socket.poll_write_all(context, &mut self.unsent)).await;
+                    let _ = poll_fn(|context| self.poll_unsent(context)).await;
                     return;
                 }
                 due => self.unsent.extend(say(due)),
@@ -74,7 +78,7 @@ impl Delivery {
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Due>> {
         self.subscription.resume(&mut self.unsent);
         loop {
-            ready!(self.socket.poll_write_all(context, &mut self.unsent))?;
+            ready!(self.poll_unsent(context))?;
             if let Some(due) = self.due.take() {
                 return Poll::Ready(Ok(due));
             }
@@ -97,5 +101,24 @@ impl Delivery {
                 }
             }
         }
+    }
+
+    /// Writes what is unsent; gives the subscriber up when it takes nothing of it for too long.
+    fn poll_unsent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let left = |unsent: &Unsent| unsent.iter().map(Bytes::len).sum::<usize>();
+        let before = left(&self.unsent);
+        let written = self.socket.poll_write_all(context, &mut self.unsent);
+        if written.is_ready() || left(&self.unsent) < before {
+            self.patience = None;
+        }
+        if written.is_pending() {
+            let site = &self.socket.site;
+            let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(site.stall_timeout)));
+            if patience.as_mut().poll(context).is_ready() {
+                site.counters.stalled();
+                return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+            }
+        }
+        written
     }
 }

@@ -18,10 +18,12 @@ use protocol::status::{Published, Time};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::admission::Admitted;
 use crate::answer::{self, Answer, Body};
 use crate::control;
 use crate::echo;
 use crate::fan_out::WakeList;
+use crate::host;
 use crate::index;
 use crate::lecture;
 use crate::load;
@@ -40,10 +42,13 @@ use crate::{feed::Feed, upgrade, viewers, watching};
 /// taken to send the head, so a poller slower than this has to connect anew each time.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
+/// What a connection too many is told.
+pub const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
+    Content-Type: text/plain; charset=utf-8\r\nContent-Length: 21\r\n\r\ntoo many connections\n";
+
 /// Serves one connection until either side ends it, or gracefully once the server is closing.
-pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>) {
-    let open = site.counters.connection();
-    let socket = Socket::new(stream, site.taps.clone());
+pub async fn serve(stream: TcpStream, admitted: Admitted, site: Arc<Site>, wake_list: Arc<WakeList>) {
+    let socket = Socket::new(stream, site.clone());
     let session = Mutex::new(None);
     let service = service_fn(|request: Request<Incoming>| {
         site.counters.request();
@@ -65,6 +70,8 @@ pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>)
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Who has ended its side still gets its answer; that a stream's subscriber has left is seen by its session.
+        .half_close(true)
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(Stream(socket.clone())), service);
     let mut closing = pin!(site.closing());
@@ -87,7 +94,7 @@ pub async fn serve(stream: TcpStream, site: Arc<Site>, wake_list: Arc<WakeList>)
             // A task of its own, as small as the session needs it.
             tokio::spawn(async move {
                 session(early).await;
-                drop(open);
+                drop(admitted);
             });
         }
         None => _ = Stream(socket.clone()).shutdown().await,
@@ -99,6 +106,15 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
     // HTTP/1.1 demands it (RFC 9112, section 3.2), hyper does not look, and who may publish depends on it.
     if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
         return answer::bad_request("a request names its Host once");
+    }
+    let foreign = request.uri().host().is_some_and(|host| !host::is_ours(host, &site.hosts));
+    match host::check(request.headers(), &site.hosts) {
+        Ok(()) if !foreign => {}
+        Err(host::Fault::Malformed) => return answer::bad_request("Host names a host, and maybe a port"),
+        Ok(()) | Err(host::Fault::Foreign) => {
+            let text = "this server does not go by that name; --host NAME gives it one\n";
+            return answer::text(StatusCode::MISDIRECTED_REQUEST, text);
+        }
     }
     let path = request.uri().path();
     // In which ways a path may be asked, and with which parameters.
@@ -135,7 +151,7 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
     let subscribe = |after| Subscription::new(feed.clone(), wake_list.clone(), after);
     match path {
         "/poll" => polling::answer(feed, query),
-        "/long-poll" => long_polling::answer(feed, wake_list, query).await,
+        "/long-poll" => long_polling::answer(feed, wake_list, &socket, query).await,
         "/stream" => ndjson::answer(subscribe(query.after), socket, request.version()),
         "/sse" => match sse::last_event_id(request.headers()) {
             Ok(last) => sse::answer(subscribe(last.or(query.after)), socket, request.version()),

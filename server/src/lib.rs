@@ -5,6 +5,7 @@
 //! [`delivery`]. Each file in [`transport`] says how one begins, and what it says beside events.
 
 pub mod accept;
+pub mod admission;
 pub mod answer;
 pub mod closing;
 pub mod control;
@@ -13,6 +14,7 @@ pub mod delivery;
 pub mod echo;
 pub mod fan_out;
 pub mod feed;
+pub mod host;
 pub mod http;
 pub mod index;
 pub mod lecture;
@@ -44,6 +46,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::sync::watch;
 
+use crate::admission::Admission;
 use crate::counters::Counters;
 use crate::feed::Feed;
 pub use crate::options::Options;
@@ -121,27 +124,38 @@ impl Server {
             plan: watch::Sender::new(plan.clone()),
             orders: orders.clone(),
             taps: Arc::default(),
+            hosts: options.hosts.clone(),
+            stall_timeout: options.stall_timeout,
             token: token.clone(),
             closing: closed,
         });
+        let admission = Admission::new(options.max_connections, options.max_connections_per_address, counters.clone());
         let serve_http = {
             let site = site.clone();
-            move |stream, worker: &Worker| http::serve(stream, site.clone(), worker.wake_list.clone())
+            move |stream, admitted, worker: &Worker| {
+                http::serve(stream, admitted, site.clone(), worker.wake_list.clone())
+            }
         };
         let serve_tcp = {
             let site = site.clone();
-            move |stream, worker: &Worker| {
-                let (site, wake_list, open) = (site.clone(), worker.wake_list.clone(), site.counters.connection());
+            move |stream, admitted, worker: &Worker| {
+                let (site, wake_list) = (site.clone(), worker.wake_list.clone());
                 async move {
                     let subscribe = |after| Subscription::new(site.feed.clone(), wake_list, after);
-                    transport::tcp::session(stream, subscribe, site.taps.clone(), site.closing()).await;
-                    drop(open);
+                    transport::tcp::session(stream, subscribe, site.clone()).await;
+                    drop(admitted);
                 }
             }
         };
         // The listeners end, and free their ports, as soon as the server is closing.
-        workers[0].spawn_until(accept::accept(http_listener, workers.clone(), serve_http), site.closing());
-        workers[0].spawn_until(accept::accept(tcp_listener, workers.clone(), serve_tcp), site.closing());
+        workers[0].spawn_until(
+            accept::accept(http_listener, workers.clone(), admission.clone(), http::FULL, serve_http),
+            site.closing(),
+        );
+        workers[0].spawn_until(
+            accept::accept(tcp_listener, workers.clone(), admission, transport::tcp::FULL, serve_tcp),
+            site.closing(),
+        );
         let publisher = Publisher::start(feed.clone(), plan, counters.clone(), orders, ordered)
             .context("cannot start the publisher's thread")?;
         Ok(Self { addresses, token, feed, counters, closing, _publisher: publisher, _threads: threads })

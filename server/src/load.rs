@@ -21,6 +21,8 @@ pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, threads: usize, pla
         context_switches: context_switches(),
         connections_open: counters.open(),
         connections_accepted: counters.accepted(),
+        connections_refused: counters.connections_refused(),
+        connections_stalled: counters.connections_stalled(),
         requests: counters.requests(),
         head: feed.head().0,
         history_bytes: feed.bytes() as u64,
@@ -44,6 +46,8 @@ pub fn metrics(load: &Load) -> String {
     metric("process_resident_memory_bytes", "gauge", "Resident memory.", load.resident_bytes as f64);
     metric("lab_connections_open", "gauge", "Connections open now.", load.connections_open as f64);
     metric("lab_connections_accepted_total", "counter", "Connections accepted.", load.connections_accepted as f64);
+    metric("lab_connections_refused_total", "counter", "Connections refused.", load.connections_refused as f64);
+    metric("lab_connections_stalled_total", "counter", "Subscribers given up.", load.connections_stalled as f64);
     metric("lab_requests_total", "counter", "HTTP requests begun.", load.requests as f64);
     metric("lab_events_published_total", "counter", "Events published.", load.head as f64);
     metric("lab_history_bytes", "gauge", "Memory held by the event history.", load.history_bytes as f64);

@@ -1,6 +1,7 @@
 //! The server's command line.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
 use protocol::schedule::Spacing;
@@ -39,6 +40,18 @@ pub struct Options {
     /// Threads that serve connections
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = threads)]
     pub threads: usize,
+    /// Connections that are let in; further ones are refused: 503 with Retry-After, or an ERR line over raw TCP
+    #[arg(long, value_name = "COUNT", default_value_t = 15_000, value_parser = at_least_one)]
+    pub max_connections: usize,
+    /// Connections that are let in from one address other than this machine's
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = at_least_one)]
+    pub max_connections_per_address: usize,
+    /// How long a subscriber may take nothing of what is waiting for it before it is given up
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub stall_timeout: Duration,
+    /// A name that this server goes by, beside localhost and its addresses; may be given several times
+    #[arg(long = "host", value_name = "NAME", value_parser = host)]
+    pub hosts: Vec<String>,
     /// What may publish and control must know; by default, on loopback nothing, and beyond it a word made at the start
     #[arg(long, value_name = "WORD", value_parser = token)]
     pub token: Option<String>,
@@ -104,9 +117,18 @@ fn token(text: &str) -> Result<String, String> {
     }
 }
 
+fn host(text: &str) -> Result<String, String> {
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    match text.len() < 254 && text.split('.').all(is_label) {
+        true => Ok(text.into()),
+        false => Err("a name is made of letters, digits and hyphens, with dots between, like lab.example.org".into()),
+    }
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if count > 0 => Ok(count),
-        _ => Err("a history holds a whole number of events, at least 1".into()),
+        _ => Err("this is a whole number, at least 1".into()),
     }
 }

@@ -1,6 +1,7 @@
 //! The site: what all connections of a server share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -27,6 +28,10 @@ pub struct Site {
     pub orders: std::sync::mpsc::Sender<Option<Plan>>,
     /// Who watches what crosses the wire.
     pub taps: Arc<Taps>,
+    /// The names that the server goes by.
+    pub hosts: Vec<String>,
+    /// How long a subscriber may take nothing.
+    pub stall_timeout: Duration,
     /// What the presenter knows; without one, all may publish and control.
     pub token: Option<String>,
     /// Turns true when the server ends.

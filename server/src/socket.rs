@@ -15,11 +15,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use rustix::io::Errno;
-use rustix::net::{Shutdown, shutdown};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::tap::{Tap, Taps};
+use crate::site::Site;
+use crate::tap::Tap;
 
 /// How many parts one write takes at the most.
 const MOST_PARTS: usize = 64;
@@ -30,6 +31,8 @@ pub type Unsent = VecDeque<Bytes>;
 /// A connection's socket.
 pub struct Socket {
     stream: TcpStream,
+    /// Whose it is.
+    pub site: Arc<Site>,
     /// Tells a page what crosses it.
     pub tap: Tap,
     /// Whether whoever speaks its protocol may have begun something that is not written yet.
@@ -38,8 +41,9 @@ pub struct Socket {
 
 impl Socket {
     /// The socket of a new connection.
-    pub fn new(stream: TcpStream, taps: Arc<Taps>) -> Arc<Self> {
-        Arc::new(Self { stream, tap: Tap::new(taps), held: AtomicBool::new(false) })
+    pub fn new(stream: TcpStream, site: Arc<Site>) -> Arc<Self> {
+        let tap = Tap::new(site.taps.clone());
+        Arc::new(Self { stream, site, tap, held: AtomicBool::new(false) })
     }
 
     /// From here on, something is about to be written by whoever speaks the protocol, until it flushes.
@@ -55,6 +59,22 @@ impl Socket {
     /// Polls until there is something to read, without reading it.
     pub fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream.poll_read_ready(context)
+    }
+
+    /// Polls until the peer has ended its side, without reading: what it still sent is for whoever speaks its protocol, and as long as
+    /// that is not read, an end behind it is not seen.
+    pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
+        let look = || Ok(recv(&self.stream, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT)?.0);
+        while ready!(self.stream.poll_read_ready(context)).is_ok() {
+            match self.stream.try_io(Interest::READABLE, look) {
+                Ok(0) => break,
+                Ok(_) => return Poll::Pending,
+                // Nothing is there after all; the next look waits for it.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Reads what there is, without waiting.

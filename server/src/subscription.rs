@@ -94,11 +94,6 @@ impl Subscription {
         self.beat = beat;
         due.then_some(Turn::Heartbeat)
     }
-
-    /// Waits until there is something to do. Dropping the future loses nothing.
-    pub async fn next_turn(&mut self) -> Turn {
-        std::future::poll_fn(|context| self.poll_turn(context)).await
-    }
 }
 
 impl Drop for Subscription {

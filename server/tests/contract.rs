@@ -105,7 +105,7 @@ fn head_is_answered_like_get_without_the_body() {
         }
         assert!(!body.is_empty());
         // Were there a body, it would stand where the next answer's status line is looked for.
-        wire.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+        wire.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(wire.answer().1, "ok\n", "{target}");
     }
 }
@@ -118,7 +118,7 @@ fn head_of_an_endless_response_ends_with_its_head() {
         let mut wire = Wire::request(&server, "HEAD", target, &[]);
         let head = wire.head();
         assert_eq!((head.status, head.header("content-type")), (200, Some(content_type)));
-        wire.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+        wire.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(wire.answer().1, "ok\n");
     }
 }
@@ -254,7 +254,7 @@ fn what_is_not_http_is_refused_and_the_server_serves_on() {
         let answer = refused(&server, garbage.as_bytes());
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
     }
-    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(1 << 20));
+    let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(1 << 20));
     let answer = refused(&server, long.as_bytes());
     assert!(["HTTP/1.1 414 ", "HTTP/1.1 431 "].iter().any(|status| answer.starts_with(status)), "{answer}");
     assert_eq!(get(&server, "/healthz").1, "ok\n");
@@ -264,7 +264,7 @@ fn what_is_not_http_is_refused_and_the_server_serves_on() {
 #[test]
 fn a_request_without_exactly_one_host_is_400() {
     let server = start();
-    for host in ["", "Host: a\r\nHost: b\r\n"] {
+    for host in ["", "Host: localhost\r\nHost: localhost\r\n"] {
         let answer = refused(&server, format!("GET /healthz HTTP/1.1\r\nConnection: close\r\n{host}\r\n").as_bytes());
         assert!(answer.starts_with("HTTP/1.1 400 "), "{host:?} is answered with {answer:?}");
     }
@@ -314,19 +314,20 @@ fn a_post_of_64_kib_is_published_and_one_of_a_byte_more_is_413() {
     let server = start();
     assert_eq!(post(&server, &[], &[b'a'; LARGEST]).0.status, 202);
     let chunked = |length: usize| {
-        let head = "POST /publish HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let head =
+            "POST /publish HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
         // Two chunks, neither of them too large by itself.
         let (first, second) = (length / 2, length - length / 2);
         let body = [first, second].map(|length| format!("{length:x}\r\n{}\r\n", "a".repeat(length))).concat();
         refused(&server, format!("{head}{body}0\r\n\r\n").as_bytes())
     };
     assert!(chunked(LARGEST).starts_with("HTTP/1.1 202 "));
-    let announced = format!("POST /publish HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", LARGEST + 1);
+    let announced = format!("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", LARGEST + 1);
     for answer in [
         refused(&server, announced.as_bytes()),
         refused(&server, [announced.as_bytes(), &[b'a'; LARGEST + 1]].concat().as_slice()),
         chunked(LARGEST + 1),
-        refused(&server, b"POST /publish HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775807\r\n\r\n"),
+        refused(&server, b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9223372036854775807\r\n\r\n"),
     ] {
         assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
         assert!(answer.ends_with("\r\n\r\nan event's data is at most 65536 bytes\n"), "{answer}");
@@ -343,7 +344,7 @@ fn a_post_that_is_not_utf8_or_not_whole_is_400() {
     }
     let mut stream = TcpStream::connect(server.addresses().http).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(b"POST /publish HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc").unwrap();
+    stream.write_all(b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("the end of the connection");
@@ -391,7 +392,7 @@ fn an_answer_without_content_has_neither_body_nor_length() {
         for name in ["content-length", "transfer-encoding", "content-type"] {
             assert_eq!(head.header(name), None);
         }
-        wire.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+        wire.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(wire.answer().1, "ok\n");
     }
 }
@@ -500,11 +501,11 @@ fn one_connection_carries_one_poll_after_another() {
     for seq in 1..=5u64 {
         publish(&server, &["a"]);
         let target = if seq % 2 == 0 { "/poll" } else { "/long-poll" };
-        wire.send(format!("GET {target}?after={} HTTP/1.1\r\nHost: a\r\n\r\n", seq - 1));
+        wire.send(format!("GET {target}?after={} HTTP/1.1\r\nHost: localhost\r\n\r\n", seq - 1));
         let (head, body) = wire.answer();
         assert_eq!((cursor(&head), body), (Some(seq), event(seq, "a") + "\n"));
     }
-    wire.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3));
+    wire.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(3));
     (0..3).for_each(|_| assert_eq!(wire.answer().1, "ok\n", "pipelined requests are answered too"));
 }
 

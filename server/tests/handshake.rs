@@ -149,7 +149,7 @@ fn a_handshake_without_connection_upgrade_is_400() {
 fn a_handshake_in_http_1_0_is_400() {
     let server = start();
     let mut wire = Wire::connect(server.addresses().http);
-    wire.send(format!("GET /ws HTTP/1.0\r\nHost: a\r\n{}\r\n\r\n", HANDSHAKE.join("\r\n")));
+    wire.send(format!("GET /ws HTTP/1.0\r\nHost: localhost\r\n{}\r\n\r\n", HANDSHAKE.join("\r\n")));
     let (head, body) = wire.answer();
     assert_eq!((head.status, body.as_str()), (400, "a WebSocket handshake needs HTTP/1.1\n"));
 }
@@ -191,14 +191,14 @@ fn a_connection_whose_handshake_was_refused_serves_on() {
     let server = start();
     let mut wire = Wire::request(&server, "GET", "/ws", &[]);
     assert_eq!(wire.answer().0.status, 426);
-    wire.send(format!("GET /ws HTTP/1.1\r\nHost: a\r\n{}\r\n\r\n", HANDSHAKE.join("\r\n")));
+    wire.send(format!("GET /ws HTTP/1.1\r\nHost: localhost\r\n{}\r\n\r\n", HANDSHAKE.join("\r\n")));
     assert_eq!(wire.head().status, 101);
 }
 
 #[test]
 fn frames_that_come_with_the_handshake_are_not_lost() {
     let server = start();
-    let head = format!("GET /echo HTTP/1.1\r\nHost: a\r\n{}\r\n\r\n", HANDSHAKE.join("\r\n"));
+    let head = format!("GET /echo HTTP/1.1\r\nHost: localhost\r\n{}\r\n\r\n", HANDSHAKE.join("\r\n"));
     let mut wire = Wire::connect(server.addresses().http);
     wire.send([head.as_bytes(), &masked(Opcode::Text, b"early"), &masked(Opcode::Text, b"bird")].concat());
     assert_eq!(wire.head().status, 101);

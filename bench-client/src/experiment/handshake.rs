@@ -123,7 +123,7 @@ const REQUESTS: [Wrong; 11] = [
     },
     Wrong {
         done: "a page of another origin polls",
-        change: |_| "GET /poll?after=0 HTTP/1.1\r\nHost: lab\r\nOrigin: http://elsewhere.example\r\n\r\n".into(),
+        change: |_| "GET /poll?after=0 HTTP/1.1\r\nHost: localhost\r\nOrigin: http://elsewhere.example\r\n\r\n".into(),
         must: "an answer that says who may read it (CORS)",
         holds: |answer| answer.contains(" 204 ") && answer.to_lowercase().contains("access-control-allow-origin"),
     },

@@ -6,13 +6,16 @@
 //! - Costs a request and a response a batch of events. What is published between an answer and the next request waits for
 //!   that request, so the busier the feed, the more events share one answer, and the more it is like polling.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::answer::{self, Answer};
 use crate::fan_out::WakeList;
 use crate::feed::Feed;
 use crate::query::Query;
+use crate::socket::Socket;
 use crate::subscription::{Subscription, Turn};
 use crate::transport::LARGEST_BATCH;
 
@@ -20,9 +23,18 @@ use crate::transport::LARGEST_BATCH;
 const USUAL_WAIT: Duration = Duration::from_secs(25);
 
 /// Answers one long poll, when there is something to say.
-pub async fn answer(feed: &Arc<Feed>, wake_list: Arc<WakeList>, query: Query) -> Answer {
+pub async fn answer(feed: &Arc<Feed>, wake_list: Arc<WakeList>, socket: &Socket, query: Query) -> Answer {
     let mut subscription = Subscription::new(feed.clone(), wake_list, query.after);
-    let there_is_something = async { while !matches!(subscription.next_turn().await, Turn::Deliver) {} };
+    // Who has ended its side, or left, has nothing to wait for.
+    let there_is_something = poll_fn(|context| {
+        loop {
+            match subscription.poll_turn(context) {
+                Poll::Ready(Turn::Deliver) => return Poll::Ready(()),
+                Poll::Ready(Turn::Heartbeat) => {}
+                Poll::Pending => return socket.poll_end(context),
+            }
+        }
+    });
     // When the time is over, the batch below is empty: a 204.
     let _ = tokio::time::timeout(query.wait.unwrap_or(USUAL_WAIT), there_is_something).await;
     match feed.since(subscription.cursor(), LARGEST_BATCH) {

@@ -16,25 +16,23 @@ use tokio::time::timeout;
 
 use crate::delivery::{Delivery, Due};
 use crate::feed::Framing;
+use crate::site::Site;
 use crate::socket::Socket;
 use crate::subscription::Subscription;
-use crate::tap::Taps;
 
 /// `SUB`, a space, the twenty digits of the largest cursor, CR LF.
 const LONGEST_REQUEST: usize = 26;
 /// How long a client may take to send its one line.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a connection too many is told.
+pub const FULL: &str = "ERR too many connections; try again in 1 s\n";
+
 /// Serves one subscriber until either side ends it.
-pub async fn session(
-    mut stream: TcpStream,
-    subscribe: impl FnOnce(Option<Cursor>) -> Subscription,
-    taps: Arc<Taps>,
-    closing: impl Future<Output = ()>,
-) {
+pub async fn session(mut stream: TcpStream, subscribe: impl FnOnce(Option<Cursor>) -> Subscription, site: Arc<Site>) {
     let asked = tokio::select! {
         asked = timeout(PATIENCE, request(&mut stream)) => asked,
-        () = closing => return,
+        () = site.closing() => return,
     };
     let after = match asked {
         Ok(Some(after)) => after,
@@ -48,7 +46,7 @@ pub async fn session(
         // Lines have no word for a heartbeat, so there is none.
         Due::Heartbeat | Due::End | Due::Input => None,
     };
-    Delivery::new(subscribe(after), Socket::new(stream, taps), Framing::Line).run(say).await;
+    Delivery::new(subscribe(after), Socket::new(stream, site), Framing::Line).run(say).await;
 }
 
 /// Reads the one line that a client sends; `None` when it is not one we know.

@@ -1,0 +1,71 @@
+//! Which host a request may name.
+//!
+//! A page of a hostile site may have its name resolved to this machine's address (DNS rebinding); to the browser our answers
+//! are then that site's own. What gives it away is the name in `Host`. An address is no name, and loopback's name is ours.
+
+use hyper::header::{HOST, HeaderMap};
+use hyper::http::uri::Authority;
+
+/// Why a request is not answered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It names no host, or none that could be one.
+    Malformed,
+    /// It names a host that we are not.
+    Foreign,
+}
+
+/// Whether a request with these headers is for us, who go by `names` beside localhost and any address.
+///
+/// # Errors
+/// When it is not.
+pub fn check(headers: &HeaderMap, names: &[String]) -> Result<(), Fault> {
+    // HTTP/1.0 knows no Host; `http.rs` demands it of HTTP/1.1.
+    let Some(host) = headers.get(HOST) else { return Ok(()) };
+    let authority: Authority = host.as_bytes().try_into().map_err(|_| Fault::Malformed)?;
+    if authority.as_str().contains('@') {
+        return Err(Fault::Malformed);
+    }
+    match is_ours(authority.host(), names) {
+        true => Ok(()),
+        false => Err(Fault::Foreign),
+    }
+}
+
+/// Whether we go by that name.
+pub fn is_ours(host: &str, names: &[String]) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let is = |name: &str| host.trim_end_matches('.').eq_ignore_ascii_case(name);
+    address.parse::<std::net::IpAddr>().is_ok() || is("localhost") || names.iter().any(|name| is(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_localhost_and_names_that_were_given_are_ours() {
+        let check = |host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().unwrap());
+            check(&headers, &["lab.example".into()])
+        };
+        for ours in [
+            "127.0.0.1:8080",
+            "127.0.0.1",
+            "[::1]:8080",
+            "192.168.1.7",
+            "localhost:8080",
+            "LOCALHOST",
+            "lab.example:80",
+        ] {
+            assert_eq!(check(ours), Ok(()), "{ours}");
+        }
+        for foreign in ["evil.example", "localhost.evil.example", "lab.example.evil.example:8080", "127.0.0.1.nip.io"] {
+            assert_eq!(check(foreign), Err(Fault::Foreign), "{foreign}");
+        }
+        for malformed in ["", "a b", "user@localhost", "localhost:port:80", "/"] {
+            assert_eq!(check(malformed), Err(Fault::Malformed), "{malformed}");
+        }
+    }
+}
