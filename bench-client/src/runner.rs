@@ -20,6 +20,8 @@ use crate::crowd::Crowd;
 use crate::recorder::{Recorder, Sample};
 use crate::subscriber::{BackOff, Target};
 
+/// How long the server may take to count the requests that subscribers sent in leaving.
+const LAST_REQUESTS: Duration = Duration::from_millis(200);
 /// How long, beyond a poll interval, the last deliveries may take after the window.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How often the client's own event loop is asked how late it is.
@@ -101,7 +103,14 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     }
     let connect_ns = crowd.connect_ns;
     let (recorder, all_left) = crowd.leave().await;
-    let after = control.load().await?;
+    let mut after = control.load().await?;
+    // A request that was sent in leaving may still be on its way through the server.
+    let counted = |load: &Load, questions: u64| load.requests.saturating_sub(before.requests + questions);
+    let patience = clock::now_ns() + LAST_REQUESTS.as_nanos() as u64;
+    while counted(&after, control.requests() - questions) < recorder.ledger.requests && clock::now_ns() < patience {
+        sleep(Duration::from_millis(1)).await;
+        after = control.load().await?;
+    }
 
     let (latency_ns, naive_latency_ns) = latencies(&recorder.samples, &sent);
     let mut publisher_lateness_ns = Histogram::default();
