@@ -100,6 +100,16 @@ impl OwnServer {
     }
 }
 
+impl OwnServer {
+    /// How many files the process has open, connections included.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn open_files(&self) -> std::io::Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+}
+
 impl Drop for OwnServer {
     fn drop(&mut self) {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::admission::{Admission, Admitted};
@@ -15,9 +14,6 @@ use crate::worker::Worker;
 const BACKLOG: u32 = 4096;
 /// How long to leave a failing accept alone: the file limit is not lifted by asking faster.
 const BACK_OFF: Duration = Duration::from_millis(100);
-
-/// How long a connection may be silent before the kernel asks whether the peer is there.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Listens on `address`; to be called from within an event loop.
 ///
@@ -57,7 +53,7 @@ pub async fn accept<F>(
             }
         };
         failing = false;
-        let Some(admitted) = admission.admit(peer.ip()) else {
+        let Some(admitted) = admission.admit(peer.ip().to_canonical()) else {
             let admission = admission.clone();
             worker.spawn(async move {
                 if let Ok(stream) = TcpStream::from_std(stream) {
@@ -70,10 +66,6 @@ pub async fn accept<F>(
         worker.spawn(async move {
             // From here on the connection belongs to this worker's event loop.
             if let Ok(stream) = TcpStream::from_std(stream) {
-                // Without this, a small write waits for the acknowledgement of the one before it (Nagle).
-                let _ = stream.set_nodelay(true);
-                // A peer that has gone without a word is found out, though nothing is sent to it.
-                let _ = set_socket_keepalive(&stream, true).and_then(|()| set_tcp_keepidle(&stream, KEEPALIVE));
                 serve(stream, admitted, &home).await;
             }
         });

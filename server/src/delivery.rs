@@ -13,9 +13,9 @@ use bytes::Bytes;
 use protocol::Gap;
 use tokio::time::{Sleep, sleep};
 
-use crate::fan_out::{MOST_EVENTS, Outlet};
+use crate::fan_out::{MOST_BYTES, MOST_EVENTS, Outlet};
 use crate::feed::{Framing, Next};
-use crate::socket::{Socket, Unsent};
+use crate::socket::{self, Socket, Unsent};
 use crate::subscription::{Subscription, Turn};
 
 /// What is to be done that is no event; each transport has its own words for it, or none.
@@ -54,7 +54,7 @@ impl Delivery {
     pub async fn run(mut self, say: impl Fn(Due) -> Option<Bytes>) {
         while let Ok(due) = poll_fn(|context| self.poll(context)).await {
             match due {
-                Due::Input => match self.socket.try_read(&mut [0; 64]) {
+                Due::Input => match self.socket.try_read(&mut [0; 4 << 10]) {
                     Ok(0) => return,
                     Err(error) if error.kind() != ErrorKind::WouldBlock => return,
                     Ok(_) | Err(_) => {}
@@ -86,7 +86,7 @@ impl Delivery {
             if self.socket.poll_read_ready(context).is_ready() {
                 return Poll::Ready(Ok(Due::Input));
             }
-            while self.unsent.len() < MOST_EVENTS && self.due.is_none() {
+            while self.unsent.len() < MOST_EVENTS && bytes(&self.unsent) < MOST_BYTES && self.due.is_none() {
                 match self.subscription.take() {
                     Next::Event(event) => self.unsent.push_back(event.framed(self.framing)),
                     Next::Gap(gap) => self.due = Some(Due::Gap(gap)),
@@ -105,20 +105,34 @@ impl Delivery {
 
     /// Writes what is unsent; gives the subscriber up when it takes nothing of it for too long.
     fn poll_unsent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let left = |unsent: &Unsent| unsent.iter().map(Bytes::len).sum::<usize>();
-        let before = left(&self.unsent);
-        let written = self.socket.poll_write_all(context, &mut self.unsent);
-        if written.is_ready() || left(&self.unsent) < before {
-            self.patience = None;
-        }
-        if written.is_pending() {
+        loop {
+            let before = bytes(&self.unsent);
+            let written = self.socket.poll_write_all(context, &mut self.unsent);
+            if written.is_ready() || bytes(&self.unsent) < before {
+                self.patience = None;
+            }
             let site = &self.socket.site;
+            if let Poll::Ready(written) = written {
+                // The kernel has a clock for this as well.
+                if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::TimedOut) {
+                    site.counters.stalled();
+                }
+                return Poll::Ready(written);
+            }
             let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(site.stall_timeout)));
-            if patience.as_mut().poll(context).is_ready() {
-                site.counters.stalled();
-                return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+            ready!(patience.as_mut().poll(context));
+            self.patience = None;
+            match self.unsent.front().map(|part| self.socket.write_now(part)).transpose()? {
+                Some(taken @ 1..) => socket::advance(&mut self.unsent, taken),
+                _ => {
+                    site.counters.stalled();
+                    return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+                }
             }
         }
-        written
     }
+}
+
+fn bytes(unsent: &Unsent) -> usize {
+    unsent.iter().map(Bytes::len).sum()
 }

@@ -64,6 +64,10 @@ impl Outlet {
 /// The most events that go into one write.
 pub const MOST_EVENTS: usize = 64;
 
+/// The bytes beyond which no further event goes into that write: what a slow subscriber may keep in memory, or one event if that
+/// is larger.
+pub const MOST_BYTES: usize = 256 << 10;
+
 /// What follows a cursor, framed: made once for all who stand there.
 struct Batch {
     after: Cursor,
@@ -81,9 +85,11 @@ impl Batch {
         let mut batch = Self { after, framing, parts: Vec::new(), bytes: 0, end: after, more: false };
         while feed.has_next(batch.end) {
             match feed.next(batch.end) {
-                Next::Event(entry) if batch.parts.len() < MOST_EVENTS => {
+                Next::Event(entry) if batch.parts.len() < MOST_EVENTS && batch.bytes < MOST_BYTES => {
                     batch.end = Cursor(entry.seq);
-                    batch.parts.push(entry.framed(framing));
+                    let part = entry.framed(framing);
+                    batch.bytes += part.len();
+                    batch.parts.push(part);
                 }
                 Next::Nothing => break,
                 Next::Event(_) | Next::Gap(_) | Next::Closed => {
@@ -92,7 +98,6 @@ impl Batch {
                 }
             }
         }
-        batch.bytes = batch.parts.iter().map(Bytes::len).sum();
         batch
     }
 }

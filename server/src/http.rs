@@ -15,7 +15,6 @@ use hyper::{Method, Request, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::clock;
 use protocol::status::{Published, Time};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::admission::Admitted;
@@ -57,7 +56,7 @@ pub async fn serve(stream: TcpStream, admitted: Admitted, site: Arc<Site>, wake_
         let foreign = request.headers().contains_key(ORIGIN) && request.method() != Method::POST;
         let bodiless = request.method() == Method::HEAD;
         let (site, wake_list, socket, session) = (site.clone(), wake_list.clone(), socket.clone(), &session);
-        Box::pin(async move {
+        async move {
             let mut answer = route(request, site, wake_list, socket.clone()).await;
             if let Body::Continued(continued) = answer.body_mut()
                 && !bodiless
@@ -66,7 +65,7 @@ pub async fn serve(stream: TcpStream, admitted: Admitted, site: Arc<Site>, wake_
                 socket.hold();
             }
             Ok::<_, Infallible>(if foreign { answer::for_any_origin(answer) } else { answer })
-        })
+        }
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -82,22 +81,19 @@ pub async fn serve(stream: TcpStream, admitted: Admitted, site: Arc<Site>, wake_
             Pin::new(&mut connection).graceful_shutdown();
         }
         // An error is a peer that broke HTTP or left; hyper has answered what could be answered.
-        let done = connection.poll_without_shutdown(context).map(drop);
+        let done = Pin::new(&mut connection).poll(context).map(drop);
         match session.lock().expect("no holder panics").take_if(|_| !socket.is_held()) {
             Some(session) => Poll::Ready(Some(session)),
             None => done.map(|()| None),
         }
     });
-    match continued.await {
-        Some(session) => {
-            let early = connection.into_parts().read_buf.to_vec();
-            // A task of its own, as small as the session needs it.
-            tokio::spawn(async move {
-                session(early).await;
-                drop(admitted);
-            });
-        }
-        None => _ = Stream(socket.clone()).shutdown().await,
+    if let Some(session) = continued.await {
+        let early = connection.into_parts().read_buf.to_vec();
+        // A task of its own, as small as the session needs it.
+        tokio::spawn(async move {
+            session(early).await;
+            drop(admitted);
+        });
     }
 }
 

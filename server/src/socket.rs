@@ -12,16 +12,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_timeout};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::site::Site;
 use crate::tap::Tap;
 
+/// How long a connection may be silent before the kernel asks whether the peer is there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How many parts one write takes at the most.
 const MOST_PARTS: usize = 64;
 
@@ -42,6 +46,13 @@ pub struct Socket {
 impl Socket {
     /// The socket of a new connection.
     pub fn new(stream: TcpStream, site: Arc<Site>) -> Arc<Self> {
+        // Each is a help and no more: without it, the connection works all the same.
+        // A small write must not wait for the acknowledgement of the one before it (Nagle).
+        let _ = stream.set_nodelay(true);
+        // A peer that has gone without a word is found out, though nothing is sent to it;
+        let _ = set_socket_keepalive(&stream, true).and_then(|()| set_tcp_keepidle(&stream, KEEPALIVE));
+        // and so is one that takes nothing of what hyper or tungstenite has for it. Deliveries have a clock of their own.
+        let _ = set_tcp_user_timeout(&stream, 4 * site.stall_timeout.as_millis().min(1 << 30) as u32);
         let tap = Tap::new(site.taps.clone());
         Arc::new(Self { stream, site, tap, held: AtomicBool::new(false) })
     }
@@ -121,6 +132,22 @@ impl Socket {
             advance(unsent, taken);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Writes as much of `part` as the socket takes now. The kernel tells of room only when a third of the buffer is free; this asks
+    /// whether there is any.
+    ///
+    /// # Errors
+    /// Those of the socket; a full one is none.
+    pub fn write_now(&self, part: &Bytes) -> io::Result<usize> {
+        match send(&self.stream, part, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(written) => {
+                self.tap.wrote(&[IoSlice::new(part)], written);
+                Ok(written)
+            }
+            Err(Errno::AGAIN) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -1,7 +1,7 @@
 //! A subscriber's place in the feed, and how it waits there.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use protocol::Cursor;
 
@@ -83,6 +83,12 @@ impl Subscription {
         // From here on it is the task that writes.
         self.wake_list.resume(self.slot, &mut Unsent::new());
         Poll::Ready(turn)
+    }
+
+    /// Whether something follows the cursor; heartbeats are passed over.
+    pub fn poll_news(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while let Turn::Heartbeat = ready!(self.poll_turn(context)) {}
+        Poll::Ready(())
     }
 
     fn turn(&mut self) -> Option<Turn> {

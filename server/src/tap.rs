@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use protocol::clock;
 use rustix::net::{Shutdown, shutdown};
@@ -34,8 +34,8 @@ pub struct Taps {
 
 struct Session {
     told: mpsc::Sender<Crossing>,
-    /// The sockets that bore this session's lanes, to cut them by.
-    sockets: HashMap<u64, Arc<OwnedFd>>,
+    /// The sockets that bore this session's lanes, to cut them by, for as long as they are open.
+    sockets: HashMap<u64, Weak<OwnedFd>>,
     left_out: Arc<AtomicU64>,
 }
 
@@ -83,7 +83,7 @@ impl Taps {
     /// Cuts every connection that bore a lane of the session, as a lost network would.
     pub fn cut(&self, session: &str) {
         if let Some(session) = self.sessions().get_mut(session) {
-            for (_, socket) in session.sockets.drain() {
+            for socket in session.sockets.drain().filter_map(|(_, socket)| socket.upgrade()) {
                 // An error is a socket that has ended already.
                 let _ = shutdown(&*socket, Shutdown::Both);
             }
@@ -147,7 +147,8 @@ impl Tap {
         if let Some(session) = self.taps.sessions().get_mut(&session)
             && let Some(socket) = &flow.socket
         {
-            session.sockets.entry(flow.connection).or_insert_with(|| socket.clone());
+            session.sockets.retain(|_, socket| socket.strong_count() > 0);
+            session.sockets.entry(flow.connection).or_insert_with(|| Arc::downgrade(socket));
         }
         for (at_ns, bytes) in kept {
             self.tell(&flow, true, at_ns, &[&bytes]);
@@ -208,16 +209,5 @@ impl Tap {
 
     fn flow(&self) -> MutexGuard<'_, Flow> {
         self.flow.lock().expect("no holder of the flow panics")
-    }
-}
-
-impl Drop for Tap {
-    fn drop(&mut self) {
-        let flow = self.flow.get_mut().expect("no holder of the flow panics");
-        if let Some((session, _)) = &flow.lane
-            && let Some(session) = self.taps.sessions().get_mut(session)
-        {
-            session.sockets.remove(&flow.connection);
-        }
     }
 }

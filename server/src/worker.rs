@@ -20,6 +20,9 @@ use crate::feed::Feed;
 /// a NAT between, many of which forget a connection after 60 s, does not take the silence for the end.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// How many tasks run before the herald, and the sockets, are looked at again.
+const TASKS_A_TURN: u32 = 256;
+
 /// Where a worker's tasks are put, and where its subscriptions wait.
 #[derive(Clone)]
 pub struct Worker {
@@ -65,7 +68,7 @@ pub struct WorkerThread {
 /// # Errors
 /// When the system gives no event loop or no thread.
 pub fn start(index: usize, feed: &Arc<Feed>) -> io::Result<(Worker, WorkerThread)> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread().enable_all().event_interval(TASKS_A_TURN).build()?;
     let worker = Worker { handle: runtime.handle().clone(), wake_list: Arc::new(WakeList::default()) };
     let (stop, mut stopped) = oneshot::channel();
     let (feed, mut head, wake_list) = (feed.clone(), feed.watch(), worker.wake_list.clone());
@@ -77,7 +80,11 @@ pub fn start(index: usize, feed: &Arc<Feed>) -> io::Result<(Worker, WorkerThread
                 _ = &mut stopped => return,
                 _ = heartbeat.tick() => wake_list.beat(),
                 changed = head.changed() => match changed {
-                    Ok(()) => wake_list.fan_out(&feed),
+                    Ok(()) => {
+                        wake_list.fan_out(&feed);
+                        // The next event may be there already; who else waits for this thread has a turn in between.
+                        tokio::task::yield_now().await;
+                    }
                     Err(_) => return,
                 },
             }

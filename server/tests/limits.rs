@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use protocol::framing::websocket::{Opcode, frame_masked};
 use protocol::status::Load;
 use protocol::{clock, schedule};
 use server::{Options, Server};
@@ -180,4 +181,24 @@ fn a_server_out_of_files_waits_and_serves_on_when_there_are_some() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     server.kill().unwrap();
     server.wait().unwrap();
+}
+
+#[test]
+fn who_asks_and_asks_and_never_reads_is_let_go() {
+    let server = start(Options { stall_timeout: Duration::from_millis(300), ..Options::default() });
+    let http = server.addresses().http;
+    let handshake = format!(
+        "GET /ws HTTP/1.1\r\nHost: {http}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    let ping = frame_masked(Opcode::Ping, &[b'?'; 100], [1, 2, 3, 4]).repeat(100);
+    let poll = format!("GET /page/main.js HTTP/1.1\r\nHost: {http}\r\n\r\n").repeat(100).into_bytes();
+    for (first, again) in [(handshake, ping), (String::new(), poll)] {
+        let mut stream = TcpStream::connect(http).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(first.as_bytes()).unwrap();
+        // Both ways fill up, and then the server ends it.
+        let error = (0..1_000_000).find_map(|_| stream.write_all(&again).err()).expect("an end");
+        assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the server lets itself be held up");
+    }
 }

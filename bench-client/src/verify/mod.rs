@@ -15,6 +15,7 @@ mod polling;
 mod processes;
 mod redraw;
 mod rounds;
+mod soak;
 mod stall;
 mod stop;
 
@@ -74,11 +75,12 @@ pub fn verify(options: &Options) -> anyhow::Result<()> {
         }
         if options.quick {
             println!(
-                "skipped by --quick: memory as a slope, one transport under two labels, twice the client processes"
+                "skipped by --quick: memory as a slope, a soak, one transport under two labels, twice the client processes"
             );
         } else {
             add(vec![processes::check().await?]);
-            add(vec![memory::check().await?]);
+            add(memory::check().await?);
+            add(soak::check().await?);
             add(vec![alike::check().await?]);
         }
         anyhow::Ok(())

@@ -21,6 +21,7 @@ const clock = new Clock();
 const page = {
   session: Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, '0')).join(''),
   clock,
+  token,
   pollInterval: Number(get('interval').value),
 };
 // The lanes from top to bottom; those that hold a connection of HTTP/1.1 each are marked.
@@ -235,6 +236,7 @@ function controls() {
   on('join', () => get('join').close());
   // A letter for each control, where no field is being typed in.
   document.addEventListener('keydown', (event) => {
+    if (event.target.matches('button') && (event.key === ' ' || event.key === 'Enter')) return;
     if (event.target.matches('input, canvas') || event.ctrlKey || event.metaKey || event.altKey) return;
     press(event.key);
   });

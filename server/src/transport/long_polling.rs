@@ -16,7 +16,7 @@ use crate::fan_out::WakeList;
 use crate::feed::Feed;
 use crate::query::Query;
 use crate::socket::Socket;
-use crate::subscription::{Subscription, Turn};
+use crate::subscription::Subscription;
 use crate::transport::LARGEST_BATCH;
 
 /// How long a poll waits that does not say: less than the 30 s after which many proxies give up on an answer.
@@ -26,17 +26,12 @@ const USUAL_WAIT: Duration = Duration::from_secs(25);
 pub async fn answer(feed: &Arc<Feed>, wake_list: Arc<WakeList>, socket: &Socket, query: Query) -> Answer {
     let mut subscription = Subscription::new(feed.clone(), wake_list, query.after);
     // Who has ended its side, or left, has nothing to wait for.
-    let there_is_something = poll_fn(|context| {
-        loop {
-            match subscription.poll_turn(context) {
-                Poll::Ready(Turn::Deliver) => return Poll::Ready(()),
-                Poll::Ready(Turn::Heartbeat) => {}
-                Poll::Pending => return socket.poll_end(context),
-            }
-        }
+    let news_or_end = poll_fn(|context| match subscription.poll_news(context) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => socket.poll_end(context),
     });
     // When the time is over, the batch below is empty: a 204.
-    let _ = tokio::time::timeout(query.wait.unwrap_or(USUAL_WAIT), there_is_something).await;
+    let _ = tokio::time::timeout(query.wait.unwrap_or(USUAL_WAIT), news_or_end).await;
     match feed.since(subscription.cursor(), LARGEST_BATCH) {
         Ok(events) => answer::batch(&events, subscription.cursor()),
         Err(gap) => answer::gap(gap),

@@ -148,6 +148,8 @@ fn a_viewer_watches_and_only_who_knows_the_token_publishes() {
     open(&browser, &server, "&token=secret");
     browser.run("document.getElementById('publish').click(); done(0);");
     received(&browser, 1);
+    browser.run("document.querySelectorAll('.send').forEach(send => send.click()); done(0);");
+    received(&browser, 6);
 }
 
 #[test]

@@ -69,6 +69,7 @@ function fit() {
 }
 
 function glance(wanted) {
+  if (speaks) return;
   document.body.classList.toggle('glance', wanted);
   document.body.classList.toggle('talk', !wanted);
   live();
