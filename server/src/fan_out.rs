@@ -68,6 +68,9 @@ pub const MOST_EVENTS: usize = 64;
 /// is larger.
 pub const MOST_BYTES: usize = 256 << 10;
 
+/// How many batches are kept at once: one for each framing, and some for those who are behind.
+const MOST_BATCHES: usize = 8;
+
 /// What follows a cursor, framed: made once for all who stand there.
 struct Batch {
     after: Cursor,
@@ -105,17 +108,23 @@ impl Batch {
 impl WakeList {
     /// Brings what is new to every subscription that waits: into its outlet, or else by waking it.
     pub fn fan_out(&self, feed: &Feed) {
-        let mut batch: Option<Batch> = None;
+        let mut batches: Vec<Batch> = Vec::new();
         for slot in self.lock().used.iter_mut().filter(|slot| slot.waiting) {
             let Some(Outlet { socket: outlet, framing, unsent }) = &mut slot.outlet else {
                 slot.wake();
                 continue;
             };
             let (cursor, framing) = (slot.cursor.expect("who waits stands somewhere"), *framing);
-            let batch = match &mut batch {
-                Some(batch) if batch.after == cursor && batch.framing == framing => batch,
-                other => other.insert(Batch::new(feed, cursor, framing)),
-            };
+            let known = batches.iter().position(|batch| batch.after == cursor && batch.framing == framing);
+            let place = known.unwrap_or_else(|| {
+                // Who keeps up stands at the same place; it is those who do not that differ.
+                if batches.len() == MOST_BATCHES {
+                    batches.clear();
+                }
+                batches.push(Batch::new(feed, cursor, framing));
+                batches.len() - 1
+            });
+            let batch = &batches[place];
             // An error will meet the task again, when it writes.
             let taken = outlet.try_write(&batch.parts).unwrap_or(0);
             if taken > 0 {
