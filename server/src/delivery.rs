@@ -86,9 +86,14 @@ impl Delivery {
             if self.socket.poll_read_ready(context).is_ready() {
                 return Poll::Ready(Ok(Due::Input));
             }
-            while self.unsent.len() < MOST_EVENTS && bytes(&self.unsent) < MOST_BYTES && self.due.is_none() {
+            let mut taken = 0;
+            while self.unsent.len() < MOST_EVENTS && taken < MOST_BYTES && self.due.is_none() {
                 match self.subscription.take() {
-                    Next::Event(event) => self.unsent.push_back(event.framed(self.framing)),
+                    Next::Event(event) => {
+                        let part = event.framed(self.framing);
+                        taken += part.len();
+                        self.unsent.push_back(part);
+                    }
                     Next::Gap(gap) => self.due = Some(Due::Gap(gap)),
                     Next::Closed => self.due = Some(Due::End),
                     Next::Nothing => break,

@@ -1,6 +1,6 @@
 //! The fan-out: who waits for the feed on a worker, and how what is new is brought to them.
 //!
-//! To wake a task for each subscriber costs as much again as to write to it. So the publisher wakes one task a worker thread
+//! To wake a task for each subscriber costs on top of writing to it (METHODOLOGY has the figures). So the publisher wakes one task a worker thread
 //! (see `worker.rs`), and that one walks its worker's [`WakeList`]: where a subscriber left an [`Outlet`], the event's bytes are
 //! written to its socket on the spot, and its task sleeps on. Only those are woken whose socket is full, who have a gap to
 //! be told of, or who left none.

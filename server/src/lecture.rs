@@ -24,7 +24,7 @@ pub async fn answer(path: &str, query: Option<&str>, headers: &HeaderMap) -> Ans
         let mut answer = answer::empty(StatusCode::FOUND);
         let query = query.map_or(String::new(), |query| format!("?{query}"));
         let location = HeaderValue::try_from(format!("/slides/{}.html{query}", wanted(headers)));
-        answer.headers_mut().insert(LOCATION, location.expect("a query is visible ASCII"));
+        answer.headers_mut().insert(LOCATION, location.expect("hyper takes no control character in a target"));
         return answer;
     }
     let name = path.strip_prefix("/slides/").and_then(|file| file.strip_suffix(".html"));

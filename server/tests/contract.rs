@@ -176,6 +176,7 @@ fn the_slides_are_there_in_the_language_that_the_browser_asks_for() {
         assert_eq!((head.status, head.header("content-type")), (200, Some("text/html; charset=utf-8")));
         assert!(page.contains(&format!("<html lang=\"{language}\"")));
     }
+    assert_eq!(get(&server, "/slides?\u{7f}").0.status, 400);
     assert_eq!(get(&server, "/slides/fr.html").0.status, 404);
     assert_eq!(get(&server, "/slidesen.html").0.status, 404);
 }

@@ -22,6 +22,8 @@ pub struct Figures {
 
 /// The table of a comparison: headings with their units, and a row a transport.
 pub struct Table {
+    /// What was compared, in one line.
+    pub scenario: String,
     /// What stands above the columns behind the first one.
     pub headings: Vec<(&'static str, &'static str)>,
     /// The transport's name, and its figures.
@@ -65,6 +67,7 @@ impl Figures {
         let columns: Vec<_> = COLUMNS.iter().filter(|column| SHOWN.contains(&column.name)).collect();
         let cells = |row: &Row| columns.iter().map(|column| short_or_dash((column.value)(row))).collect();
         let table = Table {
+            scenario: reports::table::scenario(comparison),
             headings: columns.iter().map(|column| (column.heading, column.unit)).collect(),
             rows: rows(comparison).iter().map(|row| (row.transport.label(), cells(row))).collect(),
         };

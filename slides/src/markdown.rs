@@ -141,7 +141,8 @@ fn table(language: &Language, figures: &Figures) -> String {
     let rows: String =
         table.rows.iter().map(|(name, row)| format!("<tr><th>{name}</th>{}</tr>\n", cells(row))).collect();
     format!(
-        "<table class=\"figures\"><thead><tr><th>{}</th>{headings}</tr></thead>\n<tbody>{rows}</tbody></table>\n",
-        language.transport
+        "<table class=\"figures\"><thead><tr><th>{}</th>{headings}</tr></thead>\n<tbody>{rows}</tbody></table>\n<p class=\"scenario\">{}</p>\n",
+        language.transport,
+        escape(&table.scenario)
     )
 }

@@ -56,7 +56,11 @@ const CLAIMS: [Claim; 33] = [
     claim(27, "A TCP socket and a WebSocket differ in how they connect."),
     not_yet(28, "wss is ws within TLS.", "TLS in server and client"),
     not_yet(29, "WebSocket fixes no message format; sub-protocols such as STOMP do.", "STOMP as a sub-protocol"),
-    not_yet(30, "A browser tells of open, message, error and close, and can send and close.", "the live page"),
+    not_yet(
+        30,
+        "A browser tells of open, message, error and close, and can send and close.",
+        "a browser among the experiments; the live page shows it",
+    ),
     not_yet(31, "Old browsers lack it; libraries fall back to other transports.", "the fallbacks as transports"),
     not_yet(32, "Socket.IO adds acknowledgements, rooms and broadcasts, at a cost.", "Socket.IO as a transport"),
     not_yet(33, "Using such a library from another origin takes an allow-list.", "Socket.IO as a transport"),
