@@ -33,6 +33,8 @@ pub struct Load {
     pub connections_refused: u64,
     /// Subscribers given up so far, because they took nothing of what was waiting for them for too long.
     pub connections_stalled: u64,
+    /// Handshakes of TLS that failed so far: what came was none, or not ours, or took too long.
+    pub handshakes_failed: u64,
     /// HTTP requests begun so far, upgrades included.
     pub requests: u64,
     /// The seq of the newest event; 0 before the first.

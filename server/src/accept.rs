@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::admission::{Admission, Admitted};
+use crate::admission::{Admission, Admitted, Refusals};
+use crate::site::Site;
+use crate::socket::Socket;
 use crate::worker::Worker;
 
 /// How many handshaken connections the kernel may hold until we accept them: a lecture hall that connects at once.
@@ -28,13 +30,14 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts for as long as it is polled, and has each connection that is let in served on the next worker; the others are told
-/// the `refusal`.
+/// why not.
 pub async fn accept<F>(
     listener: TcpListener,
     workers: Arc<[Worker]>,
     admission: Arc<Admission>,
-    refusal: &'static str,
-    serve: impl Fn(TcpStream, Admitted, &Worker) -> F + Clone + Send + 'static,
+    site: Arc<Site>,
+    refusals: Refusals,
+    serve: impl Fn(Arc<Socket>, Admitted, &Worker) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -53,20 +56,15 @@ pub async fn accept<F>(
             }
         };
         failing = false;
-        let Some(admitted) = admission.admit(peer.ip().to_canonical()) else {
-            let admission = admission.clone();
-            worker.spawn(async move {
-                if let Ok(stream) = TcpStream::from_std(stream) {
-                    admission.refuse(stream, refusal).await;
-                }
-            });
-            continue;
-        };
-        let (serve, home) = (serve.clone(), worker.clone());
+        let admitted = admission.admit(peer.ip().to_canonical());
+        let (admission, site, serve, home) = (admission.clone(), site.clone(), serve.clone(), worker.clone());
         worker.spawn(async move {
             // From here on the connection belongs to this worker's event loop.
-            if let Ok(stream) = TcpStream::from_std(stream) {
-                serve(stream, admitted, &home).await;
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
+            let Some(admitted) = admitted else { return admission.refuse(stream, site, refusals).await };
+            if let Some(socket) = Socket::open(stream, site, refusals.plain).await {
+                // A task of its own, without what opening took.
+                tokio::spawn(serve(socket, admitted, &home));
             }
         });
     }

@@ -4,17 +4,25 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::counters::{Counters, Open};
+use crate::farewell;
+use crate::site::Site;
+use crate::socket::{Socket, Stream};
 
-/// How long who was refused may take to hear it.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// How many are told at once; beyond that, a connection is closed without a word.
 const MOST_TOLD: usize = 256;
+
+/// What a port says to those whom it does not serve, in the words of its own protocol.
+#[derive(Clone, Copy)]
+pub struct Refusals {
+    /// To a connection too many.
+    pub full: &'static str,
+    /// To one that does not speak TLS where the server does.
+    pub plain: &'static str,
+}
 
 /// Who is let in.
 pub struct Admission {
@@ -53,19 +61,12 @@ impl Admission {
         Some(Admitted { admission: self.clone(), address, _open: self.counters.connection() })
     }
 
-    /// Tells a connection that was not let in, in `words`, and ends it.
-    pub async fn refuse(self: Arc<Self>, mut stream: TcpStream, words: &'static str) {
-        if self.being_told.fetch_add(1, Relaxed) < MOST_TOLD {
-            let told = async {
-                stream.write_all(words.as_bytes()).await?;
-                stream.shutdown().await?;
-                // What is unread when a socket is closed resets the connection, and the words may be lost.
-                let mut ignored = [0; 512];
-                while stream.read(&mut ignored).await? > 0 {}
-                std::io::Result::Ok(())
-            };
-            // An error is a peer that does not care.
-            let _ = tokio::time::timeout(PATIENCE, told).await;
+    /// Tells a connection that was not let in, and ends it.
+    pub async fn refuse(self: Arc<Self>, stream: TcpStream, site: Arc<Site>, refusals: Refusals) {
+        if self.being_told.fetch_add(1, Relaxed) < MOST_TOLD
+            && let Some(socket) = Socket::open(stream, site, refusals.plain).await
+        {
+            farewell::tell(Stream(socket), refusals.full).await;
         }
         self.being_told.fetch_sub(1, Relaxed);
     }

@@ -12,6 +12,7 @@ pub struct Counters {
     accepted: AtomicU64,
     refused: AtomicU64,
     stalled: AtomicU64,
+    handshakes_failed: AtomicU64,
     requests: AtomicU64,
     /// CPU time that measuring itself has cost, in ns; it is not the transports', so it is not reported as load.
     measuring_ns: AtomicU64,
@@ -38,6 +39,16 @@ impl Counters {
     /// Counts a subscriber that was given up, because it took nothing for too long.
     pub fn stalled(&self) {
         self.stalled.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a connection that came to no session of TLS.
+    pub fn handshake_failed(&self) {
+        self.handshakes_failed.fetch_add(1, Relaxed);
+    }
+
+    /// How many connections came to no session of TLS.
+    pub fn handshakes_failed(&self) -> u64 {
+        self.handshakes_failed.load(Relaxed)
     }
 
     /// How many connections were refused.

@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::fan_out::{MOST_BYTES, MOST_EVENTS, Outlet};
 use crate::feed::{Framing, Next};
-use crate::socket::{self, Socket, Unsent};
+use crate::socket::{Socket, Unsent};
 use crate::subscription::{Subscription, Turn};
 
 /// What is to be done that is no event; each transport has its own words for it, or none.
@@ -111,9 +111,9 @@ impl Delivery {
     /// Writes what is unsent; gives the subscriber up when it takes nothing of it for too long.
     fn poll_unsent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let before = bytes(&self.unsent);
+            let before = self.waiting();
             let written = self.socket.poll_write_all(context, &mut self.unsent);
-            if written.is_ready() || bytes(&self.unsent) < before {
+            if written.is_ready() || self.waiting() < before {
                 self.patience = None;
             }
             let site = &self.socket.site;
@@ -127,17 +127,15 @@ impl Delivery {
             let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(site.stall_timeout)));
             ready!(patience.as_mut().poll(context));
             self.patience = None;
-            match self.unsent.front().map(|part| self.socket.write_now(part)).transpose()? {
-                Some(taken @ 1..) => socket::advance(&mut self.unsent, taken),
-                _ => {
-                    site.counters.stalled();
-                    return Poll::Ready(Err(ErrorKind::TimedOut.into()));
-                }
+            if !self.socket.write_now(&mut self.unsent)? {
+                site.counters.stalled();
+                return Poll::Ready(Err(ErrorKind::TimedOut.into()));
             }
         }
     }
-}
 
-fn bytes(unsent: &Unsent) -> usize {
-    unsent.iter().map(Bytes::len).sum()
+    /// Bytes that wait for the socket.
+    fn waiting(&self) -> usize {
+        self.unsent.iter().map(Bytes::len).sum::<usize>() + self.socket.backlog()
+    }
 }

@@ -134,7 +134,7 @@ impl WakeList {
                 unsent.extend(batch.parts.iter().cloned());
                 socket::advance(unsent, taken);
             }
-            if batch.more || taken < batch.bytes {
+            if batch.more || taken < batch.bytes || outlet.backlog() > 0 {
                 slot.wake();
             }
         }

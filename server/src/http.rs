@@ -15,9 +15,8 @@ use hyper::{Method, Request, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::clock;
 use protocol::status::{Published, Time};
-use tokio::net::TcpStream;
 
-use crate::admission::Admitted;
+use crate::admission::{Admitted, Refusals};
 use crate::answer::{self, Answer, Body};
 use crate::control;
 use crate::echo;
@@ -41,13 +40,16 @@ use crate::{feed::Feed, upgrade, viewers, watching};
 /// taken to send the head, so a poller slower than this has to connect anew each time.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// What a connection too many is told.
-pub const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
-    Content-Type: text/plain; charset=utf-8\r\nContent-Length: 21\r\n\r\ntoo many connections\n";
+/// What those are told who are not served.
+pub const REFUSALS: Refusals = Refusals {
+    full: "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
+        Content-Type: text/plain; charset=utf-8\r\nContent-Length: 21\r\n\r\ntoo many connections\n",
+    plain: "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        Content-Length: 36\r\n\r\nthis port speaks TLS: use https://\r\n",
+};
 
 /// Serves one connection until either side ends it, or gracefully once the server is closing.
-pub async fn serve(stream: TcpStream, admitted: Admitted, site: Arc<Site>, wake_list: Arc<WakeList>) {
-    let socket = Socket::new(stream, site.clone());
+pub async fn serve(socket: Arc<Socket>, admitted: Admitted, site: Arc<Site>, wake_list: Arc<WakeList>) {
     let session = Mutex::new(None);
     let service = service_fn(|request: Request<Incoming>| {
         site.counters.request();
@@ -141,7 +143,7 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         Err(fault) => return answer::bad_request(fault),
     };
     let feed = &site.feed;
-    let (own_page, presenter) = (origin::may_publish(request.headers()), site.knows(query.token.as_deref()));
+    let (own_page, presenter) = (origin::may_publish(request.headers(), &site.origins), site.knows(query.token.as_deref()));
     let may_publish = own_page && presenter;
     let refused = |why| answer::text(StatusCode::FORBIDDEN, why);
     let subscribe = |after| Subscription::new(feed.clone(), wake_list.clone(), after);
@@ -190,9 +192,9 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/load" => answer::json(StatusCode::OK, &site.load()),
         "/metrics" => answer::metrics(load::metrics(&site.load())),
         "/published" => published(feed, query),
-        "/viewers" => answer::json(StatusCode::OK, &viewers::viewers(site.addresses.http)),
+        "/viewers" => answer::json(StatusCode::OK, &viewers::viewers(&site.addresses)),
         "/healthz" => answer::text(StatusCode::OK, "ok\n"),
-        _ => answer::text(StatusCode::OK, index::text(&site.addresses)),
+        _ => answer::text(StatusCode::OK, index::text(&site.addresses, site.is_self_signed())),
     }
 }
 

@@ -2,30 +2,35 @@
 
 use crate::Addresses;
 
-/// The index, for a server at these addresses.
-pub fn text(addresses: &Addresses) -> String {
-    let (http, tcp) = (addresses.http, addresses.tcp);
-    let (host, port) = (tcp.ip(), tcp.port());
+/// The index, for a server at these addresses, whose certificate nobody else may have signed.
+pub fn text(addresses: &Addresses, self_signed: bool) -> String {
+    let (http, ws, tcp) = (addresses.http_url(), addresses.websocket_url(), addresses.tcp);
+    // Neither program takes a certificate that nobody vouches for, unless it is told to.
+    let (k, insecure) = if self_signed { ("k", " -k") } else { ("", "") };
+    let tcp = match addresses.tls {
+        true => format!("openssl s_client -quiet -connect {tcp}"),
+        false => format!("nc {} {}", tcp.ip(), tcp.port()),
+    };
     format!(
         "\
 One feed of events, over every transport. Each line can be pasted into a terminal;
 after=N gives what follows event N, and without it a subscriber starts at the head.
 
-polling        curl -i 'http://{http}/poll?after=0'
-long polling   curl -i 'http://{http}/long-poll?wait=25s'
-HTTP stream    curl -N 'http://{http}/stream?after=0'
-SSE            curl -N 'http://{http}/sse?after=0'
-WebSocket      websocat 'ws://{http}/ws?after=0'
-raw TCP        (echo 'SUB 0'; cat) | nc {host} {port}
+polling        curl -{k}i '{http}/poll?after=0'
+long polling   curl -{k}i '{http}/long-poll?wait=25s'
+HTTP stream    curl -{k}N '{http}/stream?after=0'
+SSE            curl -{k}N '{http}/sse?after=0'
+WebSocket      websocat{insecure} '{ws}/ws?after=0'
+raw TCP        (echo 'SUB 0'; cat) | {tcp}
 
-publish        curl -d 'hello' http://{http}/publish
-echo           websocat ws://{http}/echo
-clock          curl http://{http}/time
-load           curl http://{http}/load
-metrics        curl http://{http}/metrics
-publish times  curl 'http://{http}/published?after=0'
-viewers        curl http://{http}/viewers
-liveness       curl http://{http}/healthz
+publish        curl{insecure} -d 'hello' {http}/publish
+echo           websocat{insecure} {ws}/echo
+clock          curl{insecure} {http}/time
+load           curl{insecure} {http}/load
+metrics        curl{insecure} {http}/metrics
+publish times  curl{insecure} '{http}/published?after=0'
+viewers        curl{insecure} {http}/viewers
+liveness       curl{insecure} {http}/healthz
 "
     )
 }

@@ -5,6 +5,7 @@
 //! [`delivery`]. Each file in [`transport`] says how one begins, and what it says beside events.
 
 pub mod accept;
+pub mod addresses;
 pub mod admission;
 pub mod answer;
 pub mod closing;
@@ -13,6 +14,7 @@ pub mod counters;
 pub mod delivery;
 pub mod echo;
 pub mod fan_out;
+pub mod farewell;
 pub mod feed;
 pub mod host;
 pub mod http;
@@ -32,13 +34,13 @@ pub mod socket;
 pub mod stream;
 pub mod subscription;
 pub mod tap;
+pub mod tls;
 pub mod transport;
 pub mod upgrade;
 pub mod viewers;
 pub mod watching;
 pub mod worker;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -46,6 +48,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::sync::watch;
 
+pub use crate::addresses::Addresses;
 use crate::admission::Admission;
 use crate::counters::Counters;
 use crate::feed::Feed;
@@ -53,24 +56,17 @@ pub use crate::options::Options;
 use crate::publisher::Publisher;
 use crate::site::Site;
 use crate::subscription::Subscription;
+use crate::tls::Identity;
 use crate::worker::{Worker, WorkerThread};
 
 /// How long connections may take to end after [`Server::shutdown`]: enough for a close frame to be answered.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Where a server listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Addresses {
-    /// HTTP and WebSocket.
-    pub http: SocketAddr,
-    /// Raw TCP.
-    pub tcp: SocketAddr,
-}
-
 /// A running server; dropping it cuts its connections, [`Server::shutdown`] ends them in order.
 pub struct Server {
     addresses: Addresses,
     token: Option<String>,
+    tls: Option<Identity>,
     feed: Arc<Feed>,
     counters: Arc<Counters>,
     closing: watch::Sender<bool>,
@@ -83,8 +79,9 @@ impl Server {
     /// Starts to listen, serve and publish.
     ///
     /// # Errors
-    /// When an address cannot be listened on, or the system gives no further thread.
+    /// When an address cannot be listened on, the certificate cannot be shown, or the system gives no further thread.
     pub fn start(options: &Options) -> anyhow::Result<Self> {
+        let tls = identity(options)?;
         let feed = Arc::new(Feed::new(options.history));
         let mut workers = Vec::new();
         let mut threads = Vec::new();
@@ -106,7 +103,7 @@ impl Server {
         };
         let (http_listener, http) = listen(options.listen, "--listen")?;
         let (tcp_listener, tcp) = listen(options.tcp_listen, "--tcp-listen")?;
-        let addresses = Addresses { http, tcp };
+        let addresses = Addresses { http, tcp, tls: tls.is_some() };
 
         let counters = Arc::new(Counters::default());
         let plan = options.plan();
@@ -124,7 +121,9 @@ impl Server {
             plan: watch::Sender::new(plan.clone()),
             orders: orders.clone(),
             taps: Arc::default(),
+            origins: options.origins.clone(),
             hosts: options.hosts.clone(),
+            tls: tls.clone(),
             stall_timeout: options.stall_timeout,
             token: token.clone(),
             closing: closed,
@@ -132,33 +131,33 @@ impl Server {
         let admission = Admission::new(options.max_connections, options.max_connections_per_address, counters.clone());
         let serve_http = {
             let site = site.clone();
-            move |stream, admitted, worker: &Worker| {
-                http::serve(stream, admitted, site.clone(), worker.wake_list.clone())
+            move |socket, admitted, worker: &Worker| {
+                http::serve(socket, admitted, site.clone(), worker.wake_list.clone())
             }
         };
         let serve_tcp = {
             let site = site.clone();
-            move |stream, admitted, worker: &Worker| {
+            move |socket, admitted, worker: &Worker| {
                 let (site, wake_list) = (site.clone(), worker.wake_list.clone());
                 async move {
                     let subscribe = |after| Subscription::new(site.feed.clone(), wake_list, after);
-                    transport::tcp::session(stream, subscribe, site.clone()).await;
+                    transport::tcp::session(socket, subscribe, site.clone()).await;
                     drop(admitted);
                 }
             }
         };
         // The listeners end, and free their ports, as soon as the server is closing.
         workers[0].spawn_until(
-            accept::accept(http_listener, workers.clone(), admission.clone(), http::FULL, serve_http),
+            accept::accept(http_listener, workers.clone(), admission.clone(), site.clone(), http::REFUSALS, serve_http),
             site.closing(),
         );
         workers[0].spawn_until(
-            accept::accept(tcp_listener, workers.clone(), admission, transport::tcp::FULL, serve_tcp),
+            accept::accept(tcp_listener, workers.clone(), admission, site.clone(), transport::tcp::REFUSALS, serve_tcp),
             site.closing(),
         );
         let publisher = Publisher::start(feed.clone(), plan, counters.clone(), orders, ordered)
             .context("cannot start the publisher's thread")?;
-        Ok(Self { addresses, token, feed, counters, closing, _publisher: publisher, _threads: threads })
+        Ok(Self { addresses, token, tls, feed, counters, closing, _publisher: publisher, _threads: threads })
     }
 
     /// Where it listens, with the ports that were really taken.
@@ -168,17 +167,22 @@ impl Server {
 
     /// The page's address for the presenter: with the token, where one is needed.
     pub fn presenter(&self) -> String {
-        let http = self.addresses.http;
+        let url = self.addresses.http_url();
         match &self.token {
-            Some(token) => format!("http://{http}/?token={token}"),
-            None => format!("http://{http}/"),
+            Some(token) => format!("{url}/?token={token}"),
+            None => format!("{url}/"),
         }
     }
 
     /// The page's address for those who only watch, as other machines reach it; `None` where only this one does.
     pub fn viewers(&self) -> Option<String> {
-        let viewers = viewers::viewers(self.addresses.http);
+        let viewers = viewers::viewers(&self.addresses);
         (!viewers.this_machine_only).then_some(viewers.url)
+    }
+
+    /// Who it is over TLS, if it speaks that.
+    pub fn tls(&self) -> Option<&Identity> {
+        self.tls.as_ref()
     }
 
     /// Its feed.
@@ -195,5 +199,17 @@ impl Server {
         while self.counters.open() > 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+/// Who the server is to be over TLS, by its options.
+fn identity(options: &Options) -> anyhow::Result<Option<Identity>> {
+    if options.tls_self_signed {
+        let addresses = [options.listen, options.tcp_listen].map(|address| viewers::reached(address.ip()));
+        return Ok(Some(Identity::self_signed(&options.hosts, &addresses)?));
+    }
+    match (&options.tls_cert, &options.tls_key) {
+        (Some(certificates), Some(key)) => Ok(Some(Identity::read(certificates, key)?)),
+        _ => Ok(None),
     }
 }

@@ -1,6 +1,7 @@
 //! The server's command line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
@@ -52,6 +53,19 @@ pub struct Options {
     /// A name that this server goes by, beside localhost and its addresses; may be given several times
     #[arg(long = "host", value_name = "NAME", value_parser = host)]
     pub hosts: Vec<String>,
+    /// A page's origin that may publish and open WebSockets here, beside this server's own pages, like https://slides.example.org;
+    /// may be given several times
+    #[arg(long = "origin", value_name = "ORIGIN", value_parser = origin)]
+    pub origins: Vec<String>,
+    /// Speak TLS (https, wss) and show these certificates, in PEM, the server's own first
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "tls_self_signed")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Speak TLS with a certificate made at the start, for class: nobody vouches for it, so browsers ask and curl needs -k
+    #[arg(long)]
+    pub tls_self_signed: bool,
     /// What may publish and control must know; by default, on loopback nothing, and beyond it a word made at the start
     #[arg(long, value_name = "WORD", value_parser = token)]
     pub token: Option<String>,
@@ -123,6 +137,14 @@ fn host(text: &str) -> Result<String, String> {
     match text.len() < 254 && text.split('.').all(is_label) {
         true => Ok(text.into()),
         false => Err("a name is made of letters, digits and hyphens, with dots between, like lab.example.org".into()),
+    }
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let authority = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    match authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' '])) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("an origin is a scheme, a host and maybe a port, like https://slides.example.org".into()),
     }
 }
 

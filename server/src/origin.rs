@@ -1,12 +1,14 @@
-//! Who may publish. Of pages: browsers name a page's origin, and only pages that this server itself gave out may write.
+//! Who may publish. Of pages: browsers name a page's origin, and only pages that this server itself gave out may write, and those
+//! that it was told of.
 //!
 //! CORS lets any page read, but it guards no WebSocket and no plain POST: the browser sends both, whatever page asks, and
 //! leaves it to the server to look at `Origin` (RFC 6455, section 10.2).
 
 use hyper::header::{HOST, HeaderMap, ORIGIN};
 
-/// Whether a request with these headers may publish: it bears no `Origin` (no browser sent it), or that of its own host.
-pub fn may_publish(headers: &HeaderMap) -> bool {
+/// Whether a request with these headers may publish: it bears no `Origin` (no browser sent it), or that of its own host, or one
+/// of those `allowed`.
+pub fn may_publish(headers: &HeaderMap, allowed: &[String]) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (None, _) => true,
@@ -14,7 +16,8 @@ pub fn may_publish(headers: &HeaderMap) -> bool {
             let host = headers.get(HOST).map(|host| host.as_bytes());
             let authority =
                 origin.as_bytes().splitn(2, |&byte| byte == b'/').nth(1).and_then(|rest| rest.strip_prefix(b"/"));
-            host.is_some() && host == authority
+            let is_allowed = |allowed: &String| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes());
+            host.is_some() && host == authority || allowed.iter().any(is_allowed)
         }
         (Some(_), Some(_)) => false,
     }
@@ -42,10 +45,12 @@ mod tests {
             for origin in origins {
                 headers.append(ORIGIN, origin.parse().unwrap());
             }
-            may_publish(&headers)
+            may_publish(&headers, &["https://slides.example.org".into()])
         };
         assert!(allowed(&[]));
         assert!(allowed(&["http://127.0.0.1:8080"]));
+        assert!(allowed(&["https://slides.example.org"]));
+        assert!(!allowed(&["http://slides.example.org"]), "another scheme is another origin");
         for foreign in
             ["http://evil.example", "http://127.0.0.1:9999", "null", "http://127.0.0.1:8080.evil.example", ""]
         {

@@ -23,12 +23,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     limits::raise_open_files();
     let server = Server::start(options)?;
     let addresses = server.addresses();
-    let mut text = index::text(&addresses) + "\nlive page      " + &server.presenter() + "\n";
+    let mut text = index::text(&addresses, server.tls().is_some_and(|identity| identity.self_signed)) + "\nlive page      " + &server.presenter() + "\n";
     if let Some(viewers) = server.viewers() {
         text += &format!("for viewers    {viewers}\n");
     }
+    if let Some(identity) = server.tls() {
+        text += &format!("certificate    SHA-256 {}\n", identity.fingerprint);
+    }
     // Whoever reads this may have gone; the server serves on.
-    let _ = write!(std::io::stdout(), "http://{}\ntcp://{}\n\n{text}", addresses.http, addresses.tcp);
+    let _ = write!(std::io::stdout(), "{}\n{}\n\n{text}", addresses.http_url(), addresses.tcp_url());
     runtime.block_on(async {
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -11,6 +11,7 @@ use crate::feed::Feed;
 use crate::load;
 use crate::publisher::Plan;
 use crate::tap::Taps;
+use crate::tls::Identity;
 
 /// What the endpoints work on.
 pub struct Site {
@@ -28,8 +29,12 @@ pub struct Site {
     pub orders: std::sync::mpsc::Sender<Option<Plan>>,
     /// Who watches what crosses the wire.
     pub taps: Arc<Taps>,
+    /// The origins of other pages that may do what its own may.
+    pub origins: Vec<String>,
     /// The names that the server goes by.
     pub hosts: Vec<String>,
+    /// Who the server is over TLS; without it, it speaks none.
+    pub tls: Option<Identity>,
     /// How long a subscriber may take nothing.
     pub stall_timeout: Duration,
     /// What the presenter knows; without one, all may publish and control.
@@ -46,6 +51,11 @@ impl Site {
             // An error is a server that was dropped.
             let _ = closing.wait_for(|&closing| closing).await;
         }
+    }
+
+    /// Whether nobody vouches for who the server says it is.
+    pub fn is_self_signed(&self) -> bool {
+        self.tls.as_ref().is_some_and(|identity| identity.self_signed)
     }
 
     /// Whether who gives this token may publish and control.

@@ -4,13 +4,13 @@
 //! Both run on the connection's own worker, so they never write at the same time; what must not happen is that one of them
 //! writes in the middle of what the other has begun. The fan-out writes only while the connection's task waits for the feed
 //! (see `fan_out.rs`), with nothing of its own left to write. Whether hyper has, it does not say; [`Socket::hold`] and the
-//! flush that follows tell.
+//! flush that follows tell. Where the server speaks TLS, both write into the connection's session (see `tls.rs`).
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,9 +20,12 @@ use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
+use crate::farewell;
 use crate::site::Site;
 use crate::tap::Tap;
+use crate::tls::{self, Refusal, Session};
 
 /// How long a connection may be silent before the kernel asks whether the peer is there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -35,6 +38,9 @@ pub type Unsent = VecDeque<Bytes>;
 /// A connection's socket.
 pub struct Socket {
     stream: TcpStream,
+    /// What its bytes are sealed in, where the server speaks TLS. Nobody waits for this lock: it is for the compiler, who does not
+    /// know that all of a connection's users share a thread.
+    tls: Option<Box<Mutex<Session>>>,
     /// Whose it is.
     pub site: Arc<Site>,
     /// Tells a page what crosses it.
@@ -44,8 +50,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// The socket of a new connection.
-    pub fn new(stream: TcpStream, site: Arc<Site>) -> Arc<Self> {
+    /// The socket of a new connection, once hands are shaken where the server speaks TLS. Who does not is told so in `plain`'s words.
+    pub async fn open(stream: TcpStream, site: Arc<Site>, plain: &str) -> Option<Arc<Self>> {
         // Each is a help and no more: without it, the connection works all the same.
         // A small write must not wait for the acknowledgement of the one before it (Nagle).
         let _ = stream.set_nodelay(true);
@@ -53,8 +59,31 @@ impl Socket {
         let _ = set_socket_keepalive(&stream, true).and_then(|()| set_tcp_keepidle(&stream, KEEPALIVE));
         // and so is one that takes nothing of what hyper or tungstenite has for it. Deliveries have a clock of their own.
         let _ = set_tcp_user_timeout(&stream, 4 * site.stall_timeout.as_millis().min(1 << 30) as u32);
+        let tls = match &site.tls {
+            None => None,
+            Some(identity) => {
+                let accepted = tokio::select! {
+                    accepted = timeout(tls::PATIENCE, Session::accept(&stream, identity)) => accepted,
+                    () = site.closing() => return None,
+                };
+                match accepted.unwrap_or(Err(Refusal::Failed)) {
+                    Ok(session) => Some(Box::new(Mutex::new(session))),
+                    Err(refusal) => {
+                        site.counters.handshake_failed();
+                        if let Refusal::Plain = refusal {
+                            farewell::tell(stream, plain).await;
+                        }
+                        return None;
+                    }
+                }
+            }
+        };
         let tap = Tap::new(site.taps.clone());
-        Arc::new(Self { stream, site, tap, held: AtomicBool::new(false) })
+        Some(Arc::new(Self { stream, tls, site, tap, held: AtomicBool::new(false) }))
+    }
+
+    fn session(&self) -> Option<MutexGuard<'_, Session>> {
+        Some(self.tls.as_ref()?.lock().expect("no holder of the session panics"))
     }
 
     /// From here on, something is about to be written by whoever speaks the protocol, until it flushes.
@@ -69,12 +98,29 @@ impl Socket {
 
     /// Polls until there is something to read, without reading it.
     pub fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.session().is_some_and(|session| session.has_opened()) {
+            return Poll::Ready(Ok(()));
+        }
         self.stream.poll_read_ready(context)
     }
 
     /// Polls until the peer has ended its side, without reading: what it still sent is for whoever speaks its protocol, and as long as
     /// that is not read, an end behind it is not seen.
     pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(mut session) = self.session() {
+            while !session.has_opened() {
+                match session.receive(&self.stream) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        if ready!(self.stream.poll_read_ready(context)).is_err() {
+                            return Poll::Ready(());
+                        }
+                    }
+                    Err(_) => return Poll::Ready(()),
+                    Ok(()) => {}
+                }
+            }
+            return if session.has_ended() { Poll::Ready(()) } else { Poll::Pending };
+        }
         let look = || Ok(recv(&self.stream, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT)?.0);
         while ready!(self.stream.poll_read_ready(context)).is_ok() {
             match self.stream.try_io(Interest::READABLE, look) {
@@ -93,7 +139,27 @@ impl Socket {
     /// # Errors
     /// Those of the socket; `WouldBlock` where there is nothing.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.try_read(buffer)
+        match self.session() {
+            None => self.stream.try_read(buffer),
+            Some(mut session) => session.read(&self.stream, buffer),
+        }
+    }
+
+    /// Bytes that were taken and that the socket still has no room for: records of TLS.
+    pub fn backlog(&self) -> usize {
+        self.session().map_or(0, |session| session.backlog())
+    }
+
+    /// Writes the backlog as far as the socket takes it; whether none is left.
+    fn settle(&self) -> io::Result<bool> {
+        self.session().map_or(Ok(true), |mut session| session.flush(&self.stream))
+    }
+
+    fn poll_settle(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.settle()? {
+            ready!(self.stream.poll_write_ready(context))?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Writes `parts`, in order, as far as the socket takes them without waiting; gives how many bytes it took. Parts go together in
@@ -124,40 +190,58 @@ impl Socket {
         Ok(taken)
     }
 
-    /// Writes all of `unsent`, waiting for the socket where it is full.
+    /// Writes all of `unsent`, and the backlog, waiting for the socket where it is full.
     pub fn poll_write_all(&self, context: &mut Context<'_>, unsent: &mut Unsent) -> Poll<io::Result<()>> {
         while !unsent.is_empty() {
             ready!(self.stream.poll_write_ready(context))?;
             let taken = self.try_write(unsent.make_contiguous())?;
             advance(unsent, taken);
         }
-        Poll::Ready(Ok(()))
+        self.poll_settle(context)
     }
 
-    /// Writes as much of `part` as the socket takes now. The kernel tells of room only when a third of the buffer is free; this asks
-    /// whether there is any.
+    /// Writes as much of the backlog, or else of `unsent`, as the socket takes now; whether it took anything. The kernel tells of room
+    /// only when a third of the buffer is free; this asks whether there is any.
     ///
     /// # Errors
     /// Those of the socket; a full one is none.
-    pub fn write_now(&self, part: &Bytes) -> io::Result<usize> {
+    pub fn write_now(&self, unsent: &mut Unsent) -> io::Result<bool> {
+        if let Some(mut session) = self.session() {
+            // While the socket takes nothing, there is a backlog: only what is sealed can wait for it.
+            return Ok(session.write_now(&self.stream)? > 0);
+        }
+        let Some(part) = unsent.front() else { return Ok(false) };
         match send(&self.stream, part, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Ok(written) => {
                 self.tap.wrote(&[IoSlice::new(part)], written);
-                Ok(written)
+                advance(unsent, written);
+                Ok(written > 0)
             }
-            Err(Errno::AGAIN) => Ok(0),
+            Err(Errno::AGAIN) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
     fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = match parts {
+        let written = match (self.session(), parts) {
+            (Some(mut session), parts) => session.write(&self.stream, parts)?,
             // One part takes the simpler system call.
-            [part] => self.stream.try_write(part)?,
-            parts => self.stream.try_write_vectored(parts)?,
+            (None, [part]) => self.stream.try_write(part)?,
+            (None, parts) => self.stream.try_write_vectored(parts)?,
         };
         self.tap.wrote(parts, written);
         Ok(written)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Some(tls) = self.tls.take() {
+            let mut session = tls.into_inner().expect("no holder of the session panics");
+            session.close();
+            // Who reads nothing will not hear it.
+            let _ = session.flush(&self.stream);
+        }
     }
 }
 
@@ -181,9 +265,15 @@ impl AsyncRead for Stream {
         let Socket { stream, tap, .. } = &*self.0;
         let before = buffer.filled().len();
         loop {
-            ready!(stream.poll_read_ready(context))?;
-            match stream.try_read_buf(buffer) {
-                Ok(_) => break,
+            ready!(self.0.poll_read_ready(context))?;
+            let read = match self.0.session() {
+                None => stream.try_read_buf(buffer).map(drop),
+                Some(mut session) => {
+                    session.read(stream, buffer.initialize_unfilled()).map(|read| buffer.advance(read))
+                }
+            };
+            match read {
+                Ok(()) => break,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -216,12 +306,17 @@ impl AsyncWrite for Stream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.0.poll_settle(context))?;
         self.0.held.store(false, Relaxed);
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(mut session) = self.0.session() {
+            session.close();
+        }
+        ready!(self.0.poll_settle(context))?;
         Poll::Ready(match shutdown(&self.0.stream, Shutdown::Write) {
             // The peer was faster.
             Err(Errno::NOTCONN) => Ok(()),

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use qrcodegen::{QrCode, QrCodeEcc};
 use serde::Serialize;
 
+use crate::addresses::Addresses;
+
 /// What the page shows to those who want to join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Viewers {
@@ -16,13 +18,18 @@ pub struct Viewers {
     pub modules: Vec<String>,
 }
 
-/// How a server that listens at `http` is reached.
-pub fn viewers(http: SocketAddr) -> Viewers {
-    let address = SocketAddr::new(if http.ip().is_unspecified() { outward() } else { http.ip() }, http.port());
-    let url = format!("http://{address}/");
+/// How a server that listens there is reached.
+pub fn viewers(addresses: &Addresses) -> Viewers {
+    let address = SocketAddr::new(reached(addresses.http.ip()), addresses.http.port());
+    let url = format!("{}://{address}/", addresses.http_scheme());
     let code = QrCode::encode_text(&url, QrCodeEcc::Medium).expect("an address is short");
     let row = |y| (0..code.size()).map(|x| if code.get_module(x, y) { '1' } else { '0' }).collect();
     Viewers { url, this_machine_only: address.ip().is_loopback(), modules: (0..code.size()).map(row).collect() }
+}
+
+/// The address by which others reach who listens on `ip`.
+pub fn reached(ip: IpAddr) -> IpAddr {
+    if ip.is_unspecified() { outward() } else { ip }
 }
 
 /// The address that this machine has towards others: the one it would send from. Nothing is sent for it, and who it would be
@@ -42,10 +49,15 @@ mod tests {
 
     #[test]
     fn the_address_is_one_that_can_be_typed_and_its_code_is_square() {
-        let local = viewers("127.0.0.1:8080".parse().unwrap());
+        let viewers = |http: &str, tls| {
+            let http = http.parse().unwrap();
+            viewers(&Addresses { http, tcp: http, tls })
+        };
+        let local = viewers("127.0.0.1:8080", false);
         assert_eq!((&*local.url, local.this_machine_only), ("http://127.0.0.1:8080/", true));
         assert!(local.modules.len() >= 21 && local.modules.iter().all(|row| row.len() == local.modules.len()));
-        let open = viewers("0.0.0.0:8080".parse().unwrap());
+        assert_eq!(viewers("127.0.0.1:8080", true).url, "https://127.0.0.1:8080/");
+        let open = viewers("0.0.0.0:8080", false);
         assert!(!open.url.contains("0.0.0.0"), "{}", open.url);
     }
 }

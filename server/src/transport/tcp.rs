@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use protocol::Cursor;
 use protocol::framing::line;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
+use crate::admission::Refusals;
 use crate::delivery::{Delivery, Due};
+use crate::farewell;
 use crate::feed::Framing;
 use crate::site::Site;
-use crate::socket::Socket;
+use crate::socket::{Socket, Stream};
 use crate::subscription::Subscription;
 
 /// `SUB`, a space, the twenty digits of the largest cursor, CR LF.
@@ -25,11 +26,13 @@ const LONGEST_REQUEST: usize = 26;
 /// How long a client may take to send its one line.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a connection too many is told.
-pub const FULL: &str = "ERR too many connections; try again in 1 s\n";
+/// What those are told who are not served.
+pub const REFUSALS: Refusals =
+    Refusals { full: "ERR too many connections; try again in 1 s\n", plain: "ERR this port speaks TLS\n" };
 
 /// Serves one subscriber until either side ends it.
-pub async fn session(mut stream: TcpStream, subscribe: impl FnOnce(Option<Cursor>) -> Subscription, site: Arc<Site>) {
+pub async fn session(socket: Arc<Socket>, subscribe: impl FnOnce(Option<Cursor>) -> Subscription, site: Arc<Site>) {
+    let mut stream = Stream(socket.clone());
     let asked = tokio::select! {
         asked = timeout(PATIENCE, request(&mut stream)) => asked,
         () = site.closing() => return,
@@ -37,8 +40,7 @@ pub async fn session(mut stream: TcpStream, subscribe: impl FnOnce(Option<Cursor
     let after = match asked {
         Ok(Some(after)) => after,
         Ok(None) | Err(_) => {
-            let _ = stream.write_all(b"ERR this port takes: SUB N\n").await;
-            return;
+            return farewell::tell(stream, "ERR this port takes: SUB N\n").await;
         }
     };
     let say = |due| match due {
@@ -46,11 +48,11 @@ pub async fn session(mut stream: TcpStream, subscribe: impl FnOnce(Option<Cursor
         // Lines have no word for a heartbeat, so there is none.
         Due::Heartbeat | Due::End | Due::Input => None,
     };
-    Delivery::new(subscribe(after), Socket::new(stream, site), Framing::Line).run(say).await;
+    Delivery::new(subscribe(after), socket, Framing::Line).run(say).await;
 }
 
 /// Reads the one line that a client sends; `None` when it is not one we know.
-async fn request(stream: &mut TcpStream) -> Option<Option<Cursor>> {
+async fn request(stream: &mut Stream) -> Option<Option<Cursor>> {
     let mut buffer = [0; LONGEST_REQUEST];
     let mut length = 0;
     let end = loop {
