@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bench_client::http;
+use bench_client::place::Place;
 use bench_client::recorder::Recorder;
 use bench_client::session;
-use bench_client::subscriber::{BackOff, Target};
+use bench_client::subscriber::Target;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use protocol::network::Network;
 use protocol::result::Headers;
 use protocol::{Cursor, Transport, clock, schedule};
 use server::{Options, Server};
@@ -42,15 +42,9 @@ async fn deliver(transport: Transport, events: u64) -> Duration {
     let options = Options { listen: free, tcp_listen: free, rate: 0.0, history: 1_000, ..Options::default() };
     let server = Server::start(&options).expect("a server");
     let target = Target {
-        http: server.addresses().http,
-        tcp: server.addresses().tcp,
-        host: "lab".into(),
         headers: Headers::Browser,
         poll_interval: Duration::from_millis(1),
-        network: Network::default(),
-        trace: None,
-        back_off: BackOff::default(),
-        clock_ahead_ns: 0,
+        ..Target::lean(Place::plain(server.addresses().http), server.addresses().tcp)
     };
     let deliveries: Arc<AtomicU64> = Arc::default();
     let recorder = Rc::new(RefCell::new(Recorder::new(0..0, 0, deliveries.clone())));

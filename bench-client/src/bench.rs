@@ -34,9 +34,9 @@ impl Bench {
     /// When it does not start, or cannot be asked.
     pub async fn open(setup: &Setup) -> anyhow::Result<Self> {
         let server = OwnServer::start(setup)?;
-        let mut control = Control::connect(server.http, &server.http.to_string()).await?;
-        let tcp = SocketAddr::new(server.http.ip(), control.load().await?.tcp_port);
-        let target = Target::lean(server.http, tcp);
+        let mut control = Control::connect(&server.place).await?;
+        let tcp = SocketAddr::new(server.place.address.ip(), control.load().await?.tcp_port);
+        let target = Target::lean(server.place.clone(), tcp);
         Ok(Self { server, control, target })
     }
 

@@ -12,7 +12,7 @@ use protocol::run::Part;
 use protocol::schedule::Spacing;
 
 use crate::control::Control;
-use crate::lab::resolve;
+use crate::place::Place;
 use crate::{report, trial};
 
 /// Compare transports under the same load and draw the comparison.
@@ -55,9 +55,15 @@ pub struct Options {
     /// Threads that serve connections in the server
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = server::options::threads, conflicts_with = "url")]
     pub threads: usize,
+    /// Measure over TLS: https, wss, and raw TCP within it
+    #[arg(long, conflicts_with = "url")]
+    pub tls: bool,
     /// Measure the server that runs there, instead of a fresh one for each round
-    #[arg(long, value_name = "http://HOST:PORT")]
+    #[arg(long, value_name = "http[s]://HOST:PORT")]
     pub url: Option<String>,
+    /// Take whatever certificate the server at --url shows, a self-signed one too
+    #[arg(long, requires = "url")]
+    pub insecure: bool,
     /// Directory for the report
     #[arg(long, value_name = "DIR", default_value = "lab-report")]
     pub out: PathBuf,
@@ -166,10 +172,7 @@ pub async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
     // A server that runs already has a feed of its own, and says which.
     let running = match &options.url {
         None => None,
-        Some(url) => {
-            let (host, address) = resolve(url)?;
-            Some(Control::connect(address, &host).await?.load().await?)
-        }
+        Some(url) => Some(Control::connect(&Place::named(url, options.insecure)?).await?.load().await?),
     };
     if running.as_ref().is_some_and(|load| load.rate <= 0.0) {
         bail!("that server publishes nothing by itself; start it with a --rate of more than 0");
@@ -188,8 +191,10 @@ pub async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
         headers: options.headers,
         network: options.network,
         server_threads: running.map_or(options.threads as u32, |load| load.threads),
+        tls: options.tls || options.url.as_ref().is_some_and(|url| url.starts_with("https:")),
         seed: options.seed,
         url: options.url.clone(),
+        insecure: options.insecure,
     })
 }
 

@@ -1,7 +1,5 @@
 //! Asks a server about itself, on a connection beside the subscribers'.
 
-use std::net::SocketAddr;
-
 use anyhow::{Context, bail, ensure};
 use bytes::BytesMut;
 use protocol::network::Network;
@@ -13,6 +11,7 @@ use crate::counted::Counted;
 use crate::headers;
 use crate::http::Head;
 use crate::link::Link;
+use crate::place::Place;
 
 /// How many time exchanges the clock offset is estimated from; the fastest one decides.
 const EXCHANGES: u32 = 200;
@@ -20,7 +19,7 @@ const EXCHANGES: u32 = 200;
 /// A connection for questions.
 pub struct Control {
     wire: Counted,
-    host: String,
+    place: Place,
 }
 
 /// How far the server's clock is ahead of ours, in ns, and how wrong that may be.
@@ -37,19 +36,19 @@ impl Control {
     ///
     /// # Errors
     /// When nobody listens there.
-    pub async fn connect(address: SocketAddr, host: &str) -> anyhow::Result<Self> {
-        Self::connect_over(Network::default(), address, host).await
+    pub async fn connect(place: &Place) -> anyhow::Result<Self> {
+        Self::connect_over(Network::default(), place).await
     }
 
     /// Connects over a network.
     ///
     /// # Errors
     /// When nobody listens there.
-    pub async fn connect_over(network: Network, address: SocketAddr, host: &str) -> anyhow::Result<Self> {
+    pub async fn connect_over(network: Network, place: &Place) -> anyhow::Result<Self> {
         let link = network.is_modelled().then(|| Link::new(network, 0, None)).transpose()?;
-        let wire = Counted::connect(address, link).await;
-        let wire = wire.with_context(|| format!("cannot reach a server at {address}"))?;
-        Ok(Self { wire, host: host.into() })
+        let wire = Counted::connect(place.address, link, place.tls.as_ref()).await;
+        let wire = wire.with_context(|| format!("cannot reach a server at {}", place.origin()))?;
+        Ok(Self { wire, place: place.clone() })
     }
 
     /// Requests asked so far on this connection.
@@ -58,7 +57,7 @@ impl Control {
     }
 
     async fn get(&mut self, target: &str) -> anyhow::Result<(Head, BytesMut)> {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", self.place.host);
         self.exchange(&request).await
     }
 
@@ -115,7 +114,7 @@ impl Control {
     /// # Errors
     /// When the connection ends or the server takes no event.
     pub async fn publish(&mut self, data: &str) -> anyhow::Result<u64> {
-        let head = headers::post(Headers::Lean, &self.host, "/publish", data.len());
+        let head = headers::post(Headers::Lean, &self.place, "/publish", data.len());
         let (head, body) = self.exchange(&format!("{head}\r\n{data}")).await.context("the server was lost")?;
         ensure!(head.status == 202, "the server took no event: status {}", head.status);
         let answer: serde_json::Value = serde_json::from_slice(&body)?;

@@ -1,7 +1,8 @@
 //! The only place that opens a connection: a socket that counts every byte that crosses it, both ways.
 //!
 //! Counting happens here, from what read and write return. Explaining happens where the bytes are understood: each parser
-//! says to which [`Layer`] the bytes belong that it took. Neither knows of the other, so that the two sums can disagree.
+//! says to which [`Layer`] the bytes belong that it took. Neither knows of the other, so that the two sums can disagree. Within
+//! TLS, the parsers see what was in its records; what the records are longer is explained here, a record at a time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 
 use crate::link::Link;
 use crate::tcp_info;
+use crate::tls::{Session, Tls};
 
 /// What a read asks for at the least, in bytes.
 const READ: usize = 4 << 10;
@@ -23,7 +25,8 @@ const READ: usize = 4 << 10;
 pub struct Counted {
     stream: TcpStream,
     link: Option<Modelled>,
-    /// Bytes as they came.
+    tls: Option<Box<Session>>,
+    /// Bytes as they came, out of their records where there is TLS.
     pub received: BytesMut,
     /// Bytes of a body out of which the chunks' marks have been taken.
     pub body: BytesMut,
@@ -42,11 +45,11 @@ struct Modelled {
 }
 
 impl Counted {
-    /// Connects, over a modelled link where one is given.
+    /// Connects, over a modelled link and within TLS where these are given.
     ///
     /// # Errors
-    /// Those of the socket.
-    pub async fn connect(address: SocketAddr, link: Option<Link>) -> io::Result<Self> {
+    /// Those of the socket, and `InvalidData` where the peer does not speak TLS, or is not to be trusted.
+    pub async fn connect(address: SocketAddr, link: Option<Link>, tls: Option<&Tls>) -> io::Result<Self> {
         let mut link = link.map(|link| Modelled { link, unsent: Bytes::new(), ended: false });
         if let Some(modelled) = &mut link {
             modelled.link.open().await?;
@@ -55,7 +58,28 @@ impl Counted {
         // Without this, a small request waits for the acknowledgement of the one before it (Nagle).
         stream.set_nodelay(true)?;
         let ledger = Ledger { connections: 1, ..Ledger::default() };
-        Ok(Self { stream, link, received: BytesMut::new(), body: BytesMut::new(), ledger, unanswered: 0 })
+        let (received, body) = (BytesMut::new(), BytesMut::new());
+        let mut wire = Self { stream, link, tls: None, received, body, ledger, unanswered: 0 };
+        if let Some(tls) = tls {
+            wire.shake_hands(Session::new(tls)?).await?;
+        }
+        Ok(wire)
+    }
+
+    async fn shake_hands(&mut self, session: Session) -> io::Result<()> {
+        self.tls = Some(session.into());
+        while let Some(session) = self.tls.as_mut() {
+            let words = session.own_words()?;
+            let done = !session.is_handshaking();
+            self.ledger[Layer::Handshake] += words.len() as u64;
+            self.write_wire(&words).await?;
+            if done {
+                break;
+            }
+            self.fill_wire().await?;
+            self.open_records()?;
+        }
+        Ok(())
     }
 
     /// Waits for more bytes and appends them to `received`.
@@ -63,19 +87,50 @@ impl Counted {
     /// # Errors
     /// Those of the socket, and `UnexpectedEof` when the peer has ended the connection. Dropping the future loses nothing.
     pub async fn fill(&mut self) -> io::Result<()> {
+        if self.tls.is_none() {
+            return self.fill_wire().await;
+        }
+        let before = self.received.len();
+        while self.received.len() == before {
+            self.fill_wire().await?;
+            self.open_records()?;
+        }
+        Ok(())
+    }
+
+    /// Opens the records that have come whole, and explains what they are longer than what was in them.
+    fn open_records(&mut self) -> io::Result<()> {
+        let Self { tls: Some(session), received, ledger, .. } = self else { return Ok(()) };
+        while let Some(opened) = session.open(received)? {
+            let layer = if opened.content > 0 { Layer::Tls } else { Layer::Handshake };
+            ledger[layer] += (opened.record - opened.content) as u64;
+        }
+        Ok(())
+    }
+
+    /// Waits for more bytes on the wire and appends them to `received`, or to the session's.
+    async fn fill_wire(&mut self) -> io::Result<()> {
         if self.link.is_some() {
             return self.fill_from_link().await;
         }
-        self.received.reserve(READ);
-        let read = self.stream.read_buf(&mut self.received).await?;
+        let received = match &mut self.tls {
+            None => &mut self.received,
+            Some(session) => session.sealed(),
+        };
+        received.reserve(READ);
+        let read = self.stream.read_buf(received).await?;
         self.ledger.received_bytes += read as u64;
         if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
     /// Keeps the link going, both ways, until bytes come out of it at our end.
     async fn fill_from_link(&mut self) -> io::Result<()> {
-        let Self { stream, link: Some(Modelled { link, unsent, ended }), received, ledger, .. } = self else {
+        let Self { stream, link: Some(Modelled { link, unsent, ended }), tls, received, ledger, .. } = self else {
             return Ok(());
+        };
+        let received = match tls {
+            None => received,
+            Some(session) => session.sealed(),
         };
         loop {
             let now = clock::now_ns();
@@ -136,7 +191,14 @@ impl Counted {
         Ok(())
     }
 
-    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(session) = &mut self.tls else { return self.write_wire(bytes).await };
+        let records = session.seal(bytes)?;
+        self.ledger[Layer::Tls] += (records.len() - bytes.len()) as u64;
+        self.write_wire(&records).await
+    }
+
+    async fn write_wire(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         if let Some(modelled) = &mut self.link {
             // It goes into the socket when it has come out of the link, which `fill` sees to.
             modelled.link.up.enter(clock::now_ns(), Bytes::copy_from_slice(bytes));
@@ -165,6 +227,7 @@ impl Counted {
     /// A request without its answer is a poll that brought nothing; bytes that came too late to be a whole event belong to the
     /// closing.
     pub fn finish(&mut self) {
+        self.take_leave();
         self.empty_link();
         // What has come and was not read is in the kernel's count; it is read until none comes while the kernel is asked.
         let info = loop {
@@ -179,17 +242,40 @@ impl Counted {
         self.ledger.segments_sent += info.segments_sent;
         self.ledger.empty_polls += u64::from(self.unanswered > 0);
         self.answered(Layer::EmptyPoll);
+        // Records that cannot be opened are cut off like all that is not whole.
+        let _ = self.open_records();
+        let sealed = self.tls.as_mut().map_or(0, |session| session.sealed().len());
+        self.explain(Layer::Handshake, sealed);
         let rest = self.received.len() + self.body.len();
         self.received.clear();
         self.body.clear();
         self.explain(Layer::Handshake, rest);
     }
 
+    /// Says that nothing follows, where TLS has a word for it.
+    fn take_leave(&mut self) {
+        let Some(session) = &mut self.tls else { return };
+        let words = session.close();
+        let taken = match &mut self.link {
+            Some(modelled) => {
+                modelled.link.up.enter(clock::now_ns(), Bytes::copy_from_slice(&words));
+                words.len()
+            }
+            // The peer may be gone.
+            None => {
+                let taken = self.stream.try_write(&words).unwrap_or(0);
+                self.ledger.sent_bytes += taken as u64;
+                taken
+            }
+        };
+        self.explain(Layer::Handshake, taken);
+    }
+
     /// Ends the link: what is under way arrives at once, since nobody waits for it any more.
     fn empty_link(&mut self) {
         let Some(Modelled { mut link, mut unsent, .. }) = self.link.take() else { return };
         while let Some(bytes) = link.down.leave(u64::MAX) {
-            self.received.extend_from_slice(&bytes);
+            self.unopened().extend_from_slice(&bytes);
         }
         loop {
             match self.stream.try_write(&unsent) {
@@ -214,12 +300,20 @@ impl Counted {
         }
     }
 
+    /// Where bytes from the wire are appended.
+    fn unopened(&mut self) -> &mut BytesMut {
+        match &mut self.tls {
+            None => &mut self.received,
+            Some(session) => session.sealed(),
+        }
+    }
+
     /// Reads what is there, if anything is. The kernel is asked itself: tokio learns of what has come only at its next turn.
     fn read_at_once(&mut self) -> bool {
         let mut buffer = [0; READ];
         match rustix::net::recv(&self.stream, &mut buffer, RecvFlags::DONTWAIT) {
             Ok((_, read)) if read > 0 => {
-                self.received.extend_from_slice(&buffer[..read]);
+                self.unopened().extend_from_slice(&buffer[..read]);
                 self.ledger.received_bytes += read as u64;
                 true
             }

@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 use protocol::result::Headers;
 
+use crate::place::Place;
+
 /// What in a page would send the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
@@ -26,35 +28,36 @@ const LANGUAGES_AND_COOKIE: &str = "Accept-Encoding: gzip, deflate, br, zstd\r\n
     Accept-Language: en-US,en;q=0.9\r\n\
     Cookie: session=5f0c1f7c9a3e4b6d8e2a7c4b1d9f6e3a0b8c5d2e7f4a1b6c\r\n";
 
-/// The head of a GET of `target` from `host`, up to and without the blank line.
-pub fn get(headers: Headers, caller: Caller, host: &str, target: &str) -> String {
-    let mut head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n");
+/// The head of a GET of `target` at `place`, up to and without the blank line.
+pub fn get(headers: Headers, caller: Caller, place: &Place, target: &str) -> String {
+    let mut head = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n", place.host);
     if headers == Headers::Browser {
-        browser(&mut head, caller, host);
+        browser(&mut head, caller, &place.origin());
     } else if caller == Caller::EventSource {
         head.push_str("Accept: text/event-stream\r\n");
     }
     head
 }
 
-/// The head of a POST of `length` bytes of text to `target`, up to and without the blank line.
-pub fn post(headers: Headers, host: &str, target: &str, length: usize) -> String {
-    let get = get(headers, Caller::Fetch, host, target);
+/// The head of a POST of `length` bytes of text to `target` at `place`, up to and without the blank line.
+pub fn post(headers: Headers, place: &Place, target: &str, length: usize) -> String {
+    let get = get(headers, Caller::Fetch, place, target);
     let mut head = get.replacen("GET", "POST", 1);
     write!(head, "Content-Length: {length}\r\n").expect("writing to memory");
     if headers == Headers::Browser {
-        write!(head, "Content-Type: text/plain;charset=UTF-8\r\nOrigin: http://{host}\r\n").expect("writing to memory");
+        write!(head, "Content-Type: text/plain;charset=UTF-8\r\nOrigin: {}\r\n", place.origin())
+            .expect("writing to memory");
     }
     head
 }
 
-fn browser(head: &mut String, caller: Caller, host: &str) {
+fn browser(head: &mut String, caller: Caller, origin: &str) {
     let accept = match caller {
         Caller::WebSocket => {
             // The upgrade's own lines (Connection, Upgrade, Sec-WebSocket-*) are the transport's to add.
             head.push_str("Pragma: no-cache\r\nCache-Control: no-cache\r\n");
             head.push_str(USER_AGENT);
-            write!(head, "Origin: http://{host}\r\n{LANGUAGES_AND_COOKIE}").expect("writing to memory");
+            write!(head, "Origin: {origin}\r\n{LANGUAGES_AND_COOKIE}").expect("writing to memory");
             return;
         }
         Caller::Fetch => "*/*",
@@ -67,7 +70,7 @@ fn browser(head: &mut String, caller: Caller, host: &str) {
     write!(
         head,
         "sec-ch-ua-platform: \"Linux\"\r\n{USER_AGENT}{CLIENT_HINTS}Accept: {accept}\r\nSec-Fetch-Site: same-origin\r\n\
-         Sec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nReferer: http://{host}/\r\n{LANGUAGES_AND_COOKIE}"
+         Sec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nReferer: {origin}/\r\n{LANGUAGES_AND_COOKIE}"
     )
     .expect("writing to memory");
 }
@@ -76,18 +79,22 @@ fn browser(head: &mut String, caller: Caller, host: &str) {
 mod tests {
     use super::*;
 
+    fn place() -> Place {
+        Place::plain("127.0.0.1:8080".parse().unwrap())
+    }
+
     #[test]
     fn a_lean_head_is_what_http_demands() {
         assert_eq!(
-            get(Headers::Lean, Caller::Fetch, "h", "/poll?after=1"),
-            "GET /poll?after=1 HTTP/1.1\r\nHost: h\r\n"
+            get(Headers::Lean, Caller::Fetch, &place(), "/poll?after=1"),
+            "GET /poll?after=1 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
         );
     }
 
     #[test]
     fn every_head_is_lines_that_end_with_cr_lf_and_names_each_field_once() {
         for caller in [Caller::Fetch, Caller::EventSource, Caller::WebSocket] {
-            let head = get(Headers::Browser, caller, "127.0.0.1:8080", "/x");
+            let head = get(Headers::Browser, caller, &place(), "/x");
             let lines: Vec<_> = head.strip_suffix("\r\n").unwrap().split("\r\n").skip(1).collect();
             let mut names: Vec<_> = lines.iter().map(|line| line.split_once(": ").unwrap().0.to_lowercase()).collect();
             let count = names.len();

@@ -1,13 +1,16 @@
 //! The server under test: one started for a round as a process of its own, or one that runs already.
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use protocol::schedule::Spacing;
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::place::Place;
+use crate::tls::Tls;
 
 /// How long a server may take to end in good order, somewhat longer than it gives its connections.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -16,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct OwnServer {
     child: Child,
     /// Where it listens for HTTP and WebSocket.
-    pub http: SocketAddr,
+    pub place: Place,
 }
 
 /// How a server for a round is set up.
@@ -34,6 +37,8 @@ pub struct Setup {
     pub history: u64,
     /// Threads that serve connections.
     pub threads: u32,
+    /// Whether it speaks TLS, with a certificate of its own making.
+    pub tls: bool,
     /// A fault to inject into the publisher: when, and how long.
     pub stall: Option<(Duration, Duration)>,
     /// Where to listen for HTTP and for raw TCP; port 0 is a free one.
@@ -51,6 +56,7 @@ impl Default for Setup {
             payload: 200,
             history: 8_192,
             threads: 1,
+            tls: false,
             stall: None,
             listen: [free; 2],
         }
@@ -74,6 +80,7 @@ impl OwnServer {
             .args(["--payload", &setup.payload.to_string()])
             .args(["--history", &setup.history.to_string()])
             .args(["--threads", &setup.threads.to_string()])
+            .args(setup.tls.then_some("--tls-self-signed"))
             .args(stall)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -81,8 +88,13 @@ impl OwnServer {
             .context("cannot start a server")?;
         let mut line = String::new();
         let told = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
-        match (told, line.trim().strip_prefix("http://").map(str::parse)) {
-            (Some(Ok(_)), Some(Ok(http))) => Ok(Self { child, http }),
+        let address = line.trim().split_once("://").map(|(_, address)| address.parse());
+        match (told, address) {
+            (Some(Ok(_)), Some(Ok(address))) => {
+                // It is ours: that nobody else vouches for it is no danger.
+                let tls = setup.tls.then(|| Tls::new("localhost", true)).transpose()?;
+                Ok(Self { child, place: Place { tls, ..Place::plain(address) } })
+            }
             _ => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -119,41 +131,6 @@ impl Drop for OwnServer {
                 let _ = self.child.kill();
             }
             std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-}
-
-/// The host and the address that a URL like `http://127.0.0.1:8080` names.
-///
-/// # Errors
-/// When it is not of that form, or its host has no address.
-pub fn resolve(url: &str) -> anyhow::Result<(String, SocketAddr)> {
-    let form = || format!("--url takes http://HOST:PORT, like http://127.0.0.1:8080, not '{url}'");
-    let host = url.strip_prefix("http://").with_context(form)?.trim_end_matches('/');
-    if host.is_empty() || host.contains(['/', '?', '#', '@']) {
-        bail!(form());
-    }
-    let with_port = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
-        host.to_string()
-    } else {
-        format!("{host}:80")
-    };
-    let mut addresses = with_port.to_socket_addrs().with_context(|| format!("cannot find the host of --url {url}"))?;
-    let address = addresses.next().with_context(|| format!("the host of --url {url} has no address"))?;
-    Ok((host.into(), address))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_names_host_and_port_and_nothing_else() {
-        let (host, address) = resolve("http://127.0.0.1:8080/").unwrap();
-        assert_eq!((host.as_str(), address), ("127.0.0.1:8080", "127.0.0.1:8080".parse().unwrap()));
-        assert_eq!(resolve("http://127.0.0.1").unwrap().1.port(), 80);
-        for wrong in ["127.0.0.1:8080", "https://a", "http://", "http://a/poll", "http://u@a"] {
-            assert!(resolve(wrong).unwrap_err().to_string().contains("http://HOST:PORT"), "{wrong}");
         }
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::sleep;
 
 use crate::control::{ClockOffset, Control};
 use crate::crowd::Crowd;
+use crate::place::Place;
 use crate::recorder::{Recorder, Sample};
 use crate::subscriber::{BackOff, Target};
 
@@ -42,9 +43,7 @@ pub struct Plan<'a> {
     /// Which of the transport's rounds this is, from 1.
     pub round: u32,
     /// The server.
-    pub address: SocketAddr,
-    /// What the `Host` header says.
-    pub host: String,
+    pub place: Place,
     /// Whether the server was started for this round, so that its feed's start is the schedule's.
     pub fresh: bool,
     /// Counts deliveries as they come, for whoever watches.
@@ -57,10 +56,10 @@ pub struct Plan<'a> {
 /// When the server cannot be asked. What goes wrong with subscribers fails the round, and is in the result.
 pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     let scenario = plan.scenario;
-    let mut control = Control::connect(plan.address, &plan.host).await?;
+    let mut control = Control::connect(&plan.place).await?;
     let before = control.load().await?;
     let questions = control.requests();
-    let clock = if plan.address.ip().is_loopback() { None } else { Some(control.clock_offset().await?) };
+    let clock = if plan.place.address.ip().is_loopback() { None } else { Some(control.clock_offset().await?) };
 
     let warm_up_ns = scenario.warm_up_ms * 1_000_000;
     let begin = if plan.fresh { before.started_ns } else { server_now(clock) } + warm_up_ns;
@@ -69,9 +68,8 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     let expected = events * scenario.subscribers as usize;
     let recorder = Recorder::new(window.clone(), expected, plan.deliveries.clone());
     let target = Target {
-        http: plan.address,
-        tcp: SocketAddr::new(plan.address.ip(), before.tcp_port),
-        host: plan.host.clone(),
+        place: plan.place.clone(),
+        tcp: SocketAddr::new(plan.place.address.ip(), before.tcp_port),
         headers: scenario.headers,
         poll_interval: Duration::from_millis(scenario.poll_interval_ms),
         network: scenario.network,

@@ -34,9 +34,10 @@ pub async fn run(
     loop {
         let before = progress.cursor();
         let attempt = async {
-            let address = if transport == Transport::Tcp { target.tcp } else { target.http };
+            let address = if transport == Transport::Tcp { target.tcp } else { target.place.address };
             let link = || Link::new(target.network, phase.as_nanos() as u64, target.trace.as_ref());
-            Counted::connect(address, target.network.is_modelled().then(link).transpose()?).await
+            let link = target.network.is_modelled().then(link).transpose()?;
+            Counted::connect(address, link, target.place.tls.as_ref()).await
         };
         let opened = tokio::select! {
             opened = attempt => opened,

@@ -13,6 +13,7 @@ use crate::counted::Counted;
 use crate::fault::Fault;
 use crate::headers::{self, Caller};
 use crate::link::Trace;
+use crate::place::Place;
 use crate::recorder::{Progress, Sample, Shared};
 
 /// An event's line longer than this is refused, in bytes: the largest payload, all of it escaped, and some.
@@ -22,11 +23,9 @@ const LONGEST_LINE: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The port for HTTP and WebSocket.
-    pub http: SocketAddr,
+    pub place: Place,
     /// The port for raw TCP.
     pub tcp: SocketAddr,
-    /// What the `Host` header says.
-    pub host: String,
     /// Which headers requests bear.
     pub headers: Headers,
     /// Time from one poll's start to the next's.
@@ -59,11 +58,10 @@ impl Default for BackOff {
 
 impl Target {
     /// A server on this host, asked in few words, over the bare network.
-    pub fn lean(http: SocketAddr, tcp: SocketAddr) -> Self {
+    pub fn lean(place: Place, tcp: SocketAddr) -> Self {
         Self {
-            http,
+            place,
             tcp,
-            host: http.to_string(),
             headers: Headers::Lean,
             poll_interval: Duration::from_millis(250),
             network: Network::default(),
@@ -75,7 +73,7 @@ impl Target {
 
     /// The head of a request for `path` after `cursor`, up to and without the blank line.
     pub fn get(&self, caller: Caller, path: &str, cursor: Cursor) -> String {
-        headers::get(self.headers, caller, &self.host, &format!("{path}?after={cursor}"))
+        headers::get(self.headers, caller, &self.place, &format!("{path}?after={cursor}"))
     }
 }
 

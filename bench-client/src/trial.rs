@@ -11,7 +11,8 @@ use protocol::result::{Headers, Round, Scenario};
 use protocol::schedule::{Spacing, seeded, uniform};
 
 use crate::control::Control;
-use crate::lab::{OwnServer, Setup, resolve};
+use crate::lab::{OwnServer, Setup};
+use crate::place::Place;
 use crate::progress::Progress;
 use crate::runner::{self, Plan};
 
@@ -30,8 +31,10 @@ pub fn small(transports: &[Transport]) -> Scenario {
         headers: Headers::Lean,
         network: Network::default(),
         server_threads: 1,
+        tls: false,
         seed: 1,
         url: None,
+        insecure: false,
     }
 }
 
@@ -46,6 +49,7 @@ pub fn setup(scenario: &Scenario) -> Setup {
         payload: scenario.payload_bytes,
         history: (scenario.rate * seconds as f64 * 1.5) as u64 + 1_000,
         threads: scenario.server_threads,
+        tls: scenario.tls,
         ..Setup::default()
     }
 }
@@ -61,15 +65,8 @@ pub async fn round_beside<F: Future<Output = ()>>(
     beside: impl FnOnce(Arc<OwnServer>) -> F,
 ) -> anyhow::Result<Round> {
     let server = Arc::new(OwnServer::start(&setup)?);
-    let plan = Plan {
-        scenario,
-        transport,
-        round: 1,
-        address: server.http,
-        host: server.http.to_string(),
-        fresh: true,
-        deliveries: Arc::default(),
-    };
+    let plan =
+        Plan { scenario, transport, round: 1, place: server.place.clone(), fresh: true, deliveries: Arc::default() };
     let (round, ()) = tokio::join!(runner::run(&plan), beside(server.clone()));
     round
 }
@@ -108,22 +105,19 @@ async fn numbered(
     round: u32,
     deliveries: Arc<AtomicU64>,
 ) -> anyhow::Result<Round> {
-    let (server, host, address) = match &scenario.url {
-        Some(url) => {
-            let (host, address) = resolve(url)?;
-            (None, host, address)
-        }
+    let (server, place) = match &scenario.url {
+        Some(url) => (None, Place::named(url, scenario.insecure)?),
         None => {
             // Another draw of the schedule each time, so that rounds are more than one sample of it; all transports see the
             // same one in rounds of one number.
             let seed = scenario.seed.wrapping_add(u64::from(round) - 1);
             let server = OwnServer::start(&Setup { seed, ..setup(scenario) })?;
-            let address = server.http;
-            (Some(server), address.to_string(), address)
+            let place = server.place.clone();
+            (Some(server), place)
         }
     };
     let fresh = server.is_some();
-    runner::run(&Plan { scenario, transport, round, address, host, fresh, deliveries }).await
+    runner::run(&Plan { scenario, transport, round, place, fresh, deliveries }).await
 }
 
 /// Every pass over the scenarios and their transports in a shuffled order of its own: drift of the machine falls on all of
@@ -164,7 +158,7 @@ pub fn length(scenarios: &[Scenario]) -> Duration {
 /// When a server cannot be started or asked.
 pub async fn gap_ms(network: Network) -> anyhow::Result<f64> {
     let server = OwnServer::start(&setup(&small(&[])))?;
-    let mut control = Control::connect_over(network, server.http, "localhost").await?;
+    let mut control = Control::connect_over(network, &server.place).await?;
     Ok(control.exchange_ns(EXCHANGES).await? as f64 / 1e6)
 }
 

@@ -6,11 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bench_client::control::Control;
+use bench_client::place::Place;
 use bench_client::recorder::{Recorder, Shared};
 use bench_client::session;
-use bench_client::subscriber::{BackOff, Target};
+use bench_client::subscriber::Target;
 use protocol::network::Network;
-use protocol::result::{Faults, Headers};
+use protocol::result::Faults;
 use protocol::{Cursor, Ledger, Transport, clock};
 use server::{Options, Server};
 use tokio::io::copy_bidirectional;
@@ -23,9 +25,20 @@ use tokio::task::JoinHandle;
 const GUARD: Duration = Duration::from_secs(20);
 
 fn server(history: usize) -> Server {
+    Server::start(&options(history)).unwrap()
+}
+
+fn options(history: usize) -> Options {
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, payload: 0, history, ..Options::default() })
-        .unwrap()
+    Options { listen: free, tcp_listen: free, rate: 0.0, payload: 0, history, ..Options::default() }
+}
+
+/// A server that speaks TLS, and how it is spoken to over a network.
+fn secured(network: Network) -> (Server, Target) {
+    let server = Server::start(&Options { tls_self_signed: true, ..options(1_000) }).unwrap();
+    let place = Place::named(&server.addresses().http_url(), true).unwrap();
+    let target = Target::lean(place, server.addresses().tcp);
+    (server, Target { poll_interval: Duration::from_millis(5), network, ..target })
 }
 
 /// A subscriber under test, started behind cursor 0.
@@ -42,17 +55,14 @@ impl Subject {
 
     /// Over a modelled network.
     fn over(network: Network, transport: Transport, http: SocketAddr, tcp: SocketAddr) -> Self {
-        let target = Target {
-            http,
-            tcp,
-            host: "localhost".into(),
-            headers: Headers::Lean,
-            poll_interval: Duration::from_millis(5),
-            network,
-            trace: None,
-            back_off: BackOff::default(),
-            clock_ahead_ns: 0,
-        };
+        Self::at(
+            transport,
+            Target { poll_interval: Duration::from_millis(5), network, ..Target::lean(Place::plain(http), tcp) },
+        )
+    }
+
+    /// With a server that is to be spoken to so.
+    fn at(transport: Transport, target: Target) -> Self {
         let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
         let (stop, stopped) = watch::channel(false);
         let subject = recorder.clone();
@@ -132,6 +142,77 @@ fn over_a_modelled_network_every_event_comes_later_but_once_and_in_order_and_eve
             (ledger.kernel_received_bytes, ledger.kernel_sent_bytes),
             "{transport}"
         );
+    });
+}
+
+#[test]
+fn within_tls_every_event_comes_once_and_in_order_and_every_byte_has_its_layer() {
+    for network in ["loopback", "delay=3ms,jitter=1ms,bandwidth=10mbit"] {
+        each_transport(async |transport| {
+            let (server, target) = secured(network.parse().unwrap());
+            publish(&server, 100);
+            let subject = Subject::at(transport, target);
+            subject.has(100).await;
+            publish(&server, 100);
+            subject.has(200).await;
+            let (seqs, faults, ledger) = subject.leave().await;
+            assert_eq!(seqs, (1..=200).collect::<Vec<_>>(), "{transport}");
+            assert_eq!((faults, ledger.unexplained_bytes()), (Faults::default(), 0), "{transport}");
+            assert_eq!(
+                (ledger.received_bytes, ledger.sent_bytes),
+                (ledger.kernel_received_bytes, ledger.kernel_sent_bytes),
+                "{transport}"
+            );
+        });
+    }
+}
+
+/// Five bytes of header, one that says what it holds, and a tag of 16 (RFC 8446, section 5.2).
+#[test]
+fn tls_adds_22_bytes_to_each_write_either_way() {
+    each_transport(async |transport| {
+        const EVENTS: u64 = 9;
+        let (server, target) = secured(Network::default());
+        let subject = Subject::at(transport, target);
+        while subject.recorder.borrow().connected == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        for number in 1..=EVENTS {
+            publish(&server, 1);
+            subject.has(number as usize).await;
+        }
+        let (_, _, ledger) = subject.leave().await;
+        let writes = match transport {
+            // Each request is answered, but the last one may not be any more.
+            Transport::Polling => {
+                assert!(ledger.tls_bytes.div_ceil(22) >= 2 * ledger.requests - 1, "{transport}");
+                ledger.tls_bytes.div_ceil(22)
+            }
+            Transport::LongPolling => 2 * EVENTS + 1,
+            Transport::Ndjson | Transport::Sse => 2 + EVENTS,
+            // The handshake before the events, and the closing one behind them.
+            Transport::WebSocket => 4 + EVENTS,
+            Transport::Tcp => 1 + EVENTS,
+        };
+        assert_eq!(ledger.tls_bytes, 22 * writes, "{transport}");
+    });
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_taken_only_if_one_is_told_to() {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+    runtime.block_on(async {
+        let (server, target) = secured(Network::default());
+        let url = server.addresses().http_url();
+        assert!(Control::connect(&target.place).await.unwrap().load().await.is_ok());
+        // A system that trusts nobody says so at once.
+        let refused = match Place::named(&url, false) {
+            Ok(place) => Control::connect(&place).await.err().unwrap(),
+            Err(error) => error,
+        };
+        assert!(format!("{refused:#}").contains("--insecure"), "{refused:#}");
+        let plain = Place::plain(target.place.address);
+        assert!(Control::connect(&plain).await.unwrap().load().await.is_err(), "spoken to without TLS");
     });
 }
 
@@ -218,7 +299,8 @@ fn the_ledger_gives_every_byte_the_layer_that_the_framing_predicts() {
         assert_eq!(ledger.unexplained_bytes(), 0, "{transport}");
         assert_eq!(ledger.connections, 1, "{transport}");
 
-        let request = |path: &str| format!("GET {path}?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n").len() as u64;
+        let host = server.addresses().http;
+        let request = |path: &str| format!("GET {path}?after=0 HTTP/1.1\r\nHost: {host}\r\n\r\n").len() as u64;
         let answered = ledger.requests - ledger.empty_polls;
         match transport {
             Transport::Polling => {

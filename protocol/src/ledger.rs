@@ -19,14 +19,23 @@ pub enum Layer {
     RequestHead,
     /// Polls, with their answers, that brought no event.
     EmptyPoll,
-    /// Opening and closing: WebSocket upgrade and close frames, the `SUB` line of raw TCP.
+    /// What TLS's records add to what is in them: header, tag and padding.
+    Tls,
+    /// Opening and closing: WebSocket upgrade and close frames, the `SUB` line of raw TCP, and what TLS has to say for itself.
     Handshake,
 }
 
 impl Layer {
     /// All layers, from the wanted bytes outward; charts stack them in this order.
-    pub const ALL: [Layer; 6] =
-        [Self::Event, Self::Framing, Self::ResponseHead, Self::RequestHead, Self::EmptyPoll, Self::Handshake];
+    pub const ALL: [Layer; 7] = [
+        Self::Event,
+        Self::Framing,
+        Self::ResponseHead,
+        Self::RequestHead,
+        Self::EmptyPoll,
+        Self::Tls,
+        Self::Handshake,
+    ];
 
     /// The name for people.
     pub fn label(self) -> &'static str {
@@ -36,6 +45,7 @@ impl Layer {
             Self::ResponseHead => "Response heads",
             Self::RequestHead => "Request heads",
             Self::EmptyPoll => "Empty polls",
+            Self::Tls => "TLS records",
             Self::Handshake => "Handshake",
         }
     }
@@ -61,6 +71,9 @@ pub struct Ledger {
     pub request_head_bytes: u64,
     /// [`Layer::EmptyPoll`] bytes.
     pub empty_poll_bytes: u64,
+    /// [`Layer::Tls`] bytes.
+    #[serde(default)]
+    pub tls_bytes: u64,
     /// [`Layer::Handshake`] bytes.
     pub handshake_bytes: u64,
     /// Payload bytes that the kernel counted as received (`TCP_INFO`): the witness for `received_bytes`.
@@ -117,6 +130,7 @@ impl Index<Layer> for Ledger {
             Layer::ResponseHead => &self.response_head_bytes,
             Layer::RequestHead => &self.request_head_bytes,
             Layer::EmptyPoll => &self.empty_poll_bytes,
+            Layer::Tls => &self.tls_bytes,
             Layer::Handshake => &self.handshake_bytes,
         }
     }
@@ -130,6 +144,7 @@ impl IndexMut<Layer> for Ledger {
             Layer::ResponseHead => &mut self.response_head_bytes,
             Layer::RequestHead => &mut self.request_head_bytes,
             Layer::EmptyPoll => &mut self.empty_poll_bytes,
+            Layer::Tls => &mut self.tls_bytes,
             Layer::Handshake => &mut self.handshake_bytes,
         }
     }
@@ -169,7 +184,7 @@ mod tests {
     #[test]
     fn adding_ledgers_adds_every_field() {
         let json = r#"{"received_bytes":1,"sent_bytes":2,"event_bytes":3,"framing_bytes":4,"response_head_bytes":5,
-            "request_head_bytes":6,"empty_poll_bytes":7,"handshake_bytes":8,"events":9,"requests":10,"empty_polls":11,
+            "request_head_bytes":6,"empty_poll_bytes":7,"tls_bytes":17,"handshake_bytes":8,"events":9,"requests":10,"empty_polls":11,
             "connections":12,"kernel_received_bytes":13,"kernel_sent_bytes":14,"segments_received":15,"segments_sent":16}"#;
         let one: Ledger = serde_json::from_str(json).unwrap();
         let mut sum = Ledger::default();

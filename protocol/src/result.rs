@@ -50,10 +50,16 @@ pub struct Scenario {
     pub network: Network,
     /// Threads that serve connections in the server.
     pub server_threads: u32,
+    /// Whether all goes over TLS.
+    #[serde(default)]
+    pub tls: bool,
     /// Seed of the schedule, the payloads, the rounds' order and the pollers' phases.
     pub seed: u64,
     /// The server measured where it was not one started for each round.
     pub url: Option<String>,
+    /// Whether that server was taken for what it says it is, whoever vouches for it.
+    #[serde(default)]
+    pub insecure: bool,
 }
 
 /// Which headers the load client sends with a request.

@@ -125,12 +125,17 @@ pub fn scenario(comparison: &Comparison) -> String {
         Some(url) => format!("server at {url}"),
         None => "loopback".to_string(),
     };
+    let tls = match (scenario.tls, scenario.insecure) {
+        (true, true) => ", over TLS with whoever answered",
+        (true, false) => ", over TLS",
+        (false, _) => "",
+    };
     let network = match scenario.network.is_modelled() {
         true => format!(", modelled network: {}", scenario.network),
         false => String::new(),
     };
     format!(
-        "{} subscribers, {} events/s ({}), {} B payload, polls each {} ms, rounds: {} of {} s, {} headers, {where_}{network}",
+        "{} subscribers, {} events/s ({}), {} B payload, polls each {} ms, rounds: {} of {} s, {} headers, {where_}{tls}{network}",
         thousands(u64::from(scenario.subscribers)),
         scenario.rate,
         scenario.schedule,

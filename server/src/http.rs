@@ -143,7 +143,8 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         Err(fault) => return answer::bad_request(fault),
     };
     let feed = &site.feed;
-    let (own_page, presenter) = (origin::may_publish(request.headers(), &site.origins), site.knows(query.token.as_deref()));
+    let (own_page, presenter) =
+        (origin::may_publish(request.headers(), &site.origins), site.knows(query.token.as_deref()));
     let may_publish = own_page && presenter;
     let refused = |why| answer::text(StatusCode::FORBIDDEN, why);
     let subscribe = |after| Subscription::new(feed.clone(), wake_list.clone(), after);

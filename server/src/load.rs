@@ -49,7 +49,12 @@ pub fn metrics(load: &Load) -> String {
     metric("lab_connections_accepted_total", "counter", "Connections accepted.", load.connections_accepted as f64);
     metric("lab_connections_refused_total", "counter", "Connections refused.", load.connections_refused as f64);
     metric("lab_connections_stalled_total", "counter", "Subscribers given up.", load.connections_stalled as f64);
-    metric("lab_tls_handshakes_failed_total", "counter", "Handshakes of TLS that failed.", load.handshakes_failed as f64);
+    metric(
+        "lab_tls_handshakes_failed_total",
+        "counter",
+        "Handshakes of TLS that failed.",
+        load.handshakes_failed as f64,
+    );
     metric("lab_requests_total", "counter", "HTTP requests begun.", load.requests as f64);
     metric("lab_events_published_total", "counter", "Events published.", load.head as f64);
     metric("lab_history_bytes", "gauge", "Memory held by the event history.", load.history_bytes as f64);

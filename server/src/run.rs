@@ -23,7 +23,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     limits::raise_open_files();
     let server = Server::start(options)?;
     let addresses = server.addresses();
-    let mut text = index::text(&addresses, server.tls().is_some_and(|identity| identity.self_signed)) + "\nlive page      " + &server.presenter() + "\n";
+    let mut text = index::text(&addresses, server.tls().is_some_and(|identity| identity.self_signed))
+        + "\nlive page      "
+        + &server.presenter()
+        + "\n";
     if let Some(viewers) = server.viewers() {
         text += &format!("for viewers    {viewers}\n");
     }

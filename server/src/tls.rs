@@ -65,7 +65,11 @@ impl Identity {
         Self::new(vec![certificate.der().clone()], key, true)
     }
 
-    fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>, self_signed: bool) -> anyhow::Result<Self> {
+    fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        self_signed: bool,
+    ) -> anyhow::Result<Self> {
         let own = chain.first().ok_or_else(|| anyhow!("there is no certificate"))?;
         let hash = ring::digest::digest(&ring::digest::SHA256, own);
         let fingerprint = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -66,7 +66,7 @@ struct Trial {
 /// Runs it.
 pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
     let mut bench = Bench::open(&Setup { seed, ..Setup::default() }).await?;
-    let echo = bench.target.http;
+    let echo = bench.target.place.address;
     let mut trials = Vec::new();
     let mut try_out = async |claim, done: &str, must, bytes: Vec<u8>, frames, holds: fn(&[Came]) -> bool| {
         let came = exchange(echo, &bytes, frames).await.with_context(|| format!("trial: {done}"))?;
@@ -156,7 +156,7 @@ async fn exchange(address: SocketAddr, bytes: &[u8], frames: usize) -> anyhow::R
 }
 
 async fn exchange_at_leisure(address: SocketAddr, bytes: &[u8], frames: usize) -> anyhow::Result<Vec<Came>> {
-    let mut wire = Counted::connect(address, None).await?;
+    let mut wire = Counted::connect(address, None, None).await?;
     let key = generate_key();
     let request = format!(
         "GET /echo HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\

@@ -20,6 +20,7 @@ use super::verdict;
 use crate::bench::Bench;
 use crate::counted::Counted;
 use crate::lab::Setup;
+use crate::place::Place;
 use crate::recorder::{Progress, Recorder};
 use crate::subscriber::{Subscriber, Target};
 use crate::transport::websocket;
@@ -168,14 +169,14 @@ fn switching(protocol: &str, accept: &str) -> String {
 /// Runs it.
 pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
     let bench = Bench::open(&Setup { seed, ..Setup::default() }).await?;
-    let right = right(&bench.target.host);
+    let right = right(&bench.target.place.host);
     let mut trials = Vec::new();
     for Wrong { done, change, must, holds } in REQUESTS {
-        let answer = ask(bench.target.http, &change(&right)).await?;
+        let answer = ask(bench.target.place.address, &change(&right)).await?;
         let came = answer.lines().next().unwrap_or("nothing").trim_start_matches("HTTP/1.1 ").into();
         trials.push(Trial { done, must, came, holds: holds(&answer) });
     }
-    let proxy = proxy(bench.target.http).await?;
+    let proxy = proxy(bench.target.place.address).await?;
     let answer = ask(proxy, &right).await?;
     trials.push(Trial {
         done: "a right request, through a proxy that keeps Connection and Upgrade to itself",
@@ -199,7 +200,7 @@ fn right(host: &str) -> String {
 
 /// The head of what a server answers.
 async fn ask(address: SocketAddr, request: &str) -> anyhow::Result<String> {
-    let mut wire = Counted::connect(address, None).await?;
+    let mut wire = Counted::connect(address, None, None).await?;
     wire.request(request.as_bytes()).await?;
     let head = async {
         while !wire.received.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -223,9 +224,10 @@ async fn deceive(target: &Target, answer: fn(&str) -> String) -> anyhow::Result<
         // Open until the client leaves.
         stream.read(&mut [0]).await
     });
-    let wire = Counted::connect(http, None).await?;
+    let wire = Counted::connect(http, None, None).await?;
     let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
-    let (target, progress) = (Rc::new(Target { http, ..target.clone() }), Progress::new(Cursor(0)));
+    let (target, progress) =
+        (Rc::new(Target { place: Place::plain(http), ..target.clone() }), Progress::new(Cursor(0)));
     let mut subscriber = Subscriber { target, wire, phase: Duration::ZERO, progress, recorder, connected: false };
     let shaken = timeout(PATIENCE, websocket::handshake(&mut subscriber)).await;
     liar.abort();

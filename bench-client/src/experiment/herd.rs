@@ -65,13 +65,13 @@ async fn restart(back_off: BackOff, seed: u64) -> anyhow::Result<Vec<(f64, u64)>
     let Bench { server, control, target } = bench;
     drop(control);
     // On a thread of its own, so that the subscribers meet the closed port while it is closed.
-    let again = Setup { listen: [target.http, target.tcp], seed, ..Setup::default() };
+    let again = Setup { listen: [target.place.address, target.tcp], seed, ..Setup::default() };
     let restart = move || {
         drop(server);
         OwnServer::start(&again)
     };
     let server = spawn_blocking(restart).await??;
-    let mut control = Control::connect(server.http, &target.host).await?;
+    let mut control = Control::connect(&server.place).await?;
     let began = clock::now_ns();
     let mut seen = vec![(0.0, 0)];
     while clock::now_ns() < began + WATCHED.as_nanos() as u64 {

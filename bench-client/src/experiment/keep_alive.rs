@@ -45,7 +45,7 @@ async fn ask(delay_ms: u64, keeps: bool, seed: u64) -> anyhow::Result<Asked> {
     let target = Target { network, ..bench.target.clone() };
     let before = bench.control.load().await?;
     let close = if keeps { "" } else { "Connection: close\r\n" };
-    let head = headers::get(Headers::Lean, Caller::Fetch, &target.host, "/poll?after=0");
+    let head = headers::get(Headers::Lean, Caller::Fetch, &target.place, "/poll?after=0");
     let request = format!("{head}{close}\r\n");
     let mut ledger = Ledger::default();
     let mut kept: Option<Counted> = None;
@@ -54,7 +54,7 @@ async fn ask(delay_ms: u64, keeps: bool, seed: u64) -> anyhow::Result<Asked> {
         let began = clock::now_ns();
         let mut wire = match kept.take() {
             Some(wire) => wire,
-            None => Counted::connect(target.http, Some(Link::new(network, 7, None)?)).await?,
+            None => Counted::connect(target.place.address, Some(Link::new(network, 7, None)?), None).await?,
         };
         wire.request(request.as_bytes()).await?;
         wire.head().await?;

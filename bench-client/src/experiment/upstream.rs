@@ -66,8 +66,8 @@ pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
 /// Sends by POST, on a connection beside the one that events come on.
 async fn posts(bench: &mut Bench, transport: Transport, target: Target) -> anyhow::Result<(f64, Ledger)> {
     let link = Link::new(target.network, 7, None)?;
-    let mut wire = Counted::connect(target.http, Some(link)).await?;
-    let head = headers::post(target.headers, &target.host, "/publish", MESSAGE.len());
+    let mut wire = Counted::connect(target.place.address, Some(link), None).await?;
+    let head = headers::post(target.headers, &target.place, "/publish", MESSAGE.len());
     let request = format!("{head}\r\n{MESSAGE}");
     let crowd = bench.gather(transport, target.clone(), 1).await?;
     // So that a long poll is waiting.
@@ -105,7 +105,7 @@ fn received(crowd: &Crowd, seq: u64) -> Option<u64> {
 /// A subscriber by WebSocket whose connection we hold in our own hands.
 async fn subscriber(target: Target) -> anyhow::Result<Subscriber> {
     let link = target.network.is_modelled().then(|| Link::new(target.network, 7, None)).transpose()?;
-    let wire = Counted::connect(target.http, link).await?;
+    let wire = Counted::connect(target.place.address, link, None).await?;
     let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
     let (target, progress) = (Rc::new(target), Progress::new(Cursor(0)));
     let mut subscriber = Subscriber { target, wire, phase: Duration::ZERO, progress, recorder, connected: false };

@@ -7,6 +7,7 @@ use server::Server;
 
 use super::Finding;
 use crate::control::Control;
+use crate::place::Place;
 
 const BURN_NS: u64 = 500_000_000;
 
@@ -15,7 +16,7 @@ pub async fn check() -> anyhow::Result<Finding> {
     let options = server::Options { listen: free, tcp_listen: free, rate: 0.0, ..server::Options::default() };
     let server = Server::start(&options)?;
     let address = server.addresses().http;
-    let mut control = Control::connect(address, &address.to_string()).await?;
+    let mut control = Control::connect(&Place::plain(address)).await?;
     let before = control.load().await?.cpu_ns;
     // In the server's own process, which here is this one; the burning thread is gone before the second reading.
     std::thread::spawn(|| {

@@ -50,7 +50,7 @@ fn subscribe(directory: &Path, processes: u32) -> anyhow::Result<Vec<Round>> {
         Ok(Command::new(&executable)
             .args(["compare", "--transports", "websocket", "--rounds", "1", "--duration", "2s", "--headers", "lean"])
             .args(["--subscribers", &(SUBSCRIBERS / processes).to_string()])
-            .args(["--url", &format!("http://{}", server.http)])
+            .args(["--url", &format!("http://{}", server.place.host)])
             .arg("--out")
             .arg(directory.join(number.to_string()))
             .stdin(Stdio::null())

@@ -26,7 +26,7 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
     let greatest = rows.iter().map(Row::wire_bytes_per_event).fold(1.0, f64::max);
     sheet::draw(&title, "Bytes on the wire per delivered event, both ways, by what they are for", |area| {
         let (left, right, top, bottom) = (LEFT, WIDTH - RIGHT, TOP + 44, HEIGHT - BOTTOM + 40);
-        legend(area)?;
+        legend(area, rows)?;
         let width = |bytes: f64| bytes / greatest * f64::from(right - left);
         let pitch = (bottom - top) / rows.len().max(1) as i32;
         for (row, index) in rows.iter().zip(0..) {
@@ -62,9 +62,9 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
     })
 }
 
-fn legend(area: &sheet::Area<'_>) -> anyhow::Result<()> {
+fn legend(area: &sheet::Area<'_>, rows: &[Row]) -> anyhow::Result<()> {
     let mut x = 34;
-    for layer in Layer::ALL {
+    for layer in Layer::ALL.into_iter().filter(|&layer| rows.iter().any(|row| row.ledger[layer] > 0)) {
         area.draw(&Rectangle::new([(x, TOP), (x + 24, TOP + 24)], colours(layer).0.filled())).map_err(lost)?;
         sheet::write(area, layer.label(), (x + 34, TOP + 12), TEXT - 2, &INK, HPos::Left, VPos::Center)?;
         x += 34 + 14 * layer.label().len() as i32 + 30;
@@ -80,6 +80,7 @@ fn colours(layer: Layer) -> (RGBColor, RGBColor) {
         Layer::ResponseHead => (RGBColor(86, 180, 233), INK),
         Layer::RequestHead => (RGBColor(0, 114, 178), WHITE),
         Layer::EmptyPoll => (RGBColor(213, 94, 0), WHITE),
+        Layer::Tls => (RGBColor(0, 158, 115), WHITE),
         Layer::Handshake => (RGBColor(170, 170, 170), INK),
     }
 }
