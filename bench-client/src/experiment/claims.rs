@@ -54,7 +54,7 @@ const CLAIMS: [Claim; 33] = [
     claim(25, "A close frame is sent and answered, and then the connection ends."),
     claim(26, "Many logical connections share one TCP connection."),
     claim(27, "A TCP socket and a WebSocket differ in how they connect."),
-    not_yet(28, "wss is ws within TLS.", "TLS in server and client"),
+    claim(28, "wss is ws within TLS."),
     not_yet(29, "WebSocket fixes no message format; sub-protocols such as STOMP do.", "STOMP as a sub-protocol"),
     not_yet(
         30,

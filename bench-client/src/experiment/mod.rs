@@ -13,6 +13,7 @@ mod ladder;
 pub mod papers;
 pub mod sweep;
 mod sweeps;
+mod tls;
 mod upstream;
 
 use std::path::PathBuf;
@@ -44,7 +45,7 @@ pub struct Entry {
 pub type Pending = Pin<Box<dyn Future<Output = anyhow::Result<Experiment>>>>;
 
 /// All experiments, in the order of a report.
-pub const ALL: [Entry; 15] = [
+pub const ALL: [Entry; 16] = [
     Entry {
         name: "ladder",
         about: "what goes over the wire, and when, for three events",
@@ -135,6 +136,13 @@ pub const ALL: [Entry; 15] = [
         seconds: 2,
         claims: true,
         run: |seed| Box::pin(frames::run(seed)),
+    },
+    Entry {
+        name: "tls",
+        about: "what TLS adds to a connection, and to each event",
+        seconds: 50,
+        claims: true,
+        run: |seed| Box::pin(tls::run(seed)),
     },
     Entry {
         name: "crossover",

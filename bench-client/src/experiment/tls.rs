@@ -1,0 +1,214 @@
+//! What TLS adds: to each delivery, and to opening a connection.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::experiment::{Drawing, Experiment, Line, Lines, Point, Standing, Table};
+use protocol::network::Network;
+use protocol::result::{Comparison, Scenario};
+use protocol::{Cursor, Layer, Ledger, Transport, clock};
+use reports::number::{short, short_or_dash};
+use reports::ranking::{in_words, paired};
+use reports::statistics::FEWEST_ROUNDS;
+use reports::summary::{Row, median, rows};
+
+use super::{axis, verdict};
+use crate::bench::Bench;
+use crate::counted::Counted;
+use crate::lab::Setup;
+use crate::link::Link;
+use crate::recorder::{Progress, Recorder};
+use crate::subscriber::{Subscriber, Target};
+use crate::transport::websocket;
+use crate::trial::{self, small};
+
+/// One that is answered, one that is streamed, one that is framed; the others go the same ways.
+const TRANSPORTS: [Transport; 3] = [Transport::LongPolling, Transport::Ndjson, Transport::WebSocket];
+const DELAYS_MS: [u64; 3] = [0, 20, 60];
+/// Connections opened at each delay.
+const OPENED: u32 = 10;
+/// Connections whose opening the server's CPU time is the mean over.
+const CROWD: u32 = 300;
+/// A record's header, the byte that says what it holds, and the tag (RFC 8446, section 5.2).
+const A_RECORD: f64 = 22.0;
+
+/// How long it took until a WebSocket was open, and what it took.
+struct Opened {
+    tls: bool,
+    delay_ms: u64,
+    ms: f64,
+    ledger: Ledger,
+}
+
+/// Runs it.
+pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
+    let scenario = |tls| Scenario { rounds: FEWEST_ROUNDS, duration_ms: 700, seed, tls, ..small(&TRANSPORTS) };
+    let [plain, within] = [scenario(false), scenario(true)];
+    let scenarios = [plain, within];
+    let found = trial::rounds(&scenarios, false).await?;
+    let comparisons: Vec<Comparison> =
+        scenarios.into_iter().zip(found).map(|(scenario, rounds)| Comparison { scenario, rounds }).collect();
+    let mut opened = Vec::new();
+    let mut cpu_us = [0.0; 2];
+    for (tls, cpu_us) in [false, true].into_iter().zip(&mut cpu_us) {
+        let mut bench = Bench::open(&Setup { seed, tls, ..Setup::default() }).await?;
+        for delay_ms in DELAYS_MS {
+            opened.push(open(&bench.target, delay_ms, tls).await?);
+        }
+        let before = bench.control.load().await?;
+        let crowd = bench.gather(Transport::WebSocket, bench.target.clone(), CROWD).await?;
+        *cpu_us = bench.since(&before, 0).await?.cpu_ms * 1e3 / f64::from(CROWD);
+        crowd.leave().await;
+    }
+    Ok(work_out(comparisons, &opened, cpu_us))
+}
+
+/// Opens WebSockets over a delay, one after another: the mean time until each can be used.
+async fn open(target: &Target, delay_ms: u64, tls: bool) -> anyhow::Result<Opened> {
+    let network = Network::with_delay(Duration::from_millis(delay_ms));
+    let target = Rc::new(Target { network, ..target.clone() });
+    let (mut total_ns, mut ledger) = (0, Ledger::default());
+    for _ in 0..OPENED {
+        let link = network.is_modelled().then(|| Link::new(network, 7, None)).transpose()?;
+        let began = clock::now_ns();
+        let wire = Counted::connect(target.place.address, link, target.place.tls.as_ref()).await?;
+        let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
+        let (target, progress) = (target.clone(), Progress::new(Cursor(0)));
+        let mut subscriber = Subscriber { target, wire, phase: Duration::ZERO, progress, recorder, connected: false };
+        websocket::handshake(&mut subscriber).await?;
+        total_ns += clock::now_ns() - began;
+        subscriber.wire.finish();
+        ledger += subscriber.wire.ledger;
+    }
+    Ok(Opened { tls, delay_ms, ms: total_ns as f64 / f64::from(OPENED) / 1e6, ledger })
+}
+
+fn work_out(comparisons: Vec<Comparison>, opened: &[Opened], cpu_us: [f64; 2]) -> Experiment {
+    let [plain, within]: [Vec<Row>; 2] = [&comparisons[0], &comparisons[1]].map(rows);
+    let of = |rows: &[Row], transport| rows.iter().position(|row| row.transport == transport).expect("it was measured");
+    let per_event = |row: &Row, layer: Layer| row.ledger[layer] as f64 / row.events();
+    let at = |rows: &[Row], layer| per_event(&rows[of(rows, Transport::WebSocket)], layer);
+    let records = at(&within, Layer::Tls);
+    let same_frames = at(&plain, Layer::Framing) == at(&within, Layer::Framing);
+    let sound = plain.iter().chain(&within).all(|row| row.sound > 0);
+    let cpu =
+        |transport| paired(&within[of(&within, transport)], &plain[of(&plain, transport)], |figures| figures.cpu_us);
+    let cpu_in_words = |transport| cpu(transport).map_or("too few rounds".into(), |ratio| in_words(&ratio));
+    let far = |tls| opened.iter().rfind(|opened| opened.tls == tls).expect("both were measured");
+    let each = |opened: &Opened| opened.ledger.wire_bytes() as f64 / f64::from(OPENED);
+    let (without, with) = (far(false), far(true));
+    let opening = format!(
+        "Opening takes {} B instead of {} B, at {} ms of delay {} ms instead of {} ms, and {} us of the server's CPU instead of {} us",
+        short(each(with)),
+        short(each(without)),
+        with.delay_ms,
+        short(with.ms),
+        short(without.ms),
+        short(cpu_us[1]),
+        short(cpu_us[0])
+    );
+    let delivery = format!(
+        "To an event over WebSocket, TLS adds {} B ({A_RECORD} B a record); server CPU a delivery, within TLS over without: {}",
+        short(records),
+        cpu_in_words(Transport::WebSocket)
+    );
+    let standing = match (sound, same_frames && records > 0.0) {
+        (false, _) => Standing::NotShown,
+        (true, true) => Standing::Holds,
+        (true, false) => Standing::DoesNotHold,
+    };
+    let latency =
+        |rows: &[Row], transport| short_or_dash(median(&rows[of(rows, transport)].each(|figures| figures.p50_ms)));
+    Experiment {
+        name: "tls".into(),
+        title: "TLS costs a round trip at the start, and 22 bytes a write from then on".into(),
+        question: "What does TLS add to a connection, and to each event?".into(),
+        answer: vec![format!("{opening}."), format!("{delivery}.")],
+        doubts: super::doubts(&comparisons),
+        drawings: vec![Drawing::Lines(until_open(opened))],
+        tables: vec![
+            Table {
+                title: "Deliveries without TLS and within it".into(),
+                columns: ["transport", "TLS records, B/event", "server CPU, within over without", "p50, ms", "p50 within, ms"]
+                    .map(Into::into)
+                    .to_vec(),
+                rows: TRANSPORTS
+                    .iter()
+                    .map(|&transport| {
+                        vec![
+                            transport.label().into(),
+                            short(per_event(&within[of(&within, transport)], Layer::Tls)),
+                            cpu_in_words(transport),
+                            latency(&plain, transport),
+                            latency(&within, transport),
+                        ]
+                    })
+                    .collect(),
+            },
+            Table {
+                title: "Opening a WebSocket".into(),
+                columns: ["delay, ms", "TLS", "open after, ms", "bytes", "segments"].map(Into::into).to_vec(),
+                rows: opened
+                    .iter()
+                    .map(|opened| {
+                        let segments = opened.ledger.segments_sent + opened.ledger.segments_received;
+                        vec![
+                            opened.delay_ms.to_string(),
+                            if opened.tls { "1.3" } else { "none" }.into(),
+                            short(opened.ms),
+                            short(each(opened)),
+                            short(segments as f64 / f64::from(OPENED)),
+                        ]
+                    })
+                    .collect(),
+            },
+        ],
+        verdicts: vec![verdict(
+            28,
+            standing,
+            format!("{opening}. {delivery}"),
+            "The same handshake and the same frames, inside TLS's records; TLS shakes hands first, which takes one more round trip.",
+        )],
+        method: vec![
+            format!("{}; and the same over TLS, rounds of both in one shuffled order.", reports::table::scenario(&comparisons[0])),
+            "TLS 1.3, no session is resumed, the certificate is a self-signed one (ECDSA, P-256): a chain from an authority is longer by \
+             its intermediate certificates."
+                .into(),
+            format!("The server's CPU for opening is the mean over {CROWD} WebSockets that connect at once."),
+        ],
+        rounds: comparisons,
+    }
+}
+
+/// How long until a WebSocket is open, over the delay, beside the round trips that it takes.
+fn until_open(opened: &[Opened]) -> Lines {
+    let measured = |tls: bool| Line {
+        label: if tls { "within TLS" } else { "without TLS" }.into(),
+        transport: None,
+        theory: false,
+        points: opened
+            .iter()
+            .filter(|opened| opened.tls == tls)
+            .map(|opened| Point::new(opened.delay_ms as f64, opened.ms))
+            .collect(),
+    };
+    let theory = |label: &str, ways: f64| Line {
+        label: label.into(),
+        transport: None,
+        theory: true,
+        points: DELAYS_MS.map(|delay| Point::new(delay as f64, delay as f64 * ways)).to_vec(),
+    };
+    Lines {
+        name: "tls-opening".into(),
+        title: "TLS takes one more round trip until a WebSocket is open".into(),
+        caption: format!(
+            "From wanting to connect until 101 has come, the mean of {OPENED}. TCP takes a round trip, TLS 1.3 another, and \
+             the WebSocket's handshake the last."
+        ),
+        x: axis("one-way delay in ms", false),
+        y: axis("until it is open, in ms", false),
+        lines: vec![measured(false), measured(true), theory("2 round trips", 4.0), theory("3 round trips", 6.0)],
+    }
+}
