@@ -178,7 +178,7 @@ fn an_unreachable_url_ends_in_one_line() {
     let out = scratch("unreachable");
     let said = complaint(&["--url", &format!("http://127.0.0.1:{port}"), "--out", out.to_str().unwrap()]);
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains(&format!("cannot reach a server at 127.0.0.1:{port}")), "{said}");
+    assert!(said.contains(&format!("cannot reach a server at http://127.0.0.1:{port}")), "{said}");
 }
 
 #[test]

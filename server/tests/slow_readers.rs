@@ -1,11 +1,15 @@
 //! Subscribers whose sockets are full most of the time: every byte they get, they get once and in its place.
 
+#[path = "support/secured.rs"]
+mod secured;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use protocol::framing::websocket::{Opcode, frame, frame_masked};
 use protocol::{Cursor, clock, schedule};
+use secured::Certificate;
 use server::feed::{Framing, Next};
 use server::{Options, Server};
 
@@ -22,17 +26,16 @@ fn publish(server: &Server, events: u64) {
     }
 }
 
-/// A subscriber that has sent `request`, to one of the server's ports.
-fn subscribe(address: SocketAddr, request: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).unwrap();
+/// A connection that takes little at a time.
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
     rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 32 << 10).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
     stream
 }
 
 /// Reads a response's head, byte by byte.
-fn skip_head(stream: &mut TcpStream) {
+fn skip_head(stream: &mut impl Read) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -41,8 +44,8 @@ fn skip_head(stream: &mut TcpStream) {
     }
 }
 
-/// Reads in small pieces and compares with the events' bytes; `between` may send and take something of its own after an event.
-fn follow(server: &Server, stream: &mut TcpStream, framing: Framing, mut between: impl FnMut(u64, &mut TcpStream)) {
+/// Reads in small pieces and compares with the events' bytes.
+fn follow(server: &Server, stream: &mut impl Read, framing: Framing) {
     let mut cursor = Cursor(0);
     while cursor.0 < BEFORE + DURING {
         let Next::Event(event) = server.feed().next(cursor) else {
@@ -56,17 +59,33 @@ fn follow(server: &Server, stream: &mut TcpStream, framing: Framing, mut between
             stream.read_exact(piece).unwrap();
         }
         assert!(got == expected, "event {} is not as it was framed", event.seq);
-        between(event.seq, stream);
     }
+}
+
+fn options() -> Options {
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    Options { listen: free, tcp_listen: free, rate: 0.0, history: 20_000, threads: 2, ..Options::default() }
 }
 
 #[test]
 fn streams_are_whole_and_in_order_however_slowly_they_are_read() {
-    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let options =
-        Options { listen: free, tcp_listen: free, rate: 0.0, history: 20_000, threads: 2, ..Options::default() };
-    let server = Server::start(&options).unwrap();
+    streams_are_whole(&Server::start(&options()).unwrap(), connect);
+}
+
+#[test]
+fn within_tls_streams_are_whole_and_in_order_too() {
+    let certificate = Certificate::new("slow");
+    let server = Server::start(&certificate.shown(options())).unwrap();
+    streams_are_whole(&server, |address| certificate.over(connect(address)));
+}
+
+fn streams_are_whole<S: Read + Write + Send>(server: &Server, connect: impl Fn(SocketAddr) -> S) {
     let (http, tcp) = (server.addresses().http, server.addresses().tcp);
+    let subscribe = |address, request: &str| {
+        let mut stream = connect(address);
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    };
     let get = |path: &str, version: &str, more: &str| {
         subscribe(http, &format!("GET {path}?after=0 HTTP/{version}\r\nHost: {http}\r\n{more}\r\n"))
     };
@@ -79,15 +98,14 @@ fn streams_are_whole_and_in_order_however_slowly_they_are_read() {
         (get("/ws", "1.1", handshake), Framing::WebSocket),
         (subscribe(tcp, "SUB 0\n"), Framing::Line),
     ];
-    publish(&server, BEFORE);
+    publish(server, BEFORE);
     std::thread::scope(|scope| {
-        let server = &server;
         for (number, (mut stream, framing)) in subscribers.into_iter().enumerate() {
             scope.spawn(move || {
                 if number < 5 {
                     skip_head(&mut stream);
                 }
-                follow(server, &mut stream, framing, |_, _| {});
+                follow(server, &mut stream, framing);
             });
         }
         publish(server, DURING);
@@ -96,16 +114,14 @@ fn streams_are_whole_and_in_order_however_slowly_they_are_read() {
 
 #[test]
 fn pongs_come_between_frames_and_never_within_one() {
-    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let options = Options { listen: free, tcp_listen: free, rate: 0.0, history: 20_000, ..Options::default() };
-    let server = Server::start(&options).unwrap();
+    let server = Server::start(&options()).unwrap();
     let http = server.addresses().http;
-    let mut stream = subscribe(
-        http,
-        &format!(
+    let mut stream = connect(http);
+    write!(
+        stream,
             "GET /ws?after=0 HTTP/1.1\r\nHost: {http}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        ),
-    );
+    )
+    .unwrap();
     skip_head(&mut stream);
     publish(&server, BEFORE);
     std::thread::scope(|scope| {
