@@ -41,6 +41,9 @@ pub fn demo(options: &Options) -> anyhow::Result<()> {
         if let Some(viewers) = server.viewers() {
             println!("Viewers, who may not publish: {viewers}");
         }
+        if let Some(identity) = server.tls() {
+            println!("Certificate: SHA-256 {}", identity.fingerprint);
+        }
         // Where there is no desktop, the line above is what there is to open.
         if !options.no_browser {
             let quiet = || Stdio::null();

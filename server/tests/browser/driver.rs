@@ -51,7 +51,7 @@ impl Browser {
             "--disable-sync",
         ];
         let capabilities = json!({ "capabilities": { "alwaysMatch": {
-            "browserName": "chrome", "goog:loggingPrefs": { "browser": "ALL" }, "goog:chromeOptions": { "args": arguments } } } });
+            "browserName": "chrome", "acceptInsecureCerts": true, "goog:loggingPrefs": { "browser": "ALL" }, "goog:chromeOptions": { "args": arguments } } } });
         let created = browser.post("/session", &capabilities);
         let process = created["capabilities"]["goog:processID"].as_i64();
         browser.process = process.and_then(|process| Pid::from_raw(process.try_into().ok()?));

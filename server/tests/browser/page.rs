@@ -10,15 +10,17 @@ use crate::driver::Browser;
 
 /// A server that publishes only what it is told to.
 fn server(token: Option<&str>) -> Server {
+    Server::start(&Options { token: token.map(String::from), ..options() }).unwrap()
+}
+
+fn options() -> Options {
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let token = token.map(String::from);
-    Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, payload: 20, token, ..Options::default() })
-        .unwrap()
+    Options { listen: free, tcp_listen: free, rate: 0.0, payload: 20, ..Options::default() }
 }
 
 /// Opens the page with quick polls, and waits until all lanes are subscribed.
 fn open(browser: &Browser, server: &Server, parameters: &str) {
-    browser.open(&format!("http://{}/?lang=en{parameters}", server.addresses().http));
+    browser.open(&format!("{}/?lang=en{parameters}", server.addresses().http_url()));
     let ready = browser.run(
         "lab.page.pollInterval = 50;
          const look = () => lab.lanes.every(lane => lane.state === 'on' && lane.crossings.length > 0) ? done(true) : setTimeout(look, 20);
@@ -40,13 +42,24 @@ fn received(browser: &Browser, events: u64) -> Value {
 #[test]
 fn every_lane_shows_every_event_once_and_in_order_and_the_bytes_that_crossed_for_it() {
     let Some(browser) = Browser::start() else { return };
-    let server = server(None);
-    open(&browser, &server, "");
+    every_lane_shows_every_event(&browser, &server(None));
+}
+
+#[test]
+fn over_https_the_page_shows_the_same() {
+    let Some(browser) = Browser::start() else { return };
+    let server = Server::start(&Options { tls_self_signed: true, ..options() }).unwrap();
+    every_lane_shows_every_event(&browser, &server);
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+fn every_lane_shows_every_event(browser: &Browser, server: &Server) {
+    open(browser, server, "");
     for number in 0..20 {
         server.feed().publish(protocol::clock::now_ns(), &format!("event {number}"));
     }
     let seqs: Vec<u64> = (1..=20).collect();
-    assert_eq!(received(&browser, 20), json!(vec![json!([seqs, 0, 0]); 5]));
+    assert_eq!(received(browser, 20), json!(vec![json!([seqs, 0, 0]); 5]));
 
     // What the page says came over the WebSocket is what the framing makes of these events, and the handshake's answer.
     let frames: usize = (0..20)
