@@ -1,11 +1,15 @@
 //! Asks a server about itself, on a connection beside the subscribers'.
 
+use std::io::ErrorKind;
+use std::time::Duration;
+
 use anyhow::{Context, bail, ensure};
 use bytes::BytesMut;
 use protocol::network::Network;
 use protocol::result::Headers;
 use protocol::status::{Load, Published, Time};
 use protocol::{Cursor, clock};
+use tokio::time::timeout;
 
 use crate::counted::Counted;
 use crate::headers;
@@ -15,6 +19,9 @@ use crate::place::Place;
 
 /// How many time exchanges the clock offset is estimated from; the fastest one decides.
 const EXCHANGES: u32 = 200;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection for questions.
 pub struct Control {
@@ -46,7 +53,8 @@ impl Control {
     /// When nobody listens there.
     pub async fn connect_over(network: Network, place: &Place) -> anyhow::Result<Self> {
         let link = network.is_modelled().then(|| Link::new(network, 0, None)).transpose()?;
-        let wire = Counted::connect(place.address, link, place.tls.as_ref()).await;
+        let connecting = Counted::connect(place.address, link, place.tls.as_ref());
+        let wire = timeout(PATIENCE, connecting).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
         let wire = wire.with_context(|| format!("cannot reach a server at {}", place.origin()))?;
         Ok(Self { wire, place: place.clone() })
     }
@@ -62,6 +70,11 @@ impl Control {
     }
 
     async fn exchange(&mut self, request: &str) -> anyhow::Result<(Head, BytesMut)> {
+        let silent = || format!("what listens there gave no answer within {PATIENCE:?}");
+        timeout(PATIENCE, self.ask(request)).await.with_context(silent)?
+    }
+
+    async fn ask(&mut self, request: &str) -> anyhow::Result<(Head, BytesMut)> {
         self.wire.request(request.as_bytes()).await?;
         let head = self.wire.head().await?;
         let length = head.length.unwrap_or(0);
@@ -96,13 +109,16 @@ impl Control {
         loop {
             let (head, body) = self.get(&format!("/published?after={cursor}")).await?;
             match (head.status, head.cursor) {
-                (410, Some(resume)) => cursor = resume,
+                (410, Some(resume)) if resume > cursor => cursor = resume,
                 (200, _) if body.is_empty() => return Ok(all),
                 (200, _) => {
                     for line in body[..].split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-                        all.push(serde_json::from_slice(line)?);
+                        let event: Published = serde_json::from_slice(line)?;
+                        // Whoever repeats itself would be asked for ever.
+                        ensure!(event.seq > cursor.0, "/published gave event {} after {cursor}", event.seq);
+                        cursor = Cursor(event.seq);
+                        all.push(event);
                     }
-                    cursor = all.last().map_or(cursor, |event| Cursor(event.seq));
                 }
                 (status, _) => bail!("/published was answered with status {status}"),
             }

@@ -94,7 +94,7 @@ impl Progress {
         let next = self.cursor.next_seq();
         if seq >= next {
             if seq > next {
-                faults.lost += seq - next;
+                faults.lost = faults.lost.saturating_add(seq - next);
                 self.missing.push(next..seq);
             }
             self.cursor = Cursor(seq);
@@ -118,7 +118,7 @@ impl Progress {
 
     /// Takes note of a gap that the server announced.
     pub fn gap(&mut self, gap: protocol::Gap, faults: &mut Faults) {
-        faults.gaps += gap.missed();
+        faults.gaps = faults.gaps.saturating_add(gap.missed());
         self.cursor = gap.resume();
     }
 }

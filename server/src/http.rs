@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{HOST, ORIGIN};
@@ -35,10 +34,6 @@ use crate::socket::{Socket, Stream};
 use crate::subscription::Subscription;
 use crate::transport::{LARGEST_BATCH, long_polling, ndjson, polling, sse, websocket};
 use crate::{feed::Feed, upgrade, viewers, watching};
-
-/// How long a connection may stay silent before its next request. hyper counts the pause between two requests as time
-/// taken to send the head, so a poller slower than this has to connect anew each time.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// What those are told who are not served.
 pub const REFUSALS: Refusals = Refusals {
@@ -73,7 +68,8 @@ pub async fn serve(socket: Arc<Socket>, admitted: Admitted, site: Arc<Site>, wak
         .timer(TokioTimer::new())
         // Who has ended its side still gets its answer; that a stream's subscriber has left is seen by its session.
         .half_close(true)
-        .header_read_timeout(HEAD_TIMEOUT)
+        // hyper counts the pause between two requests as time taken to send the head.
+        .header_read_timeout(site.idle_timeout)
         .serve_connection(TokioIo::new(Stream(socket.clone())), service);
     let mut closing = pin!(site.closing());
     let mut closes = false;

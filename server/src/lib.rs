@@ -124,6 +124,7 @@ impl Server {
             origins: options.origins.clone(),
             hosts: options.hosts.clone(),
             tls: tls.clone(),
+            idle_timeout: options.idle_timeout,
             stall_timeout: options.stall_timeout,
             token: token.clone(),
             closing: closed,

@@ -47,6 +47,9 @@ pub struct Options {
     /// Connections that are let in from one address other than this machine's
     #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = at_least_one)]
     pub max_connections_per_address: usize,
+    /// How long a connection may take until the head of its next request has come; who polls less often connects anew each time
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = humantime::parse_duration)]
+    pub idle_timeout: Duration,
     /// How long a subscriber may take nothing of what is waiting for it before it is given up
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub stall_timeout: Duration,

@@ -35,6 +35,8 @@ pub struct Site {
     pub hosts: Vec<String>,
     /// Who the server is over TLS; without it, it speaks none.
     pub tls: Option<Identity>,
+    /// How long a connection may take until its next request has come.
+    pub idle_timeout: Duration,
     /// How long a subscriber may take nothing.
     pub stall_timeout: Duration,
     /// What the presenter knows; without one, all may publish and control.

@@ -1,0 +1,238 @@
+//! Faults in the middle of it all: a server that is killed or ended under load, and peers that behave as badly as they can beside
+//! honest subscribers.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bench_client::control::Control;
+use bench_client::crowd::Crowd;
+use bench_client::place::Place;
+use bench_client::recorder::Recorder;
+use bench_client::subscriber::{BackOff, Target};
+use protocol::framing::websocket::{Opcode, frame_masked};
+use protocol::result::Faults;
+use protocol::{Cursor, Transport, clock};
+use rustix::net::sockopt::set_socket_linger;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::{Builder, LocalOptions};
+
+/// Guards against a hang; nothing is measured by it.
+const GUARD: Duration = Duration::from_secs(60);
+
+/// A server in a process of its own.
+struct Process {
+    child: Child,
+    http: SocketAddr,
+    tcp: SocketAddr,
+}
+
+impl Process {
+    fn start(listen: [&str; 2], arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bench-client"))
+            .args(["serve", "--with-parent", "--listen", listen[0], "--tcp-listen", listen[1]])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        let mut address = || lines.next().unwrap().unwrap().split_once("://").unwrap().1.parse().unwrap();
+        let (http, tcp) = (address(), address());
+        Self { child, http, tcp }
+    }
+
+    /// Ends it by `signal`: whether it went well, and what it had to say.
+    fn end(mut self, signal: Signal) -> (bool, String) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        let success = self.child.wait().unwrap().success();
+        let mut said = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (success, said)
+    }
+
+    fn target(&self) -> Target {
+        Target {
+            poll_interval: Duration::from_millis(20),
+            // Longer than a server needs to start.
+            back_off: BackOff { least: Duration::from_millis(500), jitter: Duration::from_millis(300) },
+            ..Target::lean(Place::plain(self.http), self.tcp)
+        }
+    }
+
+    async fn control(&self) -> Control {
+        Control::connect(&Place::plain(self.http)).await.unwrap()
+    }
+}
+
+/// Runs a test on an event loop, but not for ever.
+fn run(test: impl Future<Output = ()>) {
+    server::limits::raise_open_files();
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+    runtime.block_on(async { tokio::time::timeout(GUARD, test).await.expect("a hang") });
+}
+
+/// So many subscribers of every transport, connected behind `cursor`.
+async fn gather(target: &Target, each: u32, cursor: Cursor) -> Vec<(Transport, Crowd)> {
+    let mut crowds = Vec::new();
+    for transport in Transport::ALL {
+        let recorder = Recorder::new(0..u64::MAX, 0, Arc::default());
+        let deadline = clock::now_ns() + GUARD.as_nanos() as u64;
+        let crowd = Crowd::gather(transport, target.clone(), cursor, each, recorder, 1, deadline).await;
+        assert_eq!(crowd.connected(), each, "{transport}");
+        crowds.push((transport, crowd));
+    }
+    crowds
+}
+
+/// Waits until each crowd has had all of the `events` that were due since `since`, and sends it home: every event came to every
+/// subscriber once, whatever happened before.
+async fn all_had(crowds: Vec<(Transport, Crowd)>, each: u32, since: u64, events: u64) {
+    for (transport, crowd) in crowds {
+        let times = |crowd: &Crowd| {
+            let mut times = vec![0; events as usize];
+            for sample in crowd.recorder.borrow().samples.iter().filter(|sample| sample.at >= since) {
+                times[sample.seq as usize - 1] += 1;
+            }
+            times
+        };
+        while times(&crowd).iter().sum::<u64>() < events * u64::from(each) {
+            assert_eq!(crowd.recorder.borrow().given_up, [""; 0], "{transport}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(times(&crowd), vec![u64::from(each); events as usize], "{transport}");
+        let (recorder, all_left) = crowd.leave().await;
+        assert!(all_left, "{transport}");
+        let Faults { lost, duplicates, reordered, .. } = recorder.faults;
+        assert_eq!((lost, duplicates, reordered), (0, 0, 0), "{transport}");
+    }
+}
+
+/// Ends a server under load, starts another at the same place, and sees that everyone comes back and loses nothing of its feed.
+async fn restart(signal: Signal, each: u32, rate: &str) -> (bool, String) {
+    const EVENTS: u64 = 5;
+    let server = Process::start(["127.0.0.1:0"; 2], &["--rate", rate]);
+    // As many polls a second however many poll.
+    let target = Target { poll_interval: Duration::from_millis(2) * each, ..server.target() };
+    let crowds = gather(&target, each, Cursor(0)).await;
+    // Well beyond what the next feed will reach, so that each has to be told that its cursor is none of that.
+    for (_, crowd) in &crowds {
+        assert!(crowd.has(u64::from(each) * 4 * EVENTS, u64::MAX).await);
+    }
+    let (http, tcp) = (server.http.to_string(), server.tcp.to_string());
+    let ended = tokio::task::spawn_blocking(move || server.end(signal)).await.unwrap();
+    let since = clock::now_ns();
+    let again = Process::start([&http, &tcp], &["--rate=0"]);
+    let mut control = again.control().await;
+    for number in 0..EVENTS {
+        control.publish(&format!("event {number}")).await.unwrap();
+    }
+    all_had(crowds, each, since, EVENTS).await;
+    assert_eq!(again.end(Signal::TERM), (true, String::new()));
+    ended
+}
+
+#[test]
+fn a_server_killed_under_load_is_come_back_to_and_its_new_feed_is_had_whole() {
+    run(async {
+        let (success, said) = restart(Signal::KILL, 10, "300").await;
+        assert_eq!((success, &*said), (false, ""));
+    });
+}
+
+#[test]
+fn a_server_with_two_thousand_connected_ends_in_good_order_and_its_ports_are_free_at_once() {
+    run(async {
+        let (success, said) = restart(Signal::TERM, 350, "20").await;
+        assert_eq!((success, &*said), (true, ""));
+    });
+}
+
+/// Sends bytes and goes without a farewell: the connection is reset.
+fn reset(address: SocketAddr, bytes: &[u8]) {
+    let Ok(mut stream) = TcpStream::connect(address) else { return };
+    set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    let _ = stream.write_all(bytes);
+    // So that some resets meet the request, and some what comes of it.
+    std::thread::sleep(Duration::from_millis(u64::from(stream.local_addr().unwrap().port()) % 4));
+}
+
+/// Sends bytes and keeps the connection, without another word.
+fn silent(address: SocketAddr, bytes: &[u8]) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.write_all(bytes).ok()?;
+    Some(stream)
+}
+
+#[test]
+fn beside_peers_that_reset_stall_trickle_and_flood_honest_subscribers_lose_nothing() {
+    const EACH: u32 = 3;
+    run(async {
+        let bounds = ["--idle-timeout=300ms", "--stall-timeout=500ms", "--max-connections=200"];
+        let server = Process::start(["127.0.0.1:0"; 2], &[&["--rate=200", "--history=100000"][..], &bounds].concat());
+        let (http, tcp) = (server.http, server.tcp);
+        // A connection of its own for each question: between two, it would be silent for too long.
+        let load = async || server.control().await.load().await.unwrap();
+        let crowds = gather(&server.target(), EACH, Cursor(0)).await;
+        let before = load().await;
+
+        let get = |target: &str, more: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
+        let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let mut half_a_frame = get("/ws", upgrade).into_bytes();
+        half_a_frame.extend_from_slice(&frame_masked(Opcode::Text, &[b'?'; 1_000], [1, 2, 3, 4])[..500]);
+        let half_a_body = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf".to_vec();
+        let half_a_chunk =
+            b"POST /publish HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nha".to_vec();
+        let partial = [
+            (http, half_a_frame),
+            (http, half_a_body),
+            (http, half_a_chunk),
+            (http, get("/long-poll?wait=60s", "").into_bytes()),
+            (http, get("/stream?after=0", "").into_bytes()),
+            (http, get("/sse?after=0", "").into_bytes()),
+            (http, b"GET /poll HT".to_vec()),
+            (tcp, b"SU".to_vec()),
+            (tcp, b"SUB 0\n".to_vec()),
+        ];
+        let misbehave = move || {
+            for _ in 0..30 {
+                for (address, bytes) in &partial {
+                    reset(*address, bytes);
+                }
+            }
+            // More than there is room for, each with a part of a request or nothing read of the answer.
+            let mut held: Vec<_> = (0..40).flat_map(|_| &partial).map(|(to, bytes)| silent(*to, bytes)).collect();
+            let mut trickling: Vec<_> = (0..10).filter_map(|_| TcpStream::connect(http).ok()).collect();
+            for byte in get("/poll", "").as_bytes().iter().cycle().take(100) {
+                trickling.iter_mut().for_each(|stream| _ = stream.write_all(&[*byte]));
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            held.clear();
+        };
+        tokio::task::spawn_blocking(misbehave).await.unwrap();
+
+        // Everyone who misbehaved is gone in the end, by the server's doing or by their own.
+        let honest = before.connections_open;
+        let after = loop {
+            let now = load().await;
+            if now.connections_open <= honest {
+                break now;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(after.connections_refused > 0, "the flood met the limit");
+        let growth =
+            (after.resident_bytes - after.history_bytes).saturating_sub(before.resident_bytes - before.history_bytes);
+        assert!(growth < 32 << 20, "memory grew by {growth} bytes");
+        let head = load().await.head;
+        for (transport, crowd) in crowds {
+            assert!(crowd.has(head * u64::from(EACH), u64::MAX).await, "{transport}");
+            let (recorder, _) = crowd.leave().await;
+            assert_eq!(recorder.faults, Faults::default(), "{transport}");
+        }
+        assert_eq!(server.end(Signal::TERM), (true, String::new()));
+    });
+}
