@@ -11,6 +11,8 @@ use protocol::result::{Comparison, Headers, Scenario};
 use protocol::run::Part;
 use protocol::schedule::Spacing;
 
+use server::options::FASTEST;
+
 use crate::control::Control;
 use crate::place::Place;
 use crate::{report, trial};
@@ -174,8 +176,14 @@ pub async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
         None => None,
         Some(url) => Some(Control::connect(&Place::named(url, options.insecure)?).await?.load().await?),
     };
-    if running.as_ref().is_some_and(|load| load.rate <= 0.0) {
-        bail!("that server publishes nothing by itself; start it with a --rate of more than 0");
+    match running.as_ref().map(|load| load.rate) {
+        Some(rate) if rate <= 0.0 => {
+            bail!("that server publishes nothing by itself; start it with a --rate of more than 0")
+        }
+        Some(rate) if rate > FASTEST => {
+            bail!("that server says that it publishes {rate} events a second: not one of ours")
+        }
+        _ => {}
     }
     let running = running.as_ref();
     Ok(Scenario {

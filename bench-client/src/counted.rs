@@ -20,6 +20,8 @@ use crate::tls::{Session, Tls};
 
 /// What a read asks for at the least, in bytes.
 const READ: usize = 4 << 10;
+/// What is read of what came too late, in bytes: more than a socket holds, but not all that somebody may send for ever.
+const MOST_LEFT: u64 = 16 << 20;
 
 /// A connection, what was read from it and not yet taken, and the ledger of its bytes.
 pub struct Counted {
@@ -230,9 +232,10 @@ impl Counted {
         self.take_leave();
         self.empty_link();
         // What has come and was not read is in the kernel's count; it is read until none comes while the kernel is asked.
+        let before = self.ledger.received_bytes;
         let info = loop {
             let info = tcp_info::read(self.stream.as_fd()).unwrap_or_default();
-            if !self.read_at_once() {
+            if !self.read_at_once() || self.ledger.received_bytes - before > MOST_LEFT {
                 break info;
             }
         };

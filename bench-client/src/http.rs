@@ -91,11 +91,12 @@ impl Counted {
         }
     }
 
-    /// Waits for the next part of a chunked body and appends it to `body`; the chunk's marks are explained as framing.
+    /// Waits for the next part of a chunked body and appends it to `body`; the chunk's marks are explained as framing. Gives where
+    /// it begins there.
     ///
     /// # Errors
     /// When the connection ends, a chunk is malformed, or the body ends in good order.
-    pub async fn chunk(&mut self) -> Result<(), Fault> {
+    pub async fn chunk(&mut self) -> Result<usize, Fault> {
         loop {
             if let Some((size, taken)) = chunked::size(&self.received)? {
                 let whole = taken + size + chunked::END.len();
@@ -108,6 +109,7 @@ impl Counted {
                     if size == 0 {
                         return Err(Fault::Ended("the last chunk has come".into()));
                     }
+                    let known = self.body.len();
                     if self.body.is_empty() {
                         self.body = data;
                     } else {
@@ -116,7 +118,7 @@ impl Counted {
                     if self.body.len() > LARGEST_BODY {
                         return Err(Fault::NotHttp("an event of more than 16 MiB".into()));
                     }
-                    return Ok(());
+                    return Ok(known);
                 }
                 self.received.reserve(whole - self.received.len());
             }

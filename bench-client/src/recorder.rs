@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use protocol::result::Faults;
 use protocol::{Cursor, Ledger};
 
+/// Deliveries that room is made for beforehand, at the most: some 100 MB.
+const MOST_EXPECTED: usize = 4 << 20;
+
 /// One delivery in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
@@ -48,7 +51,7 @@ impl Recorder {
         Self {
             window,
             // Growing by copying would hold up every subscriber in the middle of the round.
-            samples: Vec::with_capacity(expected),
+            samples: Vec::with_capacity(expected.min(MOST_EXPECTED)),
             faults: Faults::default(),
             ledger: Ledger::default(),
             connected: 0,

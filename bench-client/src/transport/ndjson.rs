@@ -14,7 +14,11 @@ use crate::subscriber::Subscriber;
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
     stream::open(subscriber, Caller::Fetch, "/stream").await?;
     loop {
-        subscriber.wire.chunk().await?;
+        let known = subscriber.wire.chunk().await?;
+        // A line that comes in many pieces is not searched anew for each of them.
+        if line::split(&subscriber.wire.body[known..]).is_none() {
+            continue;
+        }
         while let Some((_, taken)) = line::split(&subscriber.wire.body) {
             let line = subscriber.wire.body.split_to(taken);
             subscriber.event_or_gap(&line[..taken - 1])?;

@@ -14,7 +14,10 @@ use crate::subscriber::Subscriber;
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
     stream::open(subscriber, Caller::EventSource, "/sse").await?;
     loop {
-        subscriber.wire.chunk().await?;
+        let known = subscriber.wire.chunk().await?;
+        if !sse::may_end(&subscriber.wire.body, known) {
+            continue;
+        }
         while let Some(taken) = sse::split(&subscriber.wire.body).map(|(_, taken)| taken) {
             let bytes = subscriber.wire.body.split_to(taken);
             let (block, _) = sse::split(&bytes).expect("it was whole a line ago");
