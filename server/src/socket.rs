@@ -134,6 +134,13 @@ impl Socket {
         Poll::Ready(())
     }
 
+    /// Takes note that a read left room: there is nothing more to read until the kernel says so, and asking again would be a system
+    /// call for nothing (epoll(7), on edge-triggered events).
+    fn is_drained(&self) {
+        // What is said to have blocked is not tried again before that.
+        let _ = self.stream.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
+    }
+
     /// Reads what there is, without waiting.
     ///
     /// # Errors
@@ -267,7 +274,11 @@ impl AsyncRead for Stream {
         loop {
             ready!(self.0.poll_read_ready(context))?;
             let read = match self.0.session() {
-                None => stream.try_read_buf(buffer).map(drop),
+                None => stream.try_read_buf(buffer).map(|_| {
+                    if buffer.remaining() > 0 {
+                        self.0.is_drained();
+                    }
+                }),
                 Some(mut session) => {
                     session.read(stream, buffer.initialize_unfilled()).map(|read| buffer.advance(read))
                 }
