@@ -66,7 +66,7 @@ impl Admission {
         if self.being_told.fetch_add(1, Relaxed) < MOST_TOLD
             && let Some(socket) = Socket::open(stream, site, refusals.plain).await
         {
-            farewell::tell(Stream(socket), refusals.full).await;
+            farewell::tell(Stream::new(socket), refusals.full).await;
         }
         self.being_told.fetch_sub(1, Relaxed);
     }

@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{HOST, ORIGIN};
 use hyper::server::conn::http1;
@@ -33,7 +34,7 @@ use crate::site::Site;
 use crate::socket::{Socket, Stream};
 use crate::subscription::Subscription;
 use crate::transport::{LARGEST_BATCH, long_polling, ndjson, polling, sse, websocket};
-use crate::{feed::Feed, upgrade, viewers, watching};
+use crate::{feed::Feed, polls, upgrade, viewers, watching};
 
 /// What those are told who are not served.
 pub const REFUSALS: Refusals = Refusals {
@@ -45,6 +46,14 @@ pub const REFUSALS: Refusals = Refusals {
 
 /// Serves one connection until either side ends it, or gracefully once the server is closing.
 pub async fn serve(socket: Arc<Socket>, admitted: Admitted, site: Arc<Site>, wake_list: Arc<WakeList>) {
+    if let Some(early) = polls::serve(&socket, &site, &wake_list).await {
+        // A task of its own, so that who only polls has none as large.
+        tokio::spawn(speak(early, socket, admitted, site, wake_list));
+    }
+}
+
+/// Has hyper serve a connection of which `early` was read already.
+async fn speak(early: Bytes, socket: Arc<Socket>, admitted: Admitted, site: Arc<Site>, wake_list: Arc<WakeList>) {
     let session = Mutex::new(None);
     let service = service_fn(|request: Request<Incoming>| {
         site.counters.request();
@@ -70,7 +79,7 @@ pub async fn serve(socket: Arc<Socket>, admitted: Admitted, site: Arc<Site>, wak
         .half_close(true)
         // hyper counts the pause between two requests as time taken to send the head.
         .header_read_timeout(site.idle_timeout)
-        .serve_connection(TokioIo::new(Stream(socket.clone())), service);
+        .serve_connection(TokioIo::new(Stream::behind(early, socket.clone())), service);
     let mut closing = pin!(site.closing());
     let mut closes = false;
     let continued = poll_fn(|context| {
@@ -86,7 +95,9 @@ pub async fn serve(socket: Arc<Socket>, admitted: Admitted, site: Arc<Site>, wak
         }
     });
     if let Some(session) = continued.await {
-        let early = connection.into_parts().read_buf.to_vec();
+        let parts = connection.into_parts();
+        let mut early = parts.read_buf.to_vec();
+        early.extend_from_slice(&parts.io.into_inner().into_early());
         // A task of its own, as small as the session needs it.
         tokio::spawn(async move {
             session(early).await;
@@ -102,7 +113,7 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         return answer::bad_request("a request names its Host once");
     }
     let foreign = request.uri().host().is_some_and(|host| !host::is_ours(host, &site.hosts));
-    match host::check(request.headers(), &site.hosts) {
+    match request.headers().get(HOST).map_or(Ok(()), |host| host::check(host.as_bytes(), &site.hosts)) {
         Ok(()) if !foreign => {}
         Err(host::Fault::Malformed) => return answer::bad_request("Host names a host, and maybe a port"),
         Ok(()) | Err(host::Fault::Foreign) => {
@@ -113,8 +124,9 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
     let path = request.uri().path();
     // In which ways a path may be asked, and with which parameters.
     let (allow, known): (_, &[&str]) = match path {
-        "/poll" | "/stream" | "/sse" => ("GET, HEAD", &["after", "lane"]),
-        "/long-poll" => ("GET, HEAD", &["after", "wait", "lane"]),
+        "/poll" => ("GET, HEAD", polling::PARAMETERS),
+        "/long-poll" => ("GET, HEAD", long_polling::PARAMETERS),
+        "/stream" | "/sse" => ("GET, HEAD", &["after", "lane"]),
         "/ws" => ("GET", &["after", "lane", "token"]),
         "/published" => ("GET, HEAD", &["after"]),
         "/echo" => ("GET", &[]),

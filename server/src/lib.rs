@@ -25,6 +25,7 @@ pub mod load;
 pub mod options;
 pub mod origin;
 pub mod page;
+pub mod polls;
 pub mod publish;
 pub mod publisher;
 pub mod query;

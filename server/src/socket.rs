@@ -265,18 +265,49 @@ pub fn advance(unsent: &mut Unsent, mut taken: usize) {
 }
 
 /// The socket, for whoever speaks its protocol.
-pub struct Stream(pub Arc<Socket>);
+pub struct Stream {
+    socket: Arc<Socket>,
+    /// What was read already, and is to be read again.
+    early: Bytes,
+}
+
+impl Stream {
+    /// The socket as it is.
+    pub fn new(socket: Arc<Socket>) -> Self {
+        Self::behind(Bytes::new(), socket)
+    }
+
+    /// The socket, and before it `early`, which came from there.
+    pub fn behind(early: Bytes, socket: Arc<Socket>) -> Self {
+        Self { socket, early }
+    }
+
+    /// What was not read again.
+    pub fn into_early(self) -> Bytes {
+        self.early
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &Arc<Socket> {
+        &self.socket
+    }
+}
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Socket { stream, tap, .. } = &*self.0;
+        let Self { socket, early } = self.get_mut();
+        if !early.is_empty() {
+            buffer.put_slice(&early.split_to(early.len().min(buffer.remaining())));
+            return Poll::Ready(Ok(()));
+        }
+        let Socket { stream, tap, .. } = &**socket;
         let before = buffer.filled().len();
         loop {
-            ready!(self.0.poll_read_ready(context))?;
-            let read = match self.0.session() {
+            ready!(socket.poll_read_ready(context))?;
+            let read = match socket.session() {
                 None => stream.try_read_buf(buffer).map(|_| {
                     if buffer.remaining() > 0 {
-                        self.0.is_drained();
+                        socket.is_drained();
                     }
                 }),
                 Some(mut session) => {
@@ -305,8 +336,8 @@ impl AsyncWrite for Stream {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.stream.poll_write_ready(context))?;
-            match self.0.try_write_vectored(parts) {
+            ready!(self.socket.stream.poll_write_ready(context))?;
+            match self.socket.try_write_vectored(parts) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
             }
@@ -318,17 +349,17 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.0.poll_settle(context))?;
-        self.0.held.store(false, Relaxed);
+        ready!(self.socket.poll_settle(context))?;
+        self.socket.held.store(false, Relaxed);
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(mut session) = self.0.session() {
+        if let Some(mut session) = self.socket.session() {
             session.close();
         }
-        ready!(self.0.poll_settle(context))?;
-        Poll::Ready(match shutdown(&self.0.stream, Shutdown::Write) {
+        ready!(self.socket.poll_settle(context))?;
+        Poll::Ready(match shutdown(&self.socket.stream, Shutdown::Write) {
             // The peer was faster.
             Err(Errno::NOTCONN) => Ok(()),
             done => Ok(done?),

@@ -46,8 +46,10 @@ where
     };
     let session = async move |early| {
         socket.tap.upgraded();
-        session(WebSocketStream::from_partially_read(Stream(socket), early, Role::Server, Some(config(largest))).await)
-            .await;
+        session(
+            WebSocketStream::from_partially_read(Stream::new(socket), early, Role::Server, Some(config(largest))).await,
+        )
+        .await;
     };
     let mut switching = Response::new(Body::continued(session));
     *switching.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

@@ -19,6 +19,8 @@ use crate::socket::Socket;
 use crate::subscription::Subscription;
 use crate::transport::LARGEST_BATCH;
 
+/// What may be asked for.
+pub const PARAMETERS: &[&str] = &["after", "wait", "lane"];
 /// How long a poll waits that does not say: less than the 30 s after which many proxies give up on an answer.
 const USUAL_WAIT: Duration = Duration::from_secs(25);
 

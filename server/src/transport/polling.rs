@@ -11,6 +11,9 @@ use crate::feed::Feed;
 use crate::query::Query;
 use crate::transport::LARGEST_BATCH;
 
+/// What may be asked for.
+pub const PARAMETERS: &[&str] = &["after", "lane"];
+
 /// Answers one poll.
 pub fn answer(feed: &Feed, query: Query) -> Answer {
     let after = query.after.unwrap_or_else(|| feed.head());

@@ -32,7 +32,7 @@ pub const REFUSALS: Refusals =
 
 /// Serves one subscriber until either side ends it.
 pub async fn session(socket: Arc<Socket>, subscribe: impl FnOnce(Option<Cursor>) -> Subscription, site: Arc<Site>) {
-    let mut stream = Stream(socket.clone());
+    let mut stream = Stream::new(socket.clone());
     let asked = tokio::select! {
         asked = timeout(PATIENCE, request(&mut stream)) => asked,
         () = site.closing() => return,

@@ -28,7 +28,7 @@ use crate::subscription::Subscription;
 ///
 /// Events go past tungstenite, which is there for all that the client sends, and for what is said in answer.
 pub async fn session(mut socket: WebSocketStream<Stream>, feed: &Feed, subscription: Subscription, may_publish: bool) {
-    let mut delivery = Delivery::new(subscription, socket.get_ref().0.clone(), Framing::WebSocket);
+    let mut delivery = Delivery::new(subscription, socket.get_ref().socket().clone(), Framing::WebSocket);
     // Frames may have come together with the handshake.
     let mut going = receive(&mut socket, feed, may_publish).await;
     while going {
