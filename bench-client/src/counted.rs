@@ -4,14 +4,18 @@
 //! says to which [`Layer`] the bytes belong that it took. Neither knows of the other, so that the two sums can disagree. Within
 //! TLS, the parsers see what was in its records; what the records are longer is explained here, a record at a time.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use protocol::{Layer, Ledger, clock};
 use rustix::net::RecvFlags;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::link::Link;
@@ -22,6 +26,12 @@ use crate::tls::{Session, Tls};
 const READ: usize = 4 << 10;
 /// What is read of what came too late, in bytes: more than a socket holds, but not all that somebody may send for ever.
 const MOST_LEFT: u64 = 16 << 20;
+
+thread_local! {
+    /// What all connections read into, one after another: a buffer of its own for each would have left the processor's caches by
+    /// the time of its next event.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 64 << 10].into());
+}
 
 /// A connection, what was read from it and not yet taken, and the ledger of its bytes.
 pub struct Counted {
@@ -100,6 +110,16 @@ impl Counted {
         Ok(())
     }
 
+    /// Takes the first `length` bytes of what has come.
+    pub fn take(&mut self, length: usize) -> BytesMut {
+        front(&mut self.received, length)
+    }
+
+    /// Takes the first `length` bytes of the body that has come.
+    pub fn take_body(&mut self, length: usize) -> BytesMut {
+        front(&mut self.body, length)
+    }
+
     /// Opens the records that have come whole, and explains what they are longer than what was in them.
     fn open_records(&mut self) -> io::Result<()> {
         let Self { tls: Some(session), received, ledger, .. } = self else { return Ok(()) };
@@ -115,13 +135,21 @@ impl Counted {
         if self.link.is_some() {
             return self.fill_from_link().await;
         }
-        let received = match &mut self.tls {
-            None => &mut self.received,
+        let Self { stream, tls, received, ledger, .. } = self;
+        let received = match tls {
+            None => received,
             Some(session) => session.sealed(),
         };
-        received.reserve(READ);
-        let read = self.stream.read_buf(received).await?;
-        self.ledger.received_bytes += read as u64;
+        let read = poll_fn(|context| {
+            BUFFER.with_borrow_mut(|buffer| {
+                let mut buffer = ReadBuf::new(buffer);
+                ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
+                received.extend_from_slice(buffer.filled());
+                Poll::Ready(io::Result::Ok(buffer.filled().len()))
+            })
+        })
+        .await?;
+        ledger.received_bytes += read as u64;
         if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
@@ -323,6 +351,12 @@ impl Counted {
             _ => false,
         }
     }
+}
+
+/// Takes the first `length` bytes of a buffer.
+fn front(buffer: &mut BytesMut, length: usize) -> BytesMut {
+    // Most often an event is all there is, and its memory is free for the next connection's.
+    if length == buffer.len() { std::mem::take(buffer) } else { buffer.split_to(length) }
 }
 
 /// A result without "not now".

@@ -3,6 +3,7 @@
 //! An HTTP library would hide just what the ledger is about: how long a head was, and where a chunk began. So heads are
 //! read with httparse, bodies by their framing, and each byte is explained where it is taken.
 
+use bytes::Buf;
 use protocol::framing::chunked;
 use protocol::{Cursor, Layer};
 
@@ -84,7 +85,7 @@ impl Counted {
     pub async fn head(&mut self) -> Result<Head, Fault> {
         loop {
             if let Some(head) = parse(&self.received)? {
-                let _ = self.received.split_to(head.bytes);
+                self.received.advance(head.bytes);
                 return Ok(head);
             }
             self.fill().await?;
@@ -102,9 +103,9 @@ impl Counted {
                 let whole = taken + size + chunked::END.len();
                 if self.received.len() >= whole {
                     chunked::end(&self.received[taken + size..])?;
-                    let _ = self.received.split_to(taken);
-                    let data = self.received.split_to(size);
-                    let _ = self.received.split_to(chunked::END.len());
+                    let mut data = self.take(whole);
+                    data.advance(taken);
+                    data.truncate(size);
                     self.explain(Layer::Framing, taken + chunked::END.len());
                     if size == 0 {
                         return Err(Fault::Ended("the last chunk has come".into()));

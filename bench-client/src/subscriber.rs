@@ -154,7 +154,7 @@ impl Subscriber {
                 Ok(0)
             };
         };
-        let line = self.wire.received.split_to(taken);
+        let line = self.wire.take(taken);
         self.event_or_gap(&line[..taken - 1])?;
         self.wire.explain(Layer::Framing, 1);
         Ok(taken)

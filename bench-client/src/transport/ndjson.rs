@@ -20,7 +20,7 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
             continue;
         }
         while let Some((_, taken)) = line::split(&subscriber.wire.body) {
-            let line = subscriber.wire.body.split_to(taken);
+            let line = subscriber.wire.take_body(taken);
             subscriber.event_or_gap(&line[..taken - 1])?;
             subscriber.wire.explain(Layer::Framing, 1);
         }

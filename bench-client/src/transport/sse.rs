@@ -19,7 +19,7 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
             continue;
         }
         while let Some(taken) = sse::split(&subscriber.wire.body).map(|(_, taken)| taken) {
-            let bytes = subscriber.wire.body.split_to(taken);
+            let bytes = subscriber.wire.take_body(taken);
             let (block, _) = sse::split(&bytes).expect("it was whole a line ago");
             // A block without data is a heartbeat.
             let json = block.data.unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use protocol::framing::websocket::{Opcode, frame_masked, parse};
 use protocol::{Cursor, Gap, Layer};
 use tokio::time::timeout;
@@ -93,7 +93,8 @@ pub async fn frame(subscriber: &mut Subscriber) -> Result<Option<Bytes>, Fault> 
     while subscriber.wire.received.len() < whole {
         subscriber.wire.fill().await?;
     }
-    let payload = subscriber.wire.received.split_to(whole).split_off(header.length);
+    let mut payload = subscriber.wire.take(whole);
+    payload.advance(header.length);
     match header.opcode {
         Opcode::Text => {
             subscriber.wire.explain(Layer::Framing, header.length);
