@@ -261,12 +261,16 @@ impl Counted {
         self.empty_link();
         // What has come and was not read is in the kernel's count; it is read until none comes while the kernel is asked.
         let before = self.ledger.received_bytes;
-        let info = loop {
-            let info = tcp_info::read(self.stream.as_fd()).unwrap_or_default();
-            if !self.read_at_once() || self.ledger.received_bytes - before > MOST_LEFT {
-                break info;
+        let mut info = tcp_info::read(self.stream.as_fd()).unwrap_or_default();
+        while self.ledger.received_bytes - before <= MOST_LEFT {
+            let drained = !self.read_at_once();
+            // The peer's FIN may come while the kernel answers, which says first how the connection stands and then what it counted.
+            let again = tcp_info::read(self.stream.as_fd()).unwrap_or_default();
+            if drained && again == info {
+                break;
             }
-        };
+            info = again;
+        }
         self.ledger.kernel_received_bytes += info.bytes_received;
         self.ledger.kernel_sent_bytes += info.bytes_sent;
         self.ledger.segments_received += info.segments_received;
