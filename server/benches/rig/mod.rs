@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::{Transport, clock, schedule};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -128,12 +128,13 @@ impl Rig {
             floor.answer();
         }
         // The first events find cold caches and buffers that are still to be made.
-        (0..3).for_each(|_| rig.deliver());
+        (0..3).for_each(|_| _ = rig.deliver());
         rig
     }
 
-    /// Sends one event to every subscriber and waits until all have it.
-    pub fn deliver(&mut self) {
+    /// Sends one event to every subscriber and waits until all have it; how long that took.
+    pub fn deliver(&mut self) -> Duration {
+        let began = Instant::now();
         match &mut self.serving {
             Serving::Server(server) => {
                 let before = clock::thread_cpu_ns();
@@ -148,6 +149,7 @@ impl Rig {
             }
         }
         self.reader.answer();
+        began.elapsed()
     }
 
     /// CPU time that serving has taken so far, publishing included.
