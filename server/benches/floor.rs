@@ -13,6 +13,9 @@ use rig::Rig;
 const ROUNDS: usize = 9;
 /// Turns of floor and subject in a round.
 const TURNS: usize = 10;
+/// Transports of which bursts are measured, by how many events at once.
+const BURSTING: [Transport; 2] = [Transport::Ndjson, Transport::WebSocket];
+const BURSTS: [usize; 4] = [1, 4, 16, 64];
 /// Deliveries in a turn, or one event where there are more subscribers.
 const DELIVERIES: usize = 4_000;
 
@@ -41,7 +44,7 @@ fn main() {
                 let before = [floor.cpu(), server.cpu()];
                 for _ in 0..TURNS {
                     for (rig, took) in [&mut floor, &mut server].into_iter().zip(&mut took) {
-                        took.extend((0..events).map(|_| rig.deliver().as_secs_f64()));
+                        took.extend((0..events).map(|_| rig.deliver(1).as_secs_f64()));
                     }
                 }
                 let [bare, served] = [floor.cpu() - before[0], server.cpu() - before[1]].map(|cpu| cpu.as_secs_f64());
@@ -51,8 +54,32 @@ fn main() {
             let [p50, p99] = [0.5, 0.99].map(|share| at(&mut took[1], share) / at(&mut took[0], share));
             println!("  {:<14} {}   {}   {p50:.2} {p99:.2}", subject.label(), spread(costs), spread(ratios));
         }
+        println!("\n{subscribers} subscribers, events at once: times the floor, which writes each by itself");
+        for subject in BURSTING {
+            print!("  {:<14}", subject.label());
+            for burst in BURSTS {
+                print!("{burst:>6}: {}", spread(bursts(subject, subscribers, burst)));
+            }
+            println!();
+        }
         println!();
     }
+}
+
+/// The cost of events that come in bursts, times the floor.
+fn bursts(subject: Transport, subscribers: usize, burst: usize) -> Vec<f64> {
+    let round = |_| {
+        let mut floor = Rig::new(None, subscribers);
+        let mut server = Rig::new(Some(subject), subscribers);
+        let before = [floor.cpu(), server.cpu()];
+        for _ in 0..TURNS {
+            floor.deliver(burst);
+            server.deliver(burst);
+        }
+        let [bare, served] = [floor.cpu() - before[0], server.cpu() - before[1]].map(|cpu| cpu.as_secs_f64());
+        served / bare
+    };
+    (0..ROUNDS).map(round).collect()
 }
 
 /// The value that a share of all values reach and no more.

@@ -128,27 +128,27 @@ impl Rig {
             floor.answer();
         }
         // The first events find cold caches and buffers that are still to be made.
-        (0..3).for_each(|_| _ = rig.deliver());
+        (0..3).for_each(|_| _ = rig.deliver(1));
         rig
     }
 
-    /// Sends one event to every subscriber and waits until all have it; how long that took.
-    pub fn deliver(&mut self) -> Duration {
+    /// Sends so many events at once to every subscriber and waits until all have them; how long that took.
+    pub fn deliver(&mut self, burst: usize) -> Duration {
         let began = Instant::now();
         match &mut self.serving {
             Serving::Server(server) => {
                 let before = clock::thread_cpu_ns();
-                server.feed().publish(clock::now_ns(), &self.data);
+                (0..burst).for_each(|_| _ = server.feed().publish(clock::now_ns(), &self.data));
                 self.publishing_ns += clock::thread_cpu_ns() - before;
-                self.reader.tell();
+                (0..burst).for_each(|_| self.reader.tell());
             }
             Serving::Floor(floor, cpu_ns) => {
-                floor.tell();
-                self.reader.tell();
-                *cpu_ns = floor.answer();
+                (0..burst).for_each(|_| floor.tell());
+                (0..burst).for_each(|_| self.reader.tell());
+                (0..burst).for_each(|_| *cpu_ns = floor.answer());
             }
         }
-        self.reader.answer();
+        (0..burst).for_each(|_| _ = self.reader.answer());
         began.elapsed()
     }
 
