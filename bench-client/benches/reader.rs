@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use bench_client::crowd::Crowd;
+use bench_client::crowd::{Crowd, Share};
 use bench_client::place::Place;
 use bench_client::recorder::Recorder;
 use bench_client::subscriber::Target;
@@ -92,7 +92,7 @@ impl Client {
             transport,
             target,
             Cursor(0),
-            subscribers as u32,
+            Share::all(subscribers as u32),
             recorder,
             1,
             clock::now_ns() + 30_000_000_000,

@@ -9,7 +9,7 @@ use protocol::status::Load;
 use protocol::{Cursor, Transport, clock};
 
 use crate::control::Control;
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Share};
 use crate::lab::{OwnServer, Setup};
 use crate::recorder::Recorder;
 use crate::subscriber::Target;
@@ -48,7 +48,7 @@ impl Bench {
         let cursor = Cursor(self.control.load().await?.head);
         let recorder = Recorder::new(0..u64::MAX, 0, Arc::default());
         let deadline = clock::now_ns() + CONNECT.as_nanos() as u64;
-        let crowd = Crowd::gather(transport, target, cursor, count, recorder, 1, deadline).await;
+        let crowd = Crowd::gather(transport, target, cursor, Share::all(count), recorder, 1, deadline).await;
         ensure!(crowd.connected() == count, "only {} of {count} subscribers could connect", crowd.connected());
         Ok(crowd)
     }

@@ -57,6 +57,9 @@ pub struct Options {
     /// Threads that serve connections in the server
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = server::options::threads, conflicts_with = "url")]
     pub threads: usize,
+    /// Processes of the load client that share the subscribers; more than one where a single thread is too busy
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub processes: u32,
     /// Measure over TLS: https, wss, and raw TCP within it
     #[arg(long, conflicts_with = "url")]
     pub tls: bool,
@@ -200,6 +203,7 @@ pub async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
         network: options.network,
         server_threads: running.map_or(options.threads as u32, |load| load.threads),
         tls: options.tls || options.url.as_ref().is_some_and(|url| url.starts_with("https:")),
+        processes: options.processes,
         seed: options.seed,
         url: options.url.clone(),
         insecure: options.insecure,

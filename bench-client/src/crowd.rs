@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use protocol::schedule::{seeded, uniform};
 use protocol::{Cursor, Transport, clock};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -19,6 +20,31 @@ const CONNECT_AT_ONCE: usize = 500;
 /// How long subscribers may take to leave.
 const LEAVE: Duration = Duration::from_secs(3);
 
+/// Which of all subscribers some are: `count` of them from number `first` on, `of` all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The first one's number, from 0.
+    pub first: u32,
+    /// How many they are.
+    pub count: u32,
+    /// How many all are.
+    pub of: u32,
+}
+
+impl Share {
+    /// All of so many.
+    pub fn all(count: u32) -> Self {
+        Self { first: 0, count, of: count }
+    }
+
+    /// The same in so many parts, as equal as can be; parts that would be empty are left out.
+    pub fn split(self, parts: u32) -> impl Iterator<Item = Self> {
+        let at = move |part: u32| (u64::from(self.count) * u64::from(part) / u64::from(parts)) as u32;
+        let share = move |part| Self { first: self.first + at(part), count: at(part + 1) - at(part), of: self.of };
+        (0..parts).map(share).filter(|share| share.count > 0)
+    }
+}
+
 /// Subscribers that are connecting or connected.
 pub struct Crowd {
     /// What they have seen.
@@ -30,13 +56,13 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Connects `count` subscribers behind `cursor`, and waits until all are connected, but not beyond `deadline` (ns). `seed`
+    /// Connects a share of subscribers behind `cursor`, and waits until all are connected, but not beyond `deadline` (ns). `seed`
     /// decides at which phases pollers begin.
     pub async fn gather(
         transport: Transport,
         target: Target,
         cursor: Cursor,
-        count: u32,
+        share: Share,
         recorder: Recorder,
         seed: u64,
         deadline: u64,
@@ -45,14 +71,15 @@ impl Crowd {
         let began = clock::now_ns();
         let recorder = Rc::new(RefCell::new(recorder));
         let mut crowd = Self { recorder, connect_ns: 0, stop, running: JoinSet::new() };
-        let (target, count) = (Rc::new(target), count as usize);
-        let mut phases = seeded(seed);
+        let (target, count) = (Rc::new(target), share.count as usize);
+        let mut phases = seeded(seed ^ u64::from(share.first) << 32);
         for group in 0..count.div_ceil(CONNECT_AT_ONCE) {
             let until = count.min((group + 1) * CONNECT_AT_ONCE);
             while crowd.running.len() < until {
                 // Spread over the interval, each at random within its share of it: phases that are merely random would be a
                 // sample of a few dozen, however many events fall into it.
-                let phase = (crowd.running.len() as f64 + uniform(&mut phases)) / count as f64;
+                let number = f64::from(share.first) + crowd.running.len() as f64;
+                let phase = (number + uniform(&mut phases)) / f64::from(share.of);
                 let phase = target.poll_interval.mul_f64(phase);
                 let (target, recorder, stopped) = (target.clone(), crowd.recorder.clone(), stopped.clone());
                 crowd.running.spawn_local(session::run(transport, target, cursor, phase, recorder, stopped));
@@ -93,5 +120,18 @@ impl Crowd {
         let all_left = tokio::time::timeout(LEAVE, all_left).await.is_ok();
         self.running.shutdown().await;
         (Rc::into_inner(self.recorder).expect("every subscriber has left").into_inner(), all_left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_all_of_the_subscribers_and_each_once() {
+        let share = |first, count| Share { first, count, of: 10 };
+        assert!(Share::all(10).split(3).eq([share(0, 3), share(3, 3), share(6, 4)]));
+        assert!(Share::all(10).split(1).eq([Share::all(10)]));
+        assert_eq!(Share::all(2).split(5).map(|share| share.count).sum::<u32>(), 2);
     }
 }

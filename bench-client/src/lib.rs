@@ -5,6 +5,7 @@
 //! The [`session`] keeps a subscriber subscribed meanwhile.
 
 pub mod alarm;
+pub mod audience;
 pub mod bench;
 pub mod compare;
 pub mod control;

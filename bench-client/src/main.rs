@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use bench_client::experiment::{self, claims, sweep};
-use bench_client::{compare, demo, verify};
+use bench_client::{audience, compare, demo, report, verify};
 use clap::{Parser, Subcommand};
 
 /// Measure how events travel from a server to many subscribers by polling, long polling, HTTP streaming, SSE, WebSocket
@@ -44,6 +44,9 @@ enum Command {
     Demo(demo::Options),
     /// Check that what the lab says of itself is true, on this machine
     Verify(verify::Options),
+    /// Subscribe as one of several client processes, as standard input says
+    #[command(hide = true)]
+    Subscribe,
     /// Run the server alone
     Serve {
         #[command(flatten)]
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Some(Command::All(options)) => claims::all(&options, command_line()),
         Some(Command::Demo(options)) => demo::demo(&options),
         Some(Command::Verify(options)) => verify::verify(&options),
+        Some(Command::Subscribe) => report::block_on(audience::help()),
         Some(Command::Serve { options, with_parent }) => {
             if with_parent {
                 // Where the kernel refuses, a server may outlive a client that was killed; nothing worse.

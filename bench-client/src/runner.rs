@@ -1,9 +1,6 @@
 //! Runs one round: connect, warm up, measure, drain, and judge; it knows of no transport what it does.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -12,21 +9,17 @@ use protocol::result::{ClientCost, Faults, Round, Scenario, ServerCost};
 use protocol::status::{Load, Published};
 use protocol::{Cursor, Histogram, Transport, clock};
 use reports::number;
-use tokio::task::spawn_local;
 use tokio::time::sleep;
 
+use crate::audience::{Audience, Standing, Task};
 use crate::control::{ClockOffset, Control};
-use crate::crowd::Crowd;
+use crate::crowd::Share;
 use crate::place::Place;
-use crate::recorder::{Recorder, Sample};
-use crate::subscriber::{BackOff, Target};
 
 /// How long the server may take to count the requests that subscribers sent in leaving.
 const LAST_REQUESTS: Duration = Duration::from_millis(200);
 /// How long, beyond a poll interval, the last deliveries may take after the window.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How often the client's own event loop is asked how late it is.
-const LAG_INTERVAL: Duration = Duration::from_millis(20);
 /// Publisher lateness in the tail above which a round is doubtful, in ns.
 const LATE_NS: u64 = 100_000;
 /// The share of the window for which the client may be busy before its own queue is a large part of every latency.
@@ -66,80 +59,85 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     let window = begin..begin + scenario.duration_ms * 1_000_000;
     let events = (scenario.rate * scenario.duration_ms as f64 / 1_000.0).ceil() as usize;
     let expected = events * scenario.subscribers as usize;
-    let recorder = Recorder::new(window.clone(), expected, plan.deliveries.clone());
-    let target = Target {
-        place: plan.place.clone(),
+    let ahead_ns = clock.map_or(0, |offset| offset.ahead_ns);
+    let task = Task {
+        transport: plan.transport,
+        url: plan.place.origin(),
+        // A server that we started ourselves has nobody to vouch for it.
+        insecure: plan.fresh || scenario.insecure,
         tcp: SocketAddr::new(plan.place.address.ip(), before.tcp_port),
         headers: scenario.headers,
         poll_interval: Duration::from_millis(scenario.poll_interval_ms),
         network: scenario.network,
-        trace: None,
-        back_off: BackOff::default(),
-        clock_ahead_ns: clock.map_or(0, |offset| offset.ahead_ns),
+        clock_ahead_ns: ahead_ns,
+        cursor: Cursor(before.head),
+        share: Share::all(scenario.subscribers),
+        seed: scenario.seed ^ u64::from(plan.round),
+        deadline: window.start.saturating_add_signed(-ahead_ns),
+        window: window.clone(),
+        expected,
     };
-    let drain = DRAIN + target.poll_interval;
-    let seed = scenario.seed ^ u64::from(plan.round);
-    let here = window.start.saturating_add_signed(-clock.map_or(0, |offset| offset.ahead_ns));
-    let cursor = Cursor(before.head);
-    let crowd = Crowd::gather(plan.transport, target, cursor, scenario.subscribers, recorder, seed, here).await;
+    let drain = DRAIN + task.poll_interval;
+    let mut audience = Audience::gather(task, scenario.processes, plan.deliveries.clone()).await?;
 
     sleep_until(window.start, clock).await;
-    let connected = crowd.connected();
-    let lag = Rc::new(RefCell::new(Histogram::default()));
-    let lag_meter = spawn_local(measure_lag(lag.clone()));
-    let start = Reading::take(&mut control, &crowd).await?;
+    audience.measure_lag(true).await?;
+    let start = Reading::take(&mut control, &mut audience).await?;
     sleep_until(window.end, clock).await;
-    let end = Reading::take(&mut control, &crowd).await?;
-    lag_meter.abort();
+    let end = Reading::take(&mut control, &mut audience).await?;
+    audience.measure_lag(false).await?;
 
     let published = control.published(Cursor(before.head)).await?;
     let sent: Vec<Published> = published.into_iter().filter(|event| window.contains(&event.at)).collect();
-    let due = sent.len() * scenario.subscribers as usize;
+    let due = sent.len() as u64 * u64::from(scenario.subscribers);
     let deadline = clock::now_ns() + drain.as_nanos() as u64;
-    while crowd.recorder.borrow().samples.len() < due && clock::now_ns() < deadline {
+    while audience.stand().await?.in_window < due && clock::now_ns() < deadline {
         sleep(Duration::from_millis(1)).await;
     }
-    let connect_ns = crowd.connect_ns;
-    let (recorder, all_left) = crowd.leave().await;
+    let seen = audience.leave(&sent).await?;
     let mut after = control.load().await?;
     // A request that was sent in leaving may still be on its way through the server.
     let counted = |load: &Load, questions: u64| load.requests.saturating_sub(before.requests + questions);
     let patience = clock::now_ns() + LAST_REQUESTS.as_nanos() as u64;
-    while counted(&after, control.requests() - questions) < recorder.ledger.requests && clock::now_ns() < patience {
+    while counted(&after, control.requests() - questions) < seen.ledger.requests && clock::now_ns() < patience {
         sleep(Duration::from_millis(1)).await;
         after = control.load().await?;
     }
 
-    let (latency_ns, naive_latency_ns) = latencies(&recorder.samples, &sent);
     let mut publisher_lateness_ns = Histogram::default();
     sent.iter().for_each(|event| publisher_lateness_ns.record_between(event.at, event.entered));
     let mut round = Round {
         transport: plan.transport,
         round: plan.round,
         sent: sent.len() as u64,
-        delivered: recorder.samples.len() as u64,
+        delivered: seen.delivered,
         schedule_hash: schedule_hash(&sent, before.started_ns),
-        latency_ns,
-        naive_latency_ns,
+        latency_ns: seen.latency_ns,
+        naive_latency_ns: seen.naive_latency_ns,
         publisher_lateness_ns,
         clock_bound_ns: clock.map(|offset| offset.bound_ns),
-        ledger: recorder.ledger,
-        faults: recorder.faults,
+        ledger: seen.ledger,
+        faults: seen.faults,
         server: server_cost(&before, &start, &end),
-        client: ClientCost { cpu_ns: end.client_cpu_ns - start.client_cpu_ns, lag_ns: lag.take(), connect_ns },
+        client: ClientCost {
+            cpu_ns: end.audience.cpu_ns - start.audience.cpu_ns,
+            lag_ns: seen.lag_ns,
+            connect_ns: start.audience.connect_ns,
+        },
         failures: Vec::new(),
         warnings: Vec::new(),
     };
+    let connected = start.audience.connected;
     if connected < scenario.subscribers {
         round.failures.push(format!(
             "only {connected} of {} subscribers were connected when the window opened",
             scenario.subscribers
         ));
     }
-    if let Some(why) = recorder.given_up.first() {
-        round.failures.push(format!("{} subscribers gave up: {why}", recorder.given_up.len()));
+    if let Some(why) = seen.given_up.first() {
+        round.failures.push(format!("{} subscribers gave up: {why}", seen.given_up.len()));
     }
-    if !all_left {
+    if !seen.all_left {
         round.failures.push("some subscribers did not leave when told to".into());
     }
     // On a server of its own nobody else asks: what it counted is what the subscribers sent, and our own questions.
@@ -163,14 +161,13 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
 /// What both processes had used and done at a moment.
 struct Reading {
     load: Load,
-    client_cpu_ns: u64,
-    deliveries: u64,
+    audience: Standing,
 }
 
 impl Reading {
-    async fn take(control: &mut Control, crowd: &Crowd) -> anyhow::Result<Self> {
+    async fn take(control: &mut Control, audience: &mut Audience) -> anyhow::Result<Self> {
         let load = control.load().await?;
-        Ok(Self { load, client_cpu_ns: clock::process_cpu_ns(), deliveries: crowd.deliveries() })
+        Ok(Self { load, audience: audience.stand().await? })
     }
 }
 
@@ -181,7 +178,7 @@ fn server_cost(before: &Load, start: &Reading, end: &Reading) -> ServerCost {
     ServerCost {
         window_ns: grown(|load| load.now_ns),
         cpu_ns: grown(|load| load.cpu_ns),
-        deliveries: end.deliveries - start.deliveries,
+        deliveries: end.audience.deliveries - start.audience.deliveries,
         // The second reading is itself a request between the two.
         requests: grown(|load| load.requests).saturating_sub(1),
         accepts: grown(|load| load.connections_accepted),
@@ -189,19 +186,6 @@ fn server_cost(before: &Load, start: &Reading, end: &Reading) -> ServerCost {
         resident_before_bytes: before.resident_bytes,
         resident_connected_bytes: start.load.resident_bytes.saturating_sub(history_growth),
     }
-}
-
-/// The delivery latency t2 - t0, and what a client would report that takes t1, the time of entry, for the event's time.
-fn latencies(samples: &[Sample], sent: &[Published]) -> (Histogram, Histogram) {
-    let entered: HashMap<u64, u64> = sent.iter().map(|event| (event.seq, event.entered)).collect();
-    let (mut latency, mut naive) = (Histogram::default(), Histogram::default());
-    for sample in samples {
-        latency.record_between(sample.at, sample.received);
-        if let Some(&entered) = entered.get(&sample.seq) {
-            naive.record_between(entered, sample.received);
-        }
-    }
-    (latency, naive)
 }
 
 /// FNV-1a, 64 bits, over each event's seq and offset from the feed's start, in hex.
@@ -254,8 +238,9 @@ pub fn judge(round: &mut Round, scenario: &Scenario) {
     if reconnects > 0 {
         warnings.push(format!("{reconnects} connections broke and were resumed"));
     }
-    if client_share(round) > BUSY {
-        let percent = number::short(client_share(round) * 100.0);
+    let share = client_share(round, scenario.processes);
+    if share > BUSY {
+        let percent = number::short(share * 100.0);
         round.warnings.push(format!(
             "client-limited: the client was busy for {percent} % of the window, so events waited for it"
         ));
@@ -273,24 +258,15 @@ pub fn judge(round: &mut Round, scenario: &Scenario) {
     }
 }
 
-/// The share of its one processor that the client used in the window, in [0, 1].
-fn client_share(round: &Round) -> f64 {
-    round.client.cpu_ns as f64 / round.server.window_ns.max(1) as f64
+/// The share of a processor that each process of the client used in the window, in [0, 1].
+fn client_share(round: &Round, processes: u32) -> f64 {
+    round.client.cpu_ns as f64 / round.server.window_ns.max(1) as f64 / f64::from(processes.max(1))
 }
 
 /// The farthest of p99, p90 and p50 that the samples carry, in ns.
 fn tail(histogram: &Histogram) -> Option<(&'static str, u64)> {
     let percentiles = [("p99", 0.99), ("p90", 0.9), ("p50", 0.5)];
     percentiles.into_iter().find_map(|(name, quantile)| Some((name, histogram.carried_quantile(quantile)?)))
-}
-
-async fn measure_lag(lag: Rc<RefCell<Histogram>>) {
-    let mut due = tokio::time::Instant::now();
-    loop {
-        due += LAG_INTERVAL;
-        tokio::time::sleep_until(due).await;
-        lag.borrow_mut().record(due.elapsed().as_nanos() as u64);
-    }
 }
 
 fn server_now(clock: Option<ClockOffset>) -> u64 {

@@ -32,6 +32,7 @@ pub fn small(transports: &[Transport]) -> Scenario {
         network: Network::default(),
         server_threads: 1,
         tls: false,
+        processes: 1,
         seed: 1,
         url: None,
         insecure: false,

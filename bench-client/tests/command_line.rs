@@ -172,6 +172,28 @@ fn wrong_options_are_answered_with_what_would_be_right() {
 }
 
 #[test]
+fn client_processes_share_the_subscribers_and_lose_nothing_between_them() {
+    let out = scratch("processes");
+    let output = lab(&[
+        "--processes=3",
+        "--rounds=1",
+        "--duration=300ms",
+        "--subscribers=7",
+        "--rate=100",
+        "--poll-interval=20ms",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let run: Run = reports::read(&out.join("run.json")).unwrap();
+    for round in &run.comparison().unwrap().rounds {
+        assert_eq!(round.failures, [""; 0], "{}", round.transport);
+        assert_eq!((round.sent, round.delivered, round.ledger.connections), (30, 210, 7), "{}", round.transport);
+        assert_eq!((round.latency_ns.count(), round.naive_latency_ns.count()), (210, 210), "{}", round.transport);
+    }
+}
+
+#[test]
 fn an_unreachable_url_ends_in_one_line() {
     // A port that was free a moment ago, and that nobody listens on.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bench_client::control::Control;
-use bench_client::crowd::Crowd;
+use bench_client::crowd::{Crowd, Share};
 use bench_client::place::Place;
 use bench_client::recorder::Recorder;
 use bench_client::subscriber::{BackOff, Target};
@@ -80,7 +80,7 @@ async fn gather(target: &Target, each: u32, cursor: Cursor) -> Vec<(Transport, C
     for transport in Transport::ALL {
         let recorder = Recorder::new(0..u64::MAX, 0, Arc::default());
         let deadline = clock::now_ns() + GUARD.as_nanos() as u64;
-        let crowd = Crowd::gather(transport, target.clone(), cursor, each, recorder, 1, deadline).await;
+        let crowd = Crowd::gather(transport, target.clone(), cursor, Share::all(each), recorder, 1, deadline).await;
         assert_eq!(crowd.connected(), each, "{transport}");
         crowds.push((transport, crowd));
     }

@@ -1,5 +1,7 @@
 //! What a comparison found: the scenario, each round with its raw histograms, the machine.
 
+use std::ops::AddAssign;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +55,9 @@ pub struct Scenario {
     /// Whether all goes over TLS.
     #[serde(default)]
     pub tls: bool,
+    /// Processes that shared the subscribers.
+    #[serde(default = "one")]
+    pub processes: u32,
     /// Seed of the schedule, the payloads, the rounds' order and the pollers' phases.
     pub seed: u64,
     /// The server measured where it was not one started for each round.
@@ -60,6 +65,10 @@ pub struct Scenario {
     /// Whether that server was taken for what it says it is, whoever vouches for it.
     #[serde(default)]
     pub insecure: bool,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Which headers the load client sends with a request.
@@ -150,6 +159,17 @@ pub struct Faults {
     pub gaps: u64,
     /// Connections that broke and were resumed from the cursor.
     pub reconnects: u64,
+}
+
+impl AddAssign for Faults {
+    fn add_assign(&mut self, other: Self) {
+        let Self { lost, duplicates, reordered, gaps, reconnects } = other;
+        self.lost = self.lost.saturating_add(lost);
+        self.duplicates += duplicates;
+        self.reordered += reordered;
+        self.gaps = self.gaps.saturating_add(gaps);
+        self.reconnects += reconnects;
+    }
 }
 
 /// What the measurement window cost the server's process.

@@ -134,8 +134,12 @@ pub fn scenario(comparison: &Comparison) -> String {
         true => format!(", modelled network: {}", scenario.network),
         false => String::new(),
     };
+    let processes = match scenario.processes {
+        1 => String::new(),
+        processes => format!(" in {processes} processes"),
+    };
     format!(
-        "{} subscribers, {} events/s ({}), {} B payload, polls each {} ms, rounds: {} of {} s, {} headers, {where_}{tls}{network}",
+        "{} subscribers{processes}, {} events/s ({}), {} B payload, polls each {} ms, rounds: {} of {} s, {} headers, {where_}{tls}{network}",
         thousands(u64::from(scenario.subscribers)),
         scenario.rate,
         scenario.schedule,

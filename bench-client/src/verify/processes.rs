@@ -1,71 +1,32 @@
 //! The client is not what is measured: the same subscribers in two processes see the same tail, or the rounds say that the
 //! client limits them.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::{env, fs, process};
-
-use anyhow::{Context, ensure};
-use protocol::Histogram;
-use protocol::result::Round;
+use anyhow::Context;
+use protocol::Transport;
+use protocol::result::{Round, Scenario};
 use reports::statistics::{FEWEST_ROUNDS, Ratio, ratio};
 
 use super::Finding;
-use crate::lab::OwnServer;
 use crate::trial::{self, small};
 
-/// Subscribers, in one process or in two.
-const SUBSCRIBERS: u32 = 20;
 /// How far the tail may move, as a share.
 const MOVES: f64 = 0.05;
 
 pub async fn check() -> anyhow::Result<Finding> {
-    let directory = env::temp_dir().join(format!("transport-lab-processes-{}", process::id()));
-    let found = measure(&directory);
-    let _ = fs::remove_dir_all(&directory);
-    let (one, two, rounds) = found?;
-    Ok(judge(ratio(&two, &one), &rounds))
-}
-
-/// The p99 of each round with one process, and with two, and all rounds.
-fn measure(directory: &Path) -> anyhow::Result<(Vec<f64>, Vec<f64>, Vec<Round>)> {
-    let (mut one, mut two, mut all) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..FEWEST_ROUNDS {
-        for (tails, processes) in [(&mut one, 1), (&mut two, 2)] {
-            let rounds = subscribe(&directory.join(format!("{number}-{processes}")), processes)?;
-            let mut latency = Histogram::default();
-            rounds.iter().for_each(|round| latency.merge(&round.latency_ns));
-            tails.push(latency.carried_quantile(0.99).context("too few samples for p99")? as f64);
-            all.extend(rounds);
-        }
-    }
-    Ok((one, two, all))
-}
-
-/// Subscribes from so many processes at once, and gives a round of each.
-fn subscribe(directory: &Path, processes: u32) -> anyhow::Result<Vec<Round>> {
-    let server = OwnServer::start(&trial::setup(&small(&[])))?;
-    let executable = env::current_exe().context("cannot find this program's own file")?;
-    let start = |number: u32| -> anyhow::Result<Child> {
-        Ok(Command::new(&executable)
-            .args(["compare", "--transports", "websocket", "--rounds", "1", "--duration", "2s", "--headers", "lean"])
-            .args(["--subscribers", &(SUBSCRIBERS / processes).to_string()])
-            .args(["--url", &format!("http://{}", server.place.host)])
-            .arg("--out")
-            .arg(directory.join(number.to_string()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?)
+    let scenario = |processes| Scenario {
+        processes,
+        rounds: FEWEST_ROUNDS,
+        duration_ms: 2_000,
+        // Two processes take longer to start than none.
+        warm_up_ms: 1_000,
+        ..small(&[Transport::WebSocket])
     };
-    let children = (0..processes).map(start).collect::<anyhow::Result<Vec<_>>>()?;
-    for mut child in children {
-        ensure!(child.wait()?.success(), "a client process failed; what it says of that stands above");
-    }
-    let read = |number: u32| {
-        let run = reports::read(&directory.join(number.to_string()).join("run.json"))?;
-        run.comparison().and_then(|comparison| comparison.rounds.first().cloned()).context("a round was asked for")
+    let found = trial::rounds(&[scenario(1), scenario(2)], false).await?;
+    let tails = |rounds: &[Round]| -> anyhow::Result<Vec<f64>> {
+        let tail = |round: &Round| round.latency_ns.carried_quantile(0.99).map(|ns| ns as f64);
+        rounds.iter().map(|round| tail(round).context("too few samples for p99")).collect()
     };
-    (0..processes).map(read).collect()
+    Ok(judge(ratio(&tails(&found[1])?, &tails(&found[0])?), &found.concat()))
 }
 
 fn judge(moved: Option<Ratio>, rounds: &[Round]) -> Finding {
