@@ -46,7 +46,8 @@ fn main() {
                 let mut client = Client::new(transport, subscribers);
                 let events = (DELIVERIES / subscribers).max(1);
                 // The first events find cold caches and buffers that are still to be made.
-                (bare.read(3), client.read(3));
+                bare.read(3);
+                client.read(3);
                 let (mut bare_ns, mut client_ns) = (0, 0);
                 for _ in 0..TURNS {
                     bare_ns += bare.read(events);

@@ -20,9 +20,10 @@ pub struct Browser {
 impl Browser {
     /// Starts one, or says why it is not there; under `CI=true` it must be.
     pub fn start() -> Option<Self> {
-        let started = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut driver = match started {
-            Ok(driver) => driver,
+        // It asks for a port of IPv6 by the number that it got of IPv4, and gives up where that is taken.
+        let started = || (0..5).find_map(|_| driver().transpose()).expect("chromedriver says its port");
+        let (driver, port) = match started() {
+            Ok(started) => started,
             Err(error) => {
                 assert!(std::env::var("CI").as_deref() != Ok("true"), "CI needs chromedriver: {error}");
                 // Past the test harness, which would keep it to itself.
@@ -30,12 +31,6 @@ impl Browser {
                 return None;
             }
         };
-        // "ChromeDriver was started successfully on port 12345."
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = lines
-            .filter_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
-            .next()
-            .expect("chromedriver says its port");
         let mut browser =
             Self { driver, address: SocketAddr::from(([127, 0, 0, 1], port)), session: String::new(), process: None };
         let arguments = [
@@ -168,4 +163,19 @@ impl Drop for Browser {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
+}
+
+/// Starts a chromedriver on a port that is free; `None` if that did not last.
+fn driver() -> std::io::Result<Option<(Child, u16)>> {
+    let mut command = Command::new("chromedriver");
+    let mut driver = command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    // "ChromeDriver was started successfully on port 12345."
+    let lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let port = lines
+        .filter_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
+        .next();
+    if port.is_none() {
+        driver.wait()?;
+    }
+    Ok(port.map(|port| (driver, port)))
 }
