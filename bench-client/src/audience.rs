@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::process::Stdio;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -117,12 +117,12 @@ enum Order {
 pub enum Audience {
     /// In this process.
     Here(Box<Gathered>),
-    /// In others.
-    Elsewhere(Vec<Helper>),
+    /// In others, whose deliveries are counted here when they are asked.
+    Elsewhere(Vec<Helper>, Arc<AtomicU64>),
 }
 
 impl Audience {
-    /// Gathers subscribers, in so many processes; their deliveries are counted in `deliveries`, if it is this one, as they come.
+    /// Gathers subscribers, in so many processes; their deliveries are counted in `deliveries`.
     ///
     /// # Errors
     /// When the server's host has no address, or a process does not start.
@@ -138,7 +138,7 @@ impl Audience {
         for helper in &mut helpers {
             helper.hear::<Standing>().await?;
         }
-        Ok(Self::Elsewhere(helpers))
+        Ok(Self::Elsewhere(helpers, deliveries))
     }
 
     /// How far they are, all together.
@@ -148,19 +148,22 @@ impl Audience {
     pub async fn stand(&mut self) -> anyhow::Result<Standing> {
         let helpers = match self {
             Self::Here(gathered) => return Ok(gathered.stand()),
-            Self::Elsewhere(helpers) => helpers,
+            Self::Elsewhere(helpers, _) => helpers,
         };
         for helper in &mut *helpers {
             helper.tell(&Order::Stand).await?;
         }
         let mut all = Standing { cpu_ns: clock::process_cpu_ns(), ..Standing::default() };
-        for helper in helpers {
+        for helper in &mut *helpers {
             let one: Standing = helper.hear().await?;
             all.connected += one.connected;
             all.connect_ns = all.connect_ns.max(one.connect_ns);
             all.deliveries += one.deliveries;
             all.in_window += one.in_window;
             all.cpu_ns += one.cpu_ns;
+        }
+        if let Self::Elsewhere(_, deliveries) = self {
+            deliveries.store(all.deliveries, Ordering::Relaxed);
         }
         Ok(all)
     }
@@ -172,7 +175,7 @@ impl Audience {
     pub async fn measure_lag(&mut self, on: bool) -> anyhow::Result<()> {
         match self {
             Self::Here(gathered) => gathered.lag.measure(on),
-            Self::Elsewhere(helpers) => {
+            Self::Elsewhere(helpers, _) => {
                 for helper in helpers {
                     helper.tell(&Order::Lag(on)).await?;
                 }
@@ -188,7 +191,7 @@ impl Audience {
     pub async fn leave(self, sent: &[Published]) -> anyhow::Result<Seen> {
         let mut helpers = match self {
             Self::Here(gathered) => return Ok(gathered.leave(sent).await),
-            Self::Elsewhere(helpers) => helpers,
+            Self::Elsewhere(helpers, _) => helpers,
         };
         for helper in &mut helpers {
             helper.tell(&Order::Leave(sent.to_vec())).await?;

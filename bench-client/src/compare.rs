@@ -197,7 +197,9 @@ pub async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
         payload_bytes: running.map_or(options.payload as u32, |load| load.payload_bytes),
         poll_interval_ms: options.poll_interval.as_millis() as u64,
         rounds: options.rounds,
-        warm_up_ms: warm_up_ms(options.subscribers, options.network),
+        warm_up_ms: warm_up_ms(options.subscribers, options.network)
+            + if options.tls { tls_ms(options.subscribers, options.network) } else { 0 }
+            + u64::from(options.processes - 1) * PROCESS_MS,
         duration_ms: options.duration.as_millis() as u64,
         headers: options.headers,
         network: options.network,
@@ -216,6 +218,15 @@ pub fn warm_up_ms(subscribers: u32, network: Network) -> u64 {
     WARM_UP_MS + u64::from(subscribers) * CONNECT_US / 1_000 + 6 * network.delay_us / 1_000
 }
 
+/// What TLS's handshakes add to that, in ms: a round trip, and work on both sides.
+fn tls_ms(subscribers: u32, network: Network) -> u64 {
+    u64::from(subscribers) * SHAKE_HANDS_US / 1_000 + 2 * network.delay_us / 1_000
+}
+
+/// Time allowed for TLS's handshake with a subscriber, in us.
+const SHAKE_HANDS_US: u64 = 800;
+/// Time allowed for a further client process to start, in ms.
+const PROCESS_MS: u64 = 100;
 /// Warming up beside connecting, in ms.
 const WARM_UP_MS: u64 = 400;
 /// Time allowed for a subscriber to connect, in us; both processes share two cores while they do.

@@ -83,8 +83,8 @@ impl Counted {
         while let Some(session) = self.tls.as_mut() {
             let words = session.own_words()?;
             let done = !session.is_handshaking();
-            self.ledger[Layer::Handshake] += words.len() as u64;
             self.write_wire(&words).await?;
+            self.ledger[Layer::Handshake] += words.len() as u64;
             if done {
                 break;
             }
@@ -224,8 +224,10 @@ impl Counted {
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(session) = &mut self.tls else { return self.write_wire(bytes).await };
         let records = session.seal(bytes)?;
-        self.ledger[Layer::Tls] += (records.len() - bytes.len()) as u64;
-        self.write_wire(&records).await
+        let added = records.len() - bytes.len();
+        self.write_wire(&records).await?;
+        self.ledger[Layer::Tls] += added as u64;
+        Ok(())
     }
 
     async fn write_wire(&mut self, mut bytes: &[u8]) -> io::Result<()> {

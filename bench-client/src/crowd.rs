@@ -15,7 +15,7 @@ use crate::recorder::{Recorder, Shared};
 use crate::session;
 use crate::subscriber::Target;
 
-/// Subscribers that connect at once: fewer than the server's queue of new connections holds.
+/// Subscribers that connect at once, in all processes: fewer than the server's queue of new connections holds.
 const CONNECT_AT_ONCE: usize = 500;
 /// How long subscribers may take to leave.
 const LEAVE: Duration = Duration::from_secs(3);
@@ -73,8 +73,9 @@ impl Crowd {
         let mut crowd = Self { recorder, connect_ns: 0, stop, running: JoinSet::new() };
         let (target, count) = (Rc::new(target), share.count as usize);
         let mut phases = seeded(seed ^ u64::from(share.first) << 32);
-        for group in 0..count.div_ceil(CONNECT_AT_ONCE) {
-            let until = count.min((group + 1) * CONNECT_AT_ONCE);
+        let at_once = (CONNECT_AT_ONCE * count / share.of.max(1) as usize).max(1);
+        for group in 0..count.div_ceil(at_once) {
+            let until = count.min((group + 1) * at_once);
             while crowd.running.len() < until {
                 // Spread over the interval, each at random within its share of it: phases that are merely random would be a
                 // sample of a few dozen, however many events fall into it.

@@ -238,7 +238,7 @@ pub fn judge(round: &mut Round, scenario: &Scenario) {
     if reconnects > 0 {
         warnings.push(format!("{reconnects} connections broke and were resumed"));
     }
-    let share = client_share(round, scenario.processes);
+    let share = client_share(round, scenario.processes.min(scenario.subscribers));
     if share > BUSY {
         let percent = number::short(share * 100.0);
         round.warnings.push(format!(

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
 use anyhow::Context;
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring::default_provider, verify_tls13_signature};
@@ -110,10 +110,12 @@ impl Session {
         if self.sealed.len() < record {
             return Ok(None);
         }
-        let bytes = self.sealed.split_to(record);
-        let mut rest = &bytes[..];
+        let mut rest = &self.sealed[..record];
         while !rest.is_empty() {
-            self.connection.read_tls(&mut rest)?;
+            if self.connection.read_tls(&mut rest)? == 0 {
+                // Nothing is read behind the peer's farewell.
+                break;
+            }
             self.connection.process_new_packets().map_err(refused)?;
         }
         let state = self.connection.process_new_packets().map_err(refused)?;
@@ -122,6 +124,7 @@ impl Session {
         if content.len() > before {
             self.connection.reader().read_exact(&mut content[before..])?;
         }
+        self.sealed.advance(record);
         Ok(Some(Opened { record, content: content.len() - before }))
     }
 

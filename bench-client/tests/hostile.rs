@@ -51,8 +51,9 @@ async fn until_given_up(transport: Transport, target: Target) -> String {
     given_up.into_iter().next().expect("a reason")
 }
 
-/// Stands between client and server, and changes about every eighth piece of what comes down: bits, bytes gone, twice or new.
-async fn meddler(to: SocketAddr, passed: Rc<Cell<u64>>) -> SocketAddr {
+/// Stands between client and server, and changes one of so many pieces of what comes down: bits, bytes gone, twice or new. Behind the
+/// end it puts what looks like a record of TLS.
+async fn meddler(to: SocketAddr, one_of: usize, passed: Rc<Cell<u64>>) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::task::spawn_local(async move {
@@ -68,12 +69,13 @@ async fn meddler(to: SocketAddr, passed: Rc<Cell<u64>>) -> SocketAddr {
                 loop {
                     let read = from_far.read(&mut piece).await?;
                     if read == 0 {
+                        to_near.write_all(&[23, 3, 3, 0, 1, 0]).await?;
                         break;
                     }
                     let mut bytes = piece[..read].to_vec();
                     let mut below = |bound: usize| (uniform(&mut chance) * bound as f64) as usize;
                     let at = below(read);
-                    match below(32) {
+                    match below(4 * one_of) {
                         0 => bytes[at] ^= 1 << below(8),
                         1 => drop(bytes.drain(at..(at + below(9)).min(read))),
                         2 => bytes.extend_from_within(at..),
@@ -99,7 +101,7 @@ fn no_bytes_whatever_they_are_crash_or_hang_a_subscriber() {
             let server = Server::start(&options).unwrap();
             let at = server.addresses();
             let passed = Rc::new(Cell::new(0));
-            let meddler = meddler(if transport == Transport::Tcp { at.tcp } else { at.http }, passed.clone()).await;
+            let meddler = meddler(if transport == Transport::Tcp { at.tcp } else { at.http }, 8, passed.clone()).await;
             while passed.get() < connections() {
                 // One that is never lied to in a fatal way, or that makes progress each time, goes on; that is no fault.
                 let _ =
@@ -107,6 +109,26 @@ fn no_bytes_whatever_they_are_crash_or_hang_a_subscriber() {
             }
         });
     }
+}
+
+#[test]
+fn within_tls_changed_bytes_and_records_behind_the_end_crash_or_hang_nobody() {
+    run(async {
+        let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let options = Options { listen: free, tcp_listen: free, tls_self_signed: true, ..Options::default() };
+        // One that has no room for anyone says so, and takes leave in TLS's own way.
+        for (max_connections, one_of) in [(100, 2), (0, usize::MAX >> 8)] {
+            let server = Server::start(&Options { max_connections, rate: 2_000.0, ..options.clone() }).unwrap();
+            let passed = Rc::new(Cell::new(0));
+            let tls = Place::named(&server.addresses().http_url(), true).unwrap().tls;
+            let meddler = meddler(server.addresses().tcp, one_of, passed.clone()).await;
+            while passed.get() < connections() / 10 {
+                let place = Place { tls: tls.clone(), ..Place::plain(meddler) };
+                let subscriber = until_given_up(Transport::Tcp, Target { place, ..target(meddler) });
+                let _ = tokio::time::timeout(Duration::from_millis(500), subscriber).await;
+            }
+        }
+    });
 }
 
 /// A server that answers each connection with `begin` and then with `more` for ever; how many bytes went down at the most.

@@ -48,10 +48,10 @@ pub struct Options {
     #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = at_least_one)]
     pub max_connections_per_address: usize,
     /// How long a connection may take until the head of its next request has come; who polls less often connects anew each time
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = timeout)]
     pub idle_timeout: Duration,
     /// How long a subscriber may take nothing of what is waiting for it before it is given up
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
     pub stall_timeout: Duration,
     /// A name that this server goes by, beside localhost and its addresses; may be given several times
     #[arg(long = "host", value_name = "NAME", value_parser = host)]
@@ -140,6 +140,13 @@ fn host(text: &str) -> Result<String, String> {
     match text.len() < 254 && text.split('.').all(is_label) {
         true => Ok(text.into()),
         false => Err("a name is made of letters, digits and hyphens, with dots between, like lab.example.org".into()),
+    }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if (Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(&time) => Ok(time),
+        _ => Err("a time is a number with its unit, like 30s or 500ms, from 1ms to 1day".into()),
     }
 }
 

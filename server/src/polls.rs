@@ -140,7 +140,7 @@ fn head(bytes: &[u8], hosts: &[String]) -> Head {
 
 /// The query of a request that was found to be a poll.
 fn target(head: &[u8]) -> Option<&str> {
-    let line = std::str::from_utf8(head.split(|&byte| byte == b'\r').next()?).ok()?;
+    let line = std::str::from_utf8(head.trim_ascii_start().split(|&byte| byte == b'\r').next()?).ok()?;
     Some(line.split(' ').nth(1)?.split_once('?')?.1)
 }
 

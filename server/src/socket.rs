@@ -109,15 +109,11 @@ impl Socket {
     pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
         if let Some(mut session) = self.session() {
             while !session.has_opened() {
-                match session.receive(&self.stream) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        if ready!(self.stream.poll_read_ready(context)).is_err() {
-                            return Poll::Ready(());
-                        }
-                    }
-                    Err(_) => return Poll::Ready(()),
-                    Ok(()) => {}
+                if ready!(self.stream.poll_read_ready(context)).is_err() {
+                    return Poll::Ready(());
                 }
+                // An error is kept, and is an end as well.
+                let _ = session.receive(&self.stream);
             }
             return if session.has_ended() { Poll::Ready(()) } else { Poll::Pending };
         }
@@ -214,7 +210,16 @@ impl Socket {
     /// Those of the socket; a full one is none.
     pub fn write_now(&self, unsent: &mut Unsent) -> io::Result<bool> {
         if let Some(mut session) = self.session() {
-            // While the socket takes nothing, there is a backlog: only what is sealed can wait for it.
+            if session.backlog() == 0
+                && let Some(part) = unsent.front().cloned()
+            {
+                let taken = session.write(&self.stream, &[IoSlice::new(&part)])?;
+                self.tap.wrote(&[IoSlice::new(&part)], taken);
+                advance(unsent, taken);
+                if session.backlog() == 0 {
+                    return Ok(taken > 0);
+                }
+            }
             return Ok(session.write_now(&self.stream)? > 0);
         }
         let Some(part) = unsent.front() else { return Ok(false) };
@@ -244,7 +249,8 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if let Some(tls) = self.tls.take() {
-            let mut session = tls.into_inner().expect("no holder of the session panics");
+            // A thread that panicked is past all farewells.
+            let Ok(mut session) = tls.into_inner() else { return };
             session.close();
             // Who reads nothing will not hear it.
             let _ = session.flush(&self.stream);

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use bytes::{Buf, BytesMut};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustix::net::{SendFlags, send};
@@ -45,6 +45,7 @@ impl Identity {
         let what = || format!("--tls-cert {} holds no certificates in PEM", certificates.display());
         let chain = CertificateDer::pem_file_iter(certificates).with_context(what)?;
         let chain = chain.collect::<Result<Vec<_>, _>>().with_context(what)?;
+        ensure!(!chain.is_empty(), what());
         let key = PrivateKeyDer::from_pem_file(key)
             .with_context(|| format!("--tls-key {} holds no private key in PEM", key.display()))?;
         Self::new(chain, key, false).context("--tls-cert and --tls-key do not belong together")
@@ -77,7 +78,7 @@ impl Identity {
             .with_protocol_versions(&[&version::TLS13])?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        // A browser that is offered no choice would try HTTP/2 (RFC 7301).
+        // Who offers several protocols is told which it will be; who knows only others is refused (RFC 7301).
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { config: config.into(), fingerprint, self_signed })
     }
@@ -92,6 +93,8 @@ pub struct Session {
     opened: usize,
     /// Whether the peer has ended what it sends.
     ended: bool,
+    /// Whether something came that is no record of this session; what had come before it is not read any more.
+    broken: bool,
 }
 
 /// Why there is no session.
@@ -116,7 +119,7 @@ impl Session {
             _ => return Err(Refusal::Failed),
         }
         let connection = ServerConnection::new(identity.config.clone()).map_err(|_| Refusal::Failed)?;
-        let mut session = Self { connection, sealed: BytesMut::new(), opened: 0, ended: false };
+        let mut session = Self { connection, sealed: BytesMut::new(), opened: 0, ended: false, broken: false };
         session.shake_hands(stream).await.map_err(|_| Refusal::Failed)?;
         Ok(session)
     }
@@ -125,7 +128,7 @@ impl Session {
         while self.connection.is_handshaking() {
             stream.readable().await?;
             match self.receive(stream) {
-                Ok(()) if self.ended => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(()) if self.ended && self.connection.is_handshaking() => return Err(ErrorKind::UnexpectedEof.into()),
                 Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
                 Ok(()) | Err(_) => {}
             }
@@ -143,29 +146,33 @@ impl Session {
 
     /// Whether there is something to read that is not in the socket any more.
     pub fn has_opened(&self) -> bool {
-        self.opened > 0 || self.ended
+        self.opened > 0 || self.ended || self.broken
     }
 
     /// Whether the peer has ended what it sends, and all of it was read.
     pub fn has_ended(&self) -> bool {
-        self.opened == 0 && self.ended
+        self.opened == 0 && self.ended || self.broken
     }
 
-    /// Reads what there is, without waiting; 0 is the end. A connection that ends without a word of TLS has ended as well: every
+    /// Reads what there is, without waiting; 0 is the end. It looks into the socket once at the most: who sends records with nothing in
+    /// them shall hold up nobody. A connection that ends without a word of TLS has ended as well: every
     /// framing here says by itself where its end is.
     ///
     /// # Errors
     /// Those of the socket, `WouldBlock` where there is nothing, and `InvalidData` where what came is no record of this session.
     pub fn read(&mut self, stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.connection.reader().read(buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.receive(stream)?,
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
-                Err(error) => return Err(error),
-                Ok(read) => {
-                    self.opened -= read;
-                    return Ok(read);
-                }
+        if !self.has_opened() {
+            self.receive(stream)?;
+        }
+        if self.broken {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        match self.connection.reader().read(buffer) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(0),
+            Err(error) => Err(error),
+            Ok(read) => {
+                self.opened -= read;
+                Ok(read)
             }
         }
     }
@@ -180,7 +187,10 @@ impl Session {
         // What we answer, be it only that we did not understand.
         self.seal();
         self.flush(stream)?;
-        let state = processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        let state = processed.map_err(|error| {
+            self.broken = true;
+            io::Error::new(ErrorKind::InvalidData, error)
+        })?;
         self.opened = state.plaintext_bytes_to_read();
         self.ended = read == 0 || state.peer_has_closed();
         Ok(())

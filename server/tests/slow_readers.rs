@@ -3,7 +3,7 @@
 #[path = "support/secured.rs"]
 mod secured;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -77,6 +77,35 @@ fn within_tls_streams_are_whole_and_in_order_too() {
     let certificate = Certificate::new("slow");
     let server = Server::start(&certificate.shown(options())).unwrap();
     streams_are_whole(&server, |address| certificate.over(connect(address)));
+}
+
+/// So little that for longer than the server has patience the kernel does not say that there is room.
+#[test]
+fn who_reads_slowly_but_steadily_is_not_given_up_within_tls_either() {
+    let certificate = Certificate::new("trickle");
+    let options = Options { stall_timeout: Duration::from_secs(1), ..options() };
+    let secured = certificate.shown(options.clone());
+    std::thread::scope(|scope| {
+        scope.spawn(|| reads_slowly(&Server::start(&options).unwrap(), |stream| stream));
+        scope.spawn(|| reads_slowly(&Server::start(&secured).unwrap(), |stream| certificate.over(stream)));
+    });
+}
+
+fn reads_slowly<S: Read + Write>(server: &Server, over: impl FnOnce(TcpStream) -> S) {
+    publish(server, BEFORE);
+    let mut stream = over(connect(server.addresses().tcp));
+    stream.write_all(b"SUB 0\n").unwrap();
+    let mut lines = BufReader::with_capacity(8_000, stream);
+    let mut whole = 0;
+    for _ in 0..125 {
+        let read = lines.fill_buf().unwrap();
+        whole += read.iter().filter(|&&byte| byte == b'\n').count();
+        let length = read.len();
+        lines.consume(length);
+        std::thread::sleep(Duration::from_millis(40));
+    }
+    let left = BEFORE as usize - whole;
+    assert_eq!(lines.lines().take(left).map_while(Result::ok).count(), left);
 }
 
 fn streams_are_whole<S: Read + Write + Send>(server: &Server, connect: impl Fn(SocketAddr) -> S) {

@@ -6,7 +6,7 @@ mod secured;
 #[allow(dead_code)]
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 
@@ -107,6 +107,45 @@ fn who_speaks_no_tls_is_told_in_the_port_s_own_words_and_who_speaks_nonsense_is_
         }
     };
     assert_eq!(failed, "4");
+}
+
+/// A client's own TLS, whose records are to be tampered with.
+fn records(stream: &mut Secured, content: &[u8]) -> Vec<u8> {
+    stream.conn.writer().write_all(content).unwrap();
+    let mut records = Vec::new();
+    while stream.conn.wants_write() {
+        stream.conn.write_tls(&mut records).unwrap();
+    }
+    records
+}
+
+#[test]
+fn a_broken_record_behind_a_whole_one_ends_its_connection_and_holds_up_nobody() {
+    let certificate = Certificate::new("broken");
+    let server = start(&certificate);
+    let (http, tcp) = (server.addresses().http, server.addresses().tcp);
+    let long_poll = "GET /long-poll?wait=60s HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for (address, first, then) in
+        [(tcp, "", "SU"), (http, "", "GET /po"), (http, long_poll, "GET"), (tcp, "SUB 0\n", "SUB")]
+    {
+        let mut stream = connect(&certificate, address);
+        stream.conn.complete_io(&mut stream.sock).unwrap();
+        stream.write_all(first.as_bytes()).unwrap();
+        let whole = records(&mut stream, then.as_bytes());
+        let mut broken = records(&mut stream, b"?");
+        *broken.last_mut().unwrap() ^= 1;
+        stream.sock.write_all(&[whole, broken].concat()).unwrap();
+        // An alert, maybe behind an answer; then the end.
+        stream.sock.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        let mut rest = [0; 4_096];
+        while !matches!(
+            stream.sock.read(&mut rest).map_err(|error| error.kind()),
+            Ok(0) | Err(ErrorKind::ConnectionReset)
+        ) {}
+        let mut honest = connect(&certificate, http);
+        honest.write_all(b"GET /poll?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        assert!(until(&mut honest, "\r\n\r\n").starts_with("HTTP/1.1 204 "));
+    }
 }
 
 #[test]

@@ -114,7 +114,10 @@ fn work_out(comparisons: Vec<Comparison>, opened: &[Opened], cpu_us: [f64; 2]) -
         short(records),
         cpu_in_words(Transport::WebSocket)
     );
-    let standing = match (sound, same_frames && records > 0.0) {
+    // A ping or a close frame now and then is a record beside the events'.
+    let as_told = (A_RECORD..1.25 * A_RECORD).contains(&records);
+    let ways = (with.ms - without.ms) / with.delay_ms as f64;
+    let standing = match (sound, same_frames && as_told && (1.9..2.5).contains(&ways)) {
         (false, _) => Standing::NotShown,
         (true, true) => Standing::Holds,
         (true, false) => Standing::DoesNotHold,
