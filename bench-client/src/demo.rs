@@ -34,7 +34,7 @@ pub fn demo(options: &Options) -> anyhow::Result<()> {
         if options.network.is_modelled() {
             let relay = relay::start(options.network, server.addresses().http).await?;
             let joined = if url.contains('?') { "&" } else { "?" };
-            url = url.replacen(&server.addresses().http.to_string(), &relay.to_string(), 1);
+            url = url.replacen(&server.addresses().authority(), &relay.to_string(), 1);
             url += &format!("{joined}network={}", options.network);
         }
         println!("{url}\n\nThe live page is there, and the lecture at /slides; Ctrl-C ends it.");

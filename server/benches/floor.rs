@@ -13,9 +13,10 @@ use rig::Rig;
 const ROUNDS: usize = 9;
 /// Turns of floor and subject in a round.
 const TURNS: usize = 10;
-/// Transports of which bursts are measured, by how many events at once.
+/// Transports of which bursts are measured, by how many events at once, and with how many subscribers.
 const BURSTING: [Transport; 2] = [Transport::Ndjson, Transport::WebSocket];
 const BURSTS: [usize; 4] = [1, 4, 16, 64];
+const CROWD: usize = 1_000;
 /// Deliveries in a turn, or one event where there are more subscribers.
 const DELIVERIES: usize = 4_000;
 
@@ -54,13 +55,13 @@ fn main() {
             let [p50, p99] = [0.5, 0.99].map(|share| at(&mut took[1], share) / at(&mut took[0], share));
             println!("  {:<14} {}   {}   {p50:.2} {p99:.2}", subject.label(), spread(costs), spread(ratios));
         }
-        println!("\n{subscribers} subscribers, events at once: times the floor, which writes each by itself");
-        for subject in BURSTING {
-            print!("  {:<14}", subject.label());
-            for burst in BURSTS {
-                print!("{burst:>6}: {}", spread(bursts(subject, subscribers, burst)));
-            }
-            println!();
+        println!();
+    }
+    println!("{CROWD} subscribers, so many events at once: times the floor, which writes each by itself");
+    for subject in BURSTING {
+        print!("  {:<14}", subject.label());
+        for burst in BURSTS {
+            print!("{burst:>6}: {}", spread(bursts(subject, CROWD, burst)));
         }
         println!();
     }

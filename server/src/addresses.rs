@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 /// Where a server listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
     /// HTTP and WebSocket.
     pub http: SocketAddr,
@@ -11,6 +11,8 @@ pub struct Addresses {
     pub tcp: SocketAddr,
     /// Whether both ports speak TLS.
     pub tls: bool,
+    /// The name that the certificate is for, where people have to ask by that.
+    pub name: Option<String>,
 }
 
 impl Addresses {
@@ -19,14 +21,22 @@ impl Addresses {
         if self.tls { "https" } else { "http" }
     }
 
+    /// The HTTP port as a URL names it.
+    pub fn authority(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{name}:{}", self.http.port()),
+            None => self.http.to_string(),
+        }
+    }
+
     /// The HTTP port's URL, without a path.
     pub fn http_url(&self) -> String {
-        format!("{}://{}", self.http_scheme(), self.http)
+        format!("{}://{}", self.http_scheme(), self.authority())
     }
 
     /// The URL for WebSockets, without a path.
     pub fn websocket_url(&self) -> String {
-        format!("{}://{}", if self.tls { "wss" } else { "ws" }, self.http)
+        format!("{}://{}", if self.tls { "wss" } else { "ws" }, self.authority())
     }
 
     /// The raw TCP port's URL.

@@ -104,7 +104,9 @@ impl Server {
         };
         let (http_listener, http) = listen(options.listen, "--listen")?;
         let (tcp_listener, tcp) = listen(options.tcp_listen, "--tcp-listen")?;
-        let addresses = Addresses { http, tcp, tls: tls.is_some() };
+        // A certificate that somebody vouches for is for a name, and browsers hold it against that.
+        let name = options.tls_cert.as_ref().and(options.hosts.first().cloned());
+        let addresses = Addresses { http, tcp, tls: tls.is_some(), name };
 
         let counters = Arc::new(Counters::default());
         let plan = options.plan();
@@ -117,7 +119,7 @@ impl Server {
         let site = Arc::new(Site {
             feed: feed.clone(),
             counters: counters.clone(),
-            addresses,
+            addresses: addresses.clone(),
             threads: options.threads,
             plan: watch::Sender::new(plan.clone()),
             orders: orders.clone(),
@@ -164,7 +166,7 @@ impl Server {
 
     /// Where it listens, with the ports that were really taken.
     pub fn addresses(&self) -> Addresses {
-        self.addresses
+        self.addresses.clone()
     }
 
     /// The page's address for the presenter: with the token, where one is needed.

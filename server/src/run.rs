@@ -34,7 +34,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         text += &format!("certificate    SHA-256 {}\n", identity.fingerprint);
     }
     // Whoever reads this may have gone; the server serves on.
-    let _ = write!(std::io::stdout(), "{}\n{}\n\n{text}", addresses.http_url(), addresses.tcp_url());
+    let _ = write!(
+        std::io::stdout(),
+        "{}://{}\n{}\n\n{text}",
+        addresses.http_scheme(),
+        addresses.http,
+        addresses.tcp_url()
+    );
     runtime.block_on(async {
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -21,7 +21,10 @@ pub struct Viewers {
 /// How a server that listens there is reached.
 pub fn viewers(addresses: &Addresses) -> Viewers {
     let address = SocketAddr::new(reached(addresses.http.ip()), addresses.http.port());
-    let url = format!("{}://{address}/", addresses.http_scheme());
+    let url = match addresses.name {
+        Some(_) => addresses.http_url() + "/",
+        None => format!("{}://{address}/", addresses.http_scheme()),
+    };
     let code = QrCode::encode_text(&url, QrCodeEcc::Medium).expect("an address is short");
     let row = |y| (0..code.size()).map(|x| if code.get_module(x, y) { '1' } else { '0' }).collect();
     Viewers { url, this_machine_only: address.ip().is_loopback(), modules: (0..code.size()).map(row).collect() }
@@ -51,12 +54,15 @@ mod tests {
     fn the_address_is_one_that_can_be_typed_and_its_code_is_square() {
         let viewers = |http: &str, tls| {
             let http = http.parse().unwrap();
-            viewers(&Addresses { http, tcp: http, tls })
+            viewers(&Addresses { http, tcp: http, tls, name: None })
         };
         let local = viewers("127.0.0.1:8080", false);
         assert_eq!((&*local.url, local.this_machine_only), ("http://127.0.0.1:8080/", true));
         assert!(local.modules.len() >= 21 && local.modules.iter().all(|row| row.len() == local.modules.len()));
         assert_eq!(viewers("127.0.0.1:8080", true).url, "https://127.0.0.1:8080/");
+        let http = "0.0.0.0:8443".parse().unwrap();
+        let named = Addresses { http, tcp: http, tls: true, name: Some("lab.example.org".into()) };
+        assert_eq!(super::viewers(&named).url, "https://lab.example.org:8443/");
         let open = viewers("0.0.0.0:8080", false);
         assert!(!open.url.contains("0.0.0.0"), "{}", open.url);
     }

@@ -46,6 +46,14 @@ fn a_client_that_trusts_the_certificate_in_the_files_gets_its_answers() {
 }
 
 #[test]
+fn people_are_given_the_name_that_the_certificate_is_for() {
+    let certificate = Certificate::new("named");
+    let options = Options { hosts: vec!["localhost".into()], ..certificate.shown(options(1)) };
+    let server = Server::start(&options).unwrap();
+    assert_eq!(server.presenter(), format!("https://localhost:{}/", server.addresses().http.port()));
+}
+
+#[test]
 fn the_end_of_each_transport_is_said_within_tls() {
     let certificate = Certificate::new("ended");
     let server = start(&certificate);

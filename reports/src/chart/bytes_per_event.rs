@@ -63,11 +63,16 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
 }
 
 fn legend(area: &sheet::Area<'_>, rows: &[Row]) -> anyhow::Result<()> {
-    let mut x = 34;
-    for layer in Layer::ALL.into_iter().filter(|&layer| rows.iter().any(|row| row.ledger[layer] > 0)) {
+    const MARGIN: i32 = 34;
+    let there = |&layer: &Layer| rows.iter().any(|row| row.ledger[layer] > 0);
+    let width = |layer: Layer| 34 + 14 * layer.label().len() as i32 + 30;
+    let wanted: i32 = Layer::ALL.into_iter().filter(there).map(width).sum();
+    let mut x = MARGIN;
+    for layer in Layer::ALL.into_iter().filter(there) {
         area.draw(&Rectangle::new([(x, TOP), (x + 24, TOP + 24)], colours(layer).0.filled())).map_err(lost)?;
         sheet::write(area, layer.label(), (x + 34, TOP + 12), TEXT - 2, &INK, HPos::Left, VPos::Center)?;
-        x += 34 + 14 * layer.label().len() as i32 + 30;
+        // All of them in one row, closer together where they are many.
+        x += width(layer) * (WIDTH - 2 * MARGIN).min(wanted) / wanted;
     }
     Ok(())
 }
