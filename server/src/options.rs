@@ -56,7 +56,7 @@ pub struct Options {
     /// A name that this server goes by, beside localhost and its addresses; may be given several times
     #[arg(long = "host", value_name = "NAME", value_parser = host)]
     pub hosts: Vec<String>,
-    /// A page's origin that may publish and open WebSockets here, beside this server's own pages, like https://slides.example.org;
+    /// The origin (scheme, host and maybe port) of other pages that may publish and open WebSockets here, beside this server's own;
     /// may be given several times
     #[arg(long = "origin", value_name = "ORIGIN", value_parser = origin)]
     pub origins: Vec<String>,
