@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, Waker};
 
 use protocol::result::Faults;
 use protocol::{Cursor, Ledger};
@@ -42,6 +43,8 @@ pub struct Recorder {
     /// Why subscribers gave up, one entry each.
     pub given_up: Vec<String>,
     deliveries: Arc<AtomicU64>,
+    /// Who waits for a number of deliveries.
+    awaited: Option<(u64, Waker)>,
 }
 
 impl Recorder {
@@ -57,6 +60,7 @@ impl Recorder {
             connected: 0,
             given_up: Vec::new(),
             deliveries,
+            awaited: None,
         }
     }
 
@@ -65,9 +69,21 @@ impl Recorder {
         self.deliveries.load(Ordering::Relaxed)
     }
 
+    /// Asks for a wake-up when that many deliveries have been made; who asked before is forgotten.
+    pub fn await_deliveries(&mut self, due: u64, waker: &Waker) -> Poll<()> {
+        if self.deliveries() >= due {
+            return Poll::Ready(());
+        }
+        self.awaited = Some((due, waker.clone()));
+        Poll::Pending
+    }
+
     /// Records a delivery.
     pub fn deliver(&mut self, sample: Sample) {
-        self.deliveries.fetch_add(1, Ordering::Relaxed);
+        let count = self.deliveries.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some((_, waker)) = self.awaited.take_if(|(due, _)| count >= *due) {
+            waker.wake();
+        }
         if self.window.contains(&sample.at) {
             self.samples.push(sample);
         }
