@@ -15,13 +15,13 @@ use bench_client::http;
 use bench_client::place::Place;
 use bench_client::recorder::Recorder;
 use bench_client::session;
+use bench_client::stop::Stop;
 use bench_client::subscriber::Target;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use protocol::result::Headers;
 use protocol::{Cursor, Transport, clock, schedule};
 use server::{Options, Server};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::watch;
 
 fn delivery(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("one event to one subscriber");
@@ -48,8 +48,8 @@ async fn deliver(transport: Transport, events: u64) -> Duration {
     };
     let deliveries: Arc<AtomicU64> = Arc::default();
     let recorder = Rc::new(RefCell::new(Recorder::new(0..0, 0, deliveries.clone())));
-    let (stop, stopped) = watch::channel(false);
-    let run = session::run(transport, Rc::new(target), Cursor(0), Duration::ZERO, recorder, stopped);
+    let stop = Stop::default();
+    let run = session::run(transport, Rc::new(target), Cursor(0), Duration::ZERO, recorder, stop.told());
     let subscriber = tokio::task::spawn_local(run);
     let data = schedule::payload(1, 1, 200);
     let mut start = Instant::now();
@@ -64,7 +64,7 @@ async fn deliver(transport: Transport, events: u64) -> Duration {
         }
     }
     let took = start.elapsed();
-    stop.send_replace(true);
+    stop.tell();
     subscriber.await.expect("the subscriber leaves");
     took
 }

@@ -265,7 +265,7 @@ impl Gathered {
             latency_ns,
             naive_latency_ns,
             lag_ns: self.lag.histogram.take(),
-            ledger: recorder.ledger,
+            ledger: *recorder.ledger.borrow(),
             faults: recorder.faults,
             given_up: recorder.given_up,
             all_left,

@@ -11,7 +11,7 @@ use protocol::status::{Load, Published, Time};
 use protocol::{Cursor, clock};
 use tokio::time::timeout;
 
-use crate::counted::Counted;
+use crate::counted::{Counted, SharedLedger};
 use crate::headers;
 use crate::http::Head;
 use crate::link::Link;
@@ -53,7 +53,7 @@ impl Control {
     /// When nobody listens there.
     pub async fn connect_over(network: Network, place: &Place) -> anyhow::Result<Self> {
         let link = network.is_modelled().then(|| Link::new(network, 0, None)).transpose()?;
-        let connecting = Counted::connect(place.address, link, place.tls.as_ref());
+        let connecting = Counted::connect(place.address, link, place.tls.as_ref(), SharedLedger::default());
         let wire = timeout(PATIENCE, connecting).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
         let wire = wire.with_context(|| format!("cannot reach a server at {}", place.origin()))?;
         Ok(Self { wire, place: place.clone() })
@@ -61,7 +61,7 @@ impl Control {
 
     /// Requests asked so far on this connection.
     pub fn requests(&self) -> u64 {
-        self.wire.ledger.requests
+        self.wire.ledger().requests
     }
 
     async fn get(&mut self, target: &str) -> anyhow::Result<(Head, BytesMut)> {

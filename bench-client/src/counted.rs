@@ -4,13 +4,14 @@
 //! says to which [`Layer`] the bytes belong that it took. Neither knows of the other, so that the two sums can disagree. Within
 //! TLS, the parsers see what was in its records; what the records are longer is explained here, a record at a time.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::task::{Poll, ready};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use protocol::{Layer, Ledger, clock};
@@ -25,7 +26,7 @@ use crate::tls::{Session, Tls};
 /// What a read asks for at the least, in bytes.
 const READ: usize = 4 << 10;
 /// What is read of what came too late, in bytes: more than a socket holds, but not all that somebody may send for ever.
-const MOST_LEFT: u64 = 16 << 20;
+const MOST_LEFT: usize = 16 << 20;
 
 thread_local! {
     /// What all connections read into, one after another: a buffer of its own for each would have left the processor's caches by
@@ -33,17 +34,24 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 64 << 10].into());
 }
 
-/// A connection, what was read from it and not yet taken, and the ledger of its bytes.
+/// Lends the buffer that all connections read into.
+pub fn with_buffer<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    BUFFER.with_borrow_mut(|buffer| read(buffer))
+}
+
+/// A ledger that several connections, one after another or all of a round, enter their bytes into.
+pub type SharedLedger = Rc<RefCell<Ledger>>;
+
+/// A connection, and what was read from it and not yet taken. Dropping it ends it, and completes what the ledger has of it.
 pub struct Counted {
     stream: TcpStream,
-    link: Option<Modelled>,
+    link: Option<Box<Modelled>>,
     tls: Option<Box<Session>>,
     /// Bytes as they came, out of their records where there is TLS.
     pub received: BytesMut,
     /// Bytes of a body out of which the chunks' marks have been taken.
     pub body: BytesMut,
-    /// Bytes counted, and explained.
-    pub ledger: Ledger,
+    ledger: SharedLedger,
     /// Bytes of the request that is not answered yet: only the answer says what they were for.
     unanswered: u64,
 }
@@ -57,19 +65,24 @@ struct Modelled {
 }
 
 impl Counted {
-    /// Connects, over a modelled link and within TLS where these are given.
+    /// Connects, over a modelled link and within TLS where these are given; its bytes go into `ledger`.
     ///
     /// # Errors
     /// Those of the socket, and `InvalidData` where the peer does not speak TLS, or is not to be trusted.
-    pub async fn connect(address: SocketAddr, link: Option<Link>, tls: Option<&Tls>) -> io::Result<Self> {
-        let mut link = link.map(|link| Modelled { link, unsent: Bytes::new(), ended: false });
+    pub async fn connect(
+        address: SocketAddr,
+        link: Option<Link>,
+        tls: Option<&Tls>,
+        ledger: SharedLedger,
+    ) -> io::Result<Self> {
+        let mut link = link.map(|link| Box::new(Modelled { link, unsent: Bytes::new(), ended: false }));
         if let Some(modelled) = &mut link {
             modelled.link.open().await?;
         }
         let stream = TcpStream::connect(address).await?;
         // Without this, a small request waits for the acknowledgement of the one before it (Nagle).
         stream.set_nodelay(true)?;
-        let ledger = Ledger { connections: 1, ..Ledger::default() };
+        ledger.borrow_mut().connections += 1;
         let (received, body) = (BytesMut::new(), BytesMut::new());
         let mut wire = Self { stream, link, tls: None, received, body, ledger, unanswered: 0 };
         if let Some(tls) = tls {
@@ -84,7 +97,7 @@ impl Counted {
             let words = session.own_words()?;
             let done = !session.is_handshaking();
             self.write_wire(&words).await?;
-            self.ledger[Layer::Handshake] += words.len() as u64;
+            self.explain(Layer::Handshake, words.len());
             if done {
                 break;
             }
@@ -110,22 +123,12 @@ impl Counted {
         Ok(())
     }
 
-    /// Takes the first `length` bytes of what has come.
-    pub fn take(&mut self, length: usize) -> BytesMut {
-        front(&mut self.received, length)
-    }
-
-    /// Takes the first `length` bytes of the body that has come.
-    pub fn take_body(&mut self, length: usize) -> BytesMut {
-        front(&mut self.body, length)
-    }
-
     /// Opens the records that have come whole, and explains what they are longer than what was in them.
     fn open_records(&mut self) -> io::Result<()> {
         let Self { tls: Some(session), received, ledger, .. } = self else { return Ok(()) };
         while let Some(opened) = session.open(received)? {
             let layer = if opened.content > 0 { Layer::Tls } else { Layer::Handshake };
-            ledger[layer] += (opened.record - opened.content) as u64;
+            ledger.borrow_mut()[layer] += (opened.record - opened.content) as u64;
         }
         Ok(())
     }
@@ -135,29 +138,37 @@ impl Counted {
         if self.link.is_some() {
             return self.fill_from_link().await;
         }
-        let Self { stream, tls, received, ledger, .. } = self;
-        let received = match tls {
-            None => received,
-            Some(session) => session.sealed(),
-        };
-        let read = poll_fn(|context| {
-            BUFFER.with_borrow_mut(|buffer| {
-                let mut buffer = ReadBuf::new(buffer);
-                ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
-                received.extend_from_slice(buffer.filled());
-                Poll::Ready(io::Result::Ok(buffer.filled().len()))
+        poll_fn(|context| {
+            with_buffer(|buffer| {
+                let read = ready!(self.poll_read(context, buffer))?;
+                self.unopened().extend_from_slice(&buffer[..read]);
+                Poll::Ready(Ok(()))
             })
         })
-        .await?;
-        ledger.received_bytes += read as u64;
-        if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+        .await
+    }
+
+    /// Whether bytes are for the parsers just as they come out of the socket.
+    pub fn is_bare(&self) -> bool {
+        self.link.is_none() && self.tls.is_none()
+    }
+
+    /// Reads from the socket: how many bytes of `buffer`.
+    ///
+    /// # Errors
+    /// Those of the socket, and `UnexpectedEof` when the peer has ended the connection.
+    pub fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+        let read = buffer.filled().len();
+        self.ledger().received_bytes += read as u64;
+        Poll::Ready(if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) })
     }
 
     /// Keeps the link going, both ways, until bytes come out of it at our end.
     async fn fill_from_link(&mut self) -> io::Result<()> {
-        let Self { stream, link: Some(Modelled { link, unsent, ended }), tls, received, ledger, .. } = self else {
-            return Ok(());
-        };
+        let Self { stream, link: Some(modelled), tls, received, ledger, .. } = self else { return Ok(()) };
+        let Modelled { link, unsent, ended } = &mut **modelled;
         let received = match tls {
             None => received,
             Some(session) => session.sealed(),
@@ -180,7 +191,7 @@ impl Counted {
                 ready = stream.writable(), if !unsent.is_empty() => {
                     ready?;
                     if let Some(written) = unless_blocked(stream.try_write(unsent))? {
-                        ledger.sent_bytes += written as u64;
+                        ledger.borrow_mut().sent_bytes += written as u64;
                         unsent.advance(written);
                     }
                 }
@@ -188,7 +199,7 @@ impl Counted {
                     ready?;
                     let mut bytes = BytesMut::with_capacity(READ);
                     if let Some(read) = unless_blocked(stream.try_read_buf(&mut bytes))? {
-                        ledger.received_bytes += read as u64;
+                        ledger.borrow_mut().received_bytes += read as u64;
                         *ended = read == 0;
                         if read > 0 {
                             link.down.enter(clock::now_ns(), bytes.freeze());
@@ -206,7 +217,7 @@ impl Counted {
     /// Those of the socket.
     pub async fn send(&mut self, bytes: &[u8], layer: Layer) -> io::Result<()> {
         self.write(bytes).await?;
-        self.ledger[layer] += bytes.len() as u64;
+        self.explain(layer, bytes.len());
         Ok(())
     }
 
@@ -215,7 +226,7 @@ impl Counted {
     /// # Errors
     /// Those of the socket.
     pub async fn request(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.ledger.requests += 1;
+        self.ledger().requests += 1;
         self.write(bytes).await?;
         self.unanswered += bytes.len() as u64;
         Ok(())
@@ -226,7 +237,7 @@ impl Counted {
         let records = session.seal(bytes)?;
         let added = records.len() - bytes.len();
         self.write_wire(&records).await?;
-        self.ledger[Layer::Tls] += added as u64;
+        self.explain(Layer::Tls, added);
         Ok(())
     }
 
@@ -238,7 +249,7 @@ impl Counted {
         }
         while !bytes.is_empty() {
             let written = self.stream.write(bytes).await?;
-            self.ledger.sent_bytes += written as u64;
+            self.ledger().sent_bytes += written as u64;
             bytes = &bytes[written..];
         }
         Ok(())
@@ -246,47 +257,53 @@ impl Counted {
 
     /// Explains the request that was just answered.
     pub fn answered(&mut self, layer: Layer) {
-        self.ledger[layer] += std::mem::take(&mut self.unanswered);
+        let request = std::mem::take(&mut self.unanswered);
+        self.ledger()[layer] += request;
     }
 
     /// Explains `length` bytes that were taken from what came.
-    pub fn explain(&mut self, layer: Layer, length: usize) {
-        self.ledger[layer] += length as u64;
+    pub fn explain(&self, layer: Layer, length: usize) {
+        self.ledger()[layer] += length as u64;
+    }
+
+    /// The ledger that the connection's bytes go into.
+    pub fn ledger(&self) -> RefMut<'_, Ledger> {
+        self.ledger.borrow_mut()
     }
 
     /// Ends the ledger: what leaving cuts off is explained, and the kernel is asked what it counted.
     ///
     /// A request without its answer is a poll that brought nothing; bytes that came too late to be a whole event belong to the
     /// closing.
-    pub fn finish(&mut self) {
+    fn finish(&mut self) {
         self.take_leave();
         self.empty_link();
         // What has come and was not read is in the kernel's count; it is read until none comes while the kernel is asked.
-        let before = self.ledger.received_bytes;
+        let mut left = 0;
         let mut info = tcp_info::read(self.stream.as_fd()).unwrap_or_default();
-        while self.ledger.received_bytes - before <= MOST_LEFT {
-            let drained = !self.read_at_once();
+        while left <= MOST_LEFT {
+            let read = self.read_at_once();
+            left += read;
             // The peer's FIN may come while the kernel answers, which says first how the connection stands and then what it counted.
             let again = tcp_info::read(self.stream.as_fd()).unwrap_or_default();
-            if drained && again == info {
+            if read == 0 && again == info {
                 break;
             }
             info = again;
         }
-        self.ledger.kernel_received_bytes += info.bytes_received;
-        self.ledger.kernel_sent_bytes += info.bytes_sent;
-        self.ledger.segments_received += info.segments_received;
-        self.ledger.segments_sent += info.segments_sent;
-        self.ledger.empty_polls += u64::from(self.unanswered > 0);
+        let mut ledger = self.ledger();
+        ledger.kernel_received_bytes += info.bytes_received;
+        ledger.kernel_sent_bytes += info.bytes_sent;
+        ledger.segments_received += info.segments_received;
+        ledger.segments_sent += info.segments_sent;
+        ledger.empty_polls += u64::from(self.unanswered > 0);
+        drop(ledger);
         self.answered(Layer::EmptyPoll);
         // Records that cannot be opened are cut off like all that is not whole.
         let _ = self.open_records();
         let sealed = self.tls.as_mut().map_or(0, |session| session.sealed().len());
         self.explain(Layer::Handshake, sealed);
-        let rest = self.received.len() + self.body.len();
-        self.received.clear();
-        self.body.clear();
-        self.explain(Layer::Handshake, rest);
+        self.explain(Layer::Handshake, self.received.len() + self.body.len());
     }
 
     /// Says that nothing follows, where TLS has a word for it.
@@ -301,7 +318,7 @@ impl Counted {
             // The peer may be gone.
             None => {
                 let taken = self.stream.try_write(&words).unwrap_or(0);
-                self.ledger.sent_bytes += taken as u64;
+                self.ledger().sent_bytes += taken as u64;
                 taken
             }
         };
@@ -310,7 +327,8 @@ impl Counted {
 
     /// Ends the link: what is under way arrives at once, since nobody waits for it any more.
     fn empty_link(&mut self) {
-        let Some(Modelled { mut link, mut unsent, .. }) = self.link.take() else { return };
+        let Some(modelled) = self.link.take() else { return };
+        let Modelled { mut link, mut unsent, .. } = *modelled;
         while let Some(bytes) = link.down.leave(u64::MAX) {
             self.unopened().extend_from_slice(&bytes);
         }
@@ -318,7 +336,7 @@ impl Counted {
             match self.stream.try_write(&unsent) {
                 _ if unsent.is_empty() => {}
                 Ok(written) => {
-                    self.ledger.sent_bytes += written as u64;
+                    self.ledger().sent_bytes += written as u64;
                     unsent.advance(written);
                     continue;
                 }
@@ -327,7 +345,8 @@ impl Counted {
                     let never = unsent.len() as u64;
                     let request = never.min(self.unanswered);
                     self.unanswered -= request;
-                    self.ledger[Layer::Handshake] = self.ledger[Layer::Handshake].saturating_sub(never - request);
+                    let said = &mut self.ledger()[Layer::Handshake];
+                    *said = said.saturating_sub(never - request);
                 }
             }
             match link.up.leave(u64::MAX) {
@@ -345,24 +364,24 @@ impl Counted {
         }
     }
 
-    /// Reads what is there, if anything is. The kernel is asked itself: tokio learns of what has come only at its next turn.
-    fn read_at_once(&mut self) -> bool {
+    /// Reads what is there: how many bytes. The kernel is asked itself: tokio learns of what has come only at its next turn.
+    fn read_at_once(&mut self) -> usize {
         let mut buffer = [0; READ];
         match rustix::net::recv(&self.stream, &mut buffer, RecvFlags::DONTWAIT) {
             Ok((_, read)) if read > 0 => {
                 self.unopened().extend_from_slice(&buffer[..read]);
-                self.ledger.received_bytes += read as u64;
-                true
+                self.ledger().received_bytes += read as u64;
+                read
             }
-            _ => false,
+            _ => 0,
         }
     }
 }
 
-/// Takes the first `length` bytes of a buffer.
-fn front(buffer: &mut BytesMut, length: usize) -> BytesMut {
-    // Most often an event is all there is, and its memory is free for the next connection's.
-    if length == buffer.len() { std::mem::take(buffer) } else { buffer.split_to(length) }
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.finish();
+    }
 }
 
 /// A result without "not now".

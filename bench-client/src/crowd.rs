@@ -8,12 +8,12 @@ use std::time::Duration;
 use protocol::schedule::{seeded, uniform};
 use protocol::{Cursor, Transport, clock};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::recorder::{Recorder, Shared};
 use crate::session;
+use crate::stop::Stop;
 use crate::subscriber::Target;
 
 /// Subscribers that connect at once, in all processes: fewer than the server's queue of new connections holds.
@@ -52,7 +52,7 @@ pub struct Crowd {
     pub recorder: Shared,
     /// Time from starting to connect until all were connected, or were given up waiting for, in ns.
     pub connect_ns: u64,
-    stop: watch::Sender<bool>,
+    stop: Stop,
     running: JoinSet<()>,
 }
 
@@ -68,10 +68,9 @@ impl Crowd {
         seed: u64,
         deadline: u64,
     ) -> Self {
-        let (stop, stopped) = watch::channel(false);
         let began = clock::now_ns();
         let recorder = Rc::new(RefCell::new(recorder));
-        let mut crowd = Self { recorder, connect_ns: 0, stop, running: JoinSet::new() };
+        let mut crowd = Self { recorder, connect_ns: 0, stop: Stop::default(), running: JoinSet::new() };
         let (target, count) = (Rc::new(target), share.count as usize);
         let mut phases = seeded(seed ^ u64::from(share.first) << 32);
         let at_once = (CONNECT_AT_ONCE * count / share.of.max(1) as usize).max(1);
@@ -83,7 +82,7 @@ impl Crowd {
                 let number = f64::from(share.first) + crowd.running.len() as f64;
                 let phase = (number + uniform(&mut phases)) / f64::from(share.of);
                 let phase = target.poll_interval.mul_f64(phase);
-                let (target, recorder, stopped) = (target.clone(), crowd.recorder.clone(), stopped.clone());
+                let (target, recorder, stopped) = (target.clone(), crowd.recorder.clone(), crowd.stop.told());
                 crowd.running.spawn_local(session::run(transport, target, cursor, phase, recorder, stopped));
             }
             while crowd.connected() < until as u32 && clock::now_ns() < deadline {
@@ -113,7 +112,7 @@ impl Crowd {
 
     /// Tells all to leave: what they have seen, and whether they left in time.
     pub async fn leave(mut self) -> (Recorder, bool) {
-        self.stop.send_replace(true);
+        self.stop.tell();
         let all_left = async { while self.running.join_next().await.is_some() {} };
         let all_left = tokio::time::timeout(LEAVE, all_left).await.is_ok();
         self.running.shutdown().await;

@@ -4,8 +4,7 @@
 //! read with httparse, bodies by their framing, and each byte is explained where it is taken.
 
 use bytes::Buf;
-use protocol::framing::chunked;
-use protocol::{Cursor, Layer};
+use protocol::Cursor;
 
 use crate::counted::Counted;
 use crate::fault::Fault;
@@ -13,7 +12,7 @@ use crate::fault::Fault;
 /// A head larger than this is refused, in bytes.
 const LARGEST_HEAD: usize = 16 << 10;
 /// An announced body larger than this is refused, in bytes.
-const LARGEST_BODY: usize = 16 << 20;
+pub const LARGEST_BODY: usize = 16 << 20;
 const MOST_HEADERS: usize = 64;
 
 /// What the head of a response says, as far as a subscriber cares.
@@ -87,41 +86,6 @@ impl Counted {
             if let Some(head) = parse(&self.received)? {
                 self.received.advance(head.bytes);
                 return Ok(head);
-            }
-            self.fill().await?;
-        }
-    }
-
-    /// Waits for the next part of a chunked body and appends it to `body`; the chunk's marks are explained as framing. Gives where
-    /// it begins there.
-    ///
-    /// # Errors
-    /// When the connection ends, a chunk is malformed, or the body ends in good order.
-    pub async fn chunk(&mut self) -> Result<usize, Fault> {
-        loop {
-            if let Some((size, taken)) = chunked::size(&self.received)? {
-                let whole = taken + size + chunked::END.len();
-                if self.received.len() >= whole {
-                    chunked::end(&self.received[taken + size..])?;
-                    let mut data = self.take(whole);
-                    data.advance(taken);
-                    data.truncate(size);
-                    self.explain(Layer::Framing, taken + chunked::END.len());
-                    if size == 0 {
-                        return Err(Fault::Ended("the last chunk has come".into()));
-                    }
-                    let known = self.body.len();
-                    if self.body.is_empty() {
-                        self.body = data;
-                    } else {
-                        self.body.unsplit(data);
-                    }
-                    if self.body.len() > LARGEST_BODY {
-                        return Err(Fault::NotHttp("an event of more than 16 MiB".into()));
-                    }
-                    return Ok(known);
-                }
-                self.received.reserve(whole - self.received.len());
             }
             self.fill().await?;
         }

@@ -3,6 +3,7 @@
 use protocol::{Gap, Layer};
 
 use crate::fault::Fault;
+use crate::hear::Taken;
 use crate::subscriber::Subscriber;
 
 /// Asks once and takes the answer: the events of a 200, nothing of a 204, the gap of a 410.
@@ -19,20 +20,24 @@ pub async fn poll(subscriber: &mut Subscriber, head: &str) -> Result<(), Fault> 
             wire.answered(Layer::RequestHead);
             wire.explain(Layer::ResponseHead, head.bytes);
             let mut left = length;
-            while left > 0 {
-                left -= match subscriber.line(left)? {
-                    0 => {
-                        subscriber.wire.fill().await?;
-                        0
+            let lines = |subscriber: &mut Subscriber, bytes: &[u8]| {
+                let taken = subscriber.line(bytes, left)?;
+                if let Taken::Bytes(taken) = taken {
+                    left -= taken;
+                    if left == 0 {
+                        return Ok(Taken::Last(taken, Ok(())));
                     }
-                    taken => taken,
-                };
+                }
+                Ok(taken)
+            };
+            if length > 0 {
+                subscriber.hear(lines).await?;
             }
         }
         204 => {
             wire.answered(Layer::EmptyPoll);
             wire.explain(Layer::EmptyPoll, head.bytes);
-            wire.ledger.empty_polls += 1;
+            wire.ledger().empty_polls += 1;
         }
         410 => {
             wire.answered(Layer::EmptyPoll);

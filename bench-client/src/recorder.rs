@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
+use protocol::Cursor;
 use protocol::result::Faults;
-use protocol::{Cursor, Ledger};
+
+use crate::counted::SharedLedger;
 
 /// Deliveries that room is made for beforehand, at the most: some 100 MB.
 const MOST_EXPECTED: usize = 4 << 20;
@@ -36,8 +38,8 @@ pub struct Recorder {
     pub samples: Vec<Sample>,
     /// What went wrong.
     pub faults: Faults,
-    /// The bytes of subscribers that have left.
-    pub ledger: Ledger,
+    /// The bytes of all connections; complete of those that have ended.
+    pub ledger: SharedLedger,
     /// Subscribers whose subscription stands, or stood.
     pub connected: u32,
     /// Why subscribers gave up, one entry each.
@@ -56,7 +58,7 @@ impl Recorder {
             // Growing by copying would hold up every subscriber in the middle of the round.
             samples: Vec::with_capacity(expected.min(MOST_EXPECTED)),
             faults: Faults::default(),
-            ledger: Ledger::default(),
+            ledger: SharedLedger::default(),
             connected: 0,
             given_up: Vec::new(),
             deliveries,

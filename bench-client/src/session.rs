@@ -5,43 +5,39 @@ use std::time::Duration;
 
 use protocol::schedule::{seeded, uniform};
 use protocol::{Cursor, Transport};
-use tokio::sync::watch;
 
-use crate::counted::Counted;
 use crate::fault::Fault;
-use crate::link::Link;
 use crate::recorder::{Progress, Shared};
+use crate::stop::Stopped;
 use crate::subscriber::{Subscriber, Target};
 use crate::transport;
 
 /// Failures in a row, without an event between them, after which a subscriber gives up.
 const MOST_FAILURES: u32 = 5;
 
-/// Subscribes through `transport` behind `cursor` until `stop`; a lost connection is resumed from where it was.
+/// Subscribes through `transport` behind `cursor` until it is `stopped`; a lost connection is resumed from where it was.
+///
+/// What it does now and then is in boxes of its own: thousands of these futures take turns, event by event, and each is to be small.
 pub async fn run(
     transport: Transport,
     target: Rc<Target>,
     cursor: Cursor,
     phase: Duration,
     recorder: Shared,
-    mut stop: watch::Receiver<bool>,
+    mut stopped: Stopped,
 ) {
+    let ledger = recorder.borrow().ledger.clone();
     let mut progress = Progress::new(cursor);
     let mut connected = false;
     let mut failures = 0;
     // Each subscriber has a phase of its own, and so jitter of its own, of its link and of its patience.
-    let mut random = seeded(phase.as_nanos() as u64);
+    let seed = phase.as_nanos() as u64;
+    let mut random = seeded(seed);
     loop {
         let before = progress.cursor();
-        let attempt = async {
-            let address = if transport == Transport::Tcp { target.tcp } else { target.place.address };
-            let link = || Link::new(target.network, phase.as_nanos() as u64, target.trace.as_ref());
-            let link = target.network.is_modelled().then(link).transpose()?;
-            Counted::connect(address, link, target.place.tls.as_ref()).await
-        };
         let opened = tokio::select! {
-            opened = attempt => opened,
-            _ = stop.wait_for(|&stop| stop) => return,
+            opened = Box::pin(target.connect(transport, seed, ledger.clone())) => opened,
+            () = &mut stopped => return,
         };
         let fault = match opened {
             Err(error) => Fault::Lost(error),
@@ -51,18 +47,13 @@ pub async fn run(
                 let ended = tokio::select! {
                     biased;
                     Err(fault) = transport::subscribe(transport, &mut subscriber) => Some(fault),
-                    _ = stop.wait_for(|&stop| stop) => None,
+                    () = &mut stopped => None,
                 };
-                if ended.is_none() {
-                    transport::leave(transport, &mut subscriber).await;
-                }
-                subscriber.wire.finish();
-                recorder.borrow_mut().ledger += subscriber.wire.ledger;
+                let Some(fault) = ended else {
+                    return Box::pin(transport::leave(transport, &mut subscriber)).await;
+                };
                 (progress, connected) = (subscriber.progress, subscriber.connected);
-                match ended {
-                    None => return,
-                    Some(fault) => fault,
-                }
+                fault
             }
         };
         failures = if progress.cursor() > before { 1 } else { failures + 1 };
@@ -74,7 +65,7 @@ pub async fn run(
         let back_off = target.back_off.least + target.back_off.jitter.mul_f64(uniform(&mut random));
         tokio::select! {
             () = tokio::time::sleep(back_off) => {}
-            _ = stop.wait_for(|&stop| stop) => return,
+            () = &mut stopped => return,
         }
     }
 }

@@ -1,20 +1,24 @@
 //! One virtual subscriber: its connection, its place in the feed, and what it does with each event.
 
+use std::cell::RefCell;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::framing::line;
 use protocol::network::Network;
 use protocol::result::Headers;
-use protocol::{Cursor, Event, Gap, Layer, clock};
+use protocol::{Cursor, Event, Gap, Layer, Transport, clock};
 
-use crate::counted::Counted;
+use crate::counted::{Counted, SharedLedger};
 use crate::fault::Fault;
 use crate::headers::{self, Caller};
-use crate::link::Trace;
+use crate::hear::Taken;
+use crate::link::{Link, Trace};
 use crate::place::Place;
-use crate::recorder::{Progress, Sample, Shared};
+use crate::recorder::{Progress, Recorder, Sample, Shared};
 
 /// An event's line longer than this is refused, in bytes: the largest payload, all of it escaped, and some.
 const LONGEST_LINE: usize = 1 << 20;
@@ -71,6 +75,17 @@ impl Target {
         }
     }
 
+    /// Connects to the transport's port, over the network and within TLS as is set; `seed` decides on the network's jitter.
+    ///
+    /// # Errors
+    /// Those of [`Counted::connect`].
+    pub async fn connect(&self, transport: Transport, seed: u64, ledger: SharedLedger) -> io::Result<Counted> {
+        let address = if transport == Transport::Tcp { self.tcp } else { self.place.address };
+        let link = || Link::new(self.network, seed, self.trace.as_ref());
+        let link = self.network.is_modelled().then(link).transpose()?;
+        Counted::connect(address, link, self.place.tls.as_ref(), ledger).await
+    }
+
     /// The head of a request for `path` after `cursor`, up to and without the blank line.
     pub fn get(&self, caller: Caller, path: &str, cursor: Cursor) -> String {
         headers::get(self.headers, caller, &self.place, &format!("{path}?after={cursor}"))
@@ -94,6 +109,23 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
+    /// One with a record of its own, connected to the HTTP port, and not subscribed to anything yet.
+    ///
+    /// # Errors
+    /// Those of [`Target::connect`].
+    pub async fn alone(target: &Target) -> io::Result<Self> {
+        let recorder = Recorder::new(0..u64::MAX, 0, Arc::default());
+        let wire = target.connect(Transport::WebSocket, 7, recorder.ledger.clone()).await?;
+        Ok(Self {
+            target: Rc::new(target.clone()),
+            wire,
+            phase: Duration::ZERO,
+            progress: Progress::new(Cursor(0)),
+            recorder: Rc::new(RefCell::new(recorder)),
+            connected: false,
+        })
+    }
+
     /// The last seq it has.
     pub fn cursor(&self) -> Cursor {
         self.progress.cursor()
@@ -114,8 +146,10 @@ impl Subscriber {
         let event = Event::decode(json)?;
         let received = clock::now_ns().saturating_add_signed(self.target.clock_ahead_ns);
         let sample = Sample { seq: event.seq, at: event.at, received };
-        self.wire.explain(Layer::Event, json.len());
-        self.wire.ledger.events += 1;
+        let mut ledger = self.wire.ledger();
+        ledger[Layer::Event] += json.len() as u64;
+        ledger.events += 1;
+        drop(ledger);
         let mut recorder = self.recorder.borrow_mut();
         if self.progress.event(sample.seq, &mut recorder.faults) {
             recorder.deliver(sample);
@@ -141,22 +175,18 @@ impl Subscriber {
         self.deliver(json)
     }
 
-    /// Takes one line of what has come, at most `most` bytes of it: how many bytes it took, 0 while the line is unfinished.
+    /// Takes one line of `bytes`, at most `most` of them.
     ///
     /// # Errors
     /// When the line holds neither event nor gap, or has no end.
-    pub fn line(&mut self, most: usize) -> Result<usize, Fault> {
-        let known = self.wire.received.len().min(most);
-        let Some((_, taken)) = line::split(&self.wire.received[..known]) else {
-            return if known >= most.min(LONGEST_LINE) {
-                Err(Fault::NotHttp("a line without end".into()))
-            } else {
-                Ok(0)
-            };
+    pub fn line<T>(&mut self, bytes: &[u8], most: usize) -> Result<Taken<T>, Fault> {
+        let bytes = &bytes[..bytes.len().min(most)];
+        let Some((json, whole)) = line::split(bytes) else {
+            let endless = bytes.len() >= most.min(LONGEST_LINE);
+            return if endless { Err(Fault::NotHttp("a line without end".into())) } else { Ok(Taken::Nothing) };
         };
-        let line = self.wire.take(taken);
-        self.event_or_gap(&line[..taken - 1])?;
+        self.event_or_gap(json)?;
         self.wire.explain(Layer::Framing, 1);
-        Ok(taken)
+        Ok(Taken::Bytes(whole))
     }
 }

@@ -12,13 +12,13 @@ use std::time::Duration;
 use bench_client::place::Place;
 use bench_client::recorder::{Recorder, Shared};
 use bench_client::session;
+use bench_client::stop::Stop;
 use bench_client::subscriber::{BackOff, Target};
 use protocol::schedule::{seeded, uniform};
 use protocol::{Cursor, Transport, clock};
 use server::{Options, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// Guards against a hang; nothing is measured by it.
@@ -45,8 +45,7 @@ fn target(address: SocketAddr) -> Target {
 /// Runs one subscriber until it gives up; why it did.
 async fn until_given_up(transport: Transport, target: Target) -> String {
     let recorder: Shared = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
-    let (_stop, stopped) = watch::channel(false);
-    session::run(transport, Rc::new(target), Cursor(0), Duration::ZERO, recorder.clone(), stopped).await;
+    session::run(transport, Rc::new(target), Cursor(0), Duration::ZERO, recorder.clone(), Stop::default().told()).await;
     let given_up = recorder.borrow().given_up.clone();
     given_up.into_iter().next().expect("a reason")
 }

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_acc
 
 use super::verdict;
 use crate::bench::Bench;
-use crate::counted::Counted;
+use crate::counted::{Counted, SharedLedger};
 use crate::lab::Setup;
 
 const MASK: [u8; 4] = *b"mask";
@@ -156,7 +156,7 @@ async fn exchange(address: SocketAddr, bytes: &[u8], frames: usize) -> anyhow::R
 }
 
 async fn exchange_at_leisure(address: SocketAddr, bytes: &[u8], frames: usize) -> anyhow::Result<Vec<Came>> {
-    let mut wire = Counted::connect(address, None, None).await?;
+    let mut wire = Counted::connect(address, None, None, SharedLedger::default()).await?;
     let key = generate_key();
     let request = format!(
         "GET /echo HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\

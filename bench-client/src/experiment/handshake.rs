@@ -1,14 +1,10 @@
 //! The WebSocket handshake, right and wrong: what the server answers to a wrong request, and what our client does when a server
 //! lies (RFC 6455, sections 4.1 and 4.2).
 
-use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use protocol::Cursor;
 use protocol::experiment::{Experiment, Standing, Table};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,10 +14,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::verdict;
 use crate::bench::Bench;
-use crate::counted::Counted;
+use crate::counted::{Counted, SharedLedger};
 use crate::lab::Setup;
 use crate::place::Place;
-use crate::recorder::{Progress, Recorder};
 use crate::subscriber::{Subscriber, Target};
 use crate::transport::websocket;
 
@@ -203,7 +198,7 @@ fn right(host: &str) -> String {
 
 /// The head of what a server answers.
 async fn ask(place: Place, request: &str) -> anyhow::Result<String> {
-    let mut wire = Counted::connect(place.address, None, place.tls.as_ref()).await?;
+    let mut wire = Counted::connect(place.address, None, place.tls.as_ref(), SharedLedger::default()).await?;
     wire.request(request.as_bytes()).await?;
     let head = async {
         while !wire.received.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -227,11 +222,7 @@ async fn deceive(target: &Target, answer: fn(&str) -> String) -> anyhow::Result<
         // Open until the client leaves.
         stream.read(&mut [0]).await
     });
-    let wire = Counted::connect(http, None, None).await?;
-    let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
-    let (target, progress) =
-        (Rc::new(Target { place: Place::plain(http), ..target.clone() }), Progress::new(Cursor(0)));
-    let mut subscriber = Subscriber { target, wire, phase: Duration::ZERO, progress, recorder, connected: false };
+    let mut subscriber = Subscriber::alone(&Target { place: Place::plain(http), ..target.clone() }).await?;
     let shaken = timeout(PATIENCE, websocket::handshake(&mut subscriber)).await;
     liar.abort();
     Ok(match shaken {

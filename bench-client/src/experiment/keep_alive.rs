@@ -9,7 +9,7 @@ use reports::number::short;
 
 use super::{axis, verdict};
 use crate::bench::Bench;
-use crate::counted::Counted;
+use crate::counted::{Counted, SharedLedger};
 use crate::headers::{self, Caller};
 use crate::lab::Setup;
 use crate::link::Link;
@@ -47,31 +47,27 @@ async fn ask(delay_ms: u64, keeps: bool, seed: u64) -> anyhow::Result<Asked> {
     let close = if keeps { "" } else { "Connection: close\r\n" };
     let head = headers::get(Headers::Lean, Caller::Fetch, &target.place, "/poll?after=0");
     let request = format!("{head}{close}\r\n");
-    let mut ledger = Ledger::default();
+    let ledger = SharedLedger::default();
     let mut kept: Option<Counted> = None;
     let mut total_ns = 0;
     for _ in 0..REQUESTS {
         let began = clock::now_ns();
         let mut wire = match kept.take() {
             Some(wire) => wire,
-            None => Counted::connect(target.place.address, Some(Link::new(network, 7, None)?), None).await?,
+            None => {
+                let link = Link::new(network, 7, None)?;
+                Counted::connect(target.place.address, Some(link), None, ledger.clone()).await?
+            }
         };
         wire.request(request.as_bytes()).await?;
         wire.head().await?;
         total_ns += clock::now_ns() - began;
-        if keeps {
-            kept = Some(wire);
-        } else {
-            wire.finish();
-            ledger += wire.ledger;
-        }
+        kept = keeps.then_some(wire);
     }
-    if let Some(mut wire) = kept {
-        wire.finish();
-        ledger += wire.ledger;
-    }
+    drop(kept);
     let accepts = bench.since(&before, 0).await?.accepts;
-    Ok(Asked { delay_ms, keeps, answer_ms: total_ns as f64 / f64::from(REQUESTS) / 1e6, accepts, ledger })
+    let (answer_ms, ledger) = (total_ns as f64 / f64::from(REQUESTS) / 1e6, *ledger.borrow());
+    Ok(Asked { delay_ms, keeps, answer_ms, accepts, ledger })
 }
 
 fn work_out(found: &[Asked]) -> Experiment {

@@ -1,14 +1,11 @@
 //! What TLS adds: to each delivery, and to opening a connection.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::experiment::{Drawing, Experiment, Line, Lines, Point, Standing, Table};
 use protocol::network::Network;
 use protocol::result::{Comparison, Scenario};
-use protocol::{Cursor, Layer, Ledger, Transport, clock};
+use protocol::{Layer, Ledger, Transport, clock};
 use reports::number::{short, short_or_dash};
 use reports::ranking::{in_words, paired};
 use reports::statistics::FEWEST_ROUNDS;
@@ -16,10 +13,7 @@ use reports::summary::{Row, median, rows};
 
 use super::{axis, verdict};
 use crate::bench::Bench;
-use crate::counted::Counted;
 use crate::lab::Setup;
-use crate::link::Link;
-use crate::recorder::{Progress, Recorder};
 use crate::subscriber::{Subscriber, Target};
 use crate::transport::websocket;
 use crate::trial::{self, small};
@@ -68,19 +62,16 @@ pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
 /// Opens WebSockets over a delay, one after another: the mean time until each can be used.
 async fn open(target: &Target, delay_ms: u64, tls: bool) -> anyhow::Result<Opened> {
     let network = Network::with_delay(Duration::from_millis(delay_ms));
-    let target = Rc::new(Target { network, ..target.clone() });
+    let target = Target { network, ..target.clone() };
     let (mut total_ns, mut ledger) = (0, Ledger::default());
     for _ in 0..OPENED {
-        let link = network.is_modelled().then(|| Link::new(network, 7, None)).transpose()?;
         let began = clock::now_ns();
-        let wire = Counted::connect(target.place.address, link, target.place.tls.as_ref()).await?;
-        let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
-        let (target, progress) = (target.clone(), Progress::new(Cursor(0)));
-        let mut subscriber = Subscriber { target, wire, phase: Duration::ZERO, progress, recorder, connected: false };
+        let mut subscriber = Subscriber::alone(&target).await?;
         websocket::handshake(&mut subscriber).await?;
         total_ns += clock::now_ns() - began;
-        subscriber.wire.finish();
-        ledger += subscriber.wire.ledger;
+        let recorder = subscriber.recorder.clone();
+        drop(subscriber);
+        ledger += *recorder.borrow().ledger.borrow();
     }
     Ok(Opened { tls, delay_ms, ms: total_ns as f64 / f64::from(OPENED) / 1e6, ledger })
 }

@@ -1,11 +1,8 @@
 //! Upstream: a subscriber sends a message that all receive; over the HTTP ways a request of its own, over WebSocket a frame.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use protocol::experiment::{Drawing, Experiment, Lines, Point, Standing, Table};
 use protocol::network::Network;
 use protocol::result::Headers;
@@ -14,13 +11,12 @@ use reports::number::short;
 
 use super::{axis, line, verdict};
 use crate::bench::Bench;
-use crate::counted::Counted;
+use crate::counted::{Counted, SharedLedger};
 use crate::crowd::Crowd;
 use crate::fault::Fault;
 use crate::headers;
 use crate::lab::Setup;
 use crate::link::Link;
-use crate::recorder::{Progress, Recorder};
 use crate::subscriber::{Subscriber, Target};
 use crate::transport::websocket;
 
@@ -66,7 +62,8 @@ pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
 /// Sends by POST, on a connection beside the one that events come on.
 async fn posts(bench: &mut Bench, transport: Transport, target: Target) -> anyhow::Result<(f64, Ledger)> {
     let link = Link::new(target.network, 7, None)?;
-    let mut wire = Counted::connect(target.place.address, Some(link), None).await?;
+    let sent = SharedLedger::default();
+    let mut wire = Counted::connect(target.place.address, Some(link), None, sent.clone()).await?;
     let head = headers::post(target.headers, &target.place, "/publish", MESSAGE.len());
     let request = format!("{head}\r\n{MESSAGE}");
     let crowd = bench.gather(transport, target.clone(), 1).await?;
@@ -81,8 +78,7 @@ async fn posts(bench: &mut Bench, transport: Transport, target: Target) -> anyho
         ensure!(there, "message {number} never came back over {transport}");
         total_ns += received(&crowd, number).context("it has just come")? - sent;
     }
-    let ledger = wire.ledger;
-    wire.finish();
+    let ledger = *sent.borrow();
     crowd.leave().await;
     Ok((total_ns as f64 / MESSAGES as f64 / 1e6, ledger))
 }
@@ -103,34 +99,27 @@ fn received(crowd: &Crowd, seq: u64) -> Option<u64> {
 }
 
 /// A subscriber by WebSocket whose connection we hold in our own hands.
-async fn subscriber(target: Target) -> anyhow::Result<Subscriber> {
-    let link = target.network.is_modelled().then(|| Link::new(target.network, 7, None)).transpose()?;
-    let wire = Counted::connect(target.place.address, link, None).await?;
-    let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
-    let (target, progress) = (Rc::new(target), Progress::new(Cursor(0)));
-    let mut subscriber = Subscriber { target, wire, phase: Duration::ZERO, progress, recorder, connected: false };
+async fn subscriber(target: &Target) -> anyhow::Result<Subscriber> {
+    let mut subscriber = Subscriber::alone(target).await?;
     websocket::handshake(&mut subscriber).await?;
     Ok(subscriber)
 }
 
 /// Sends by frames, on the connection that events come on.
 async fn frames(target: Target) -> anyhow::Result<(f64, Ledger)> {
-    let mut subscriber = subscriber(target).await?;
+    let mut subscriber = subscriber(&target).await?;
     let (mut total_ns, mut ledger) = (0, Ledger::default());
     for number in 1..=MESSAGES {
         let sent = clock::now_ns();
-        let framing = subscriber.wire.ledger[Layer::Framing];
+        let framing = subscriber.wire.ledger()[Layer::Framing];
         websocket::publish(&mut subscriber, MESSAGE).await?;
         // Up to here the frame that was sent is all that was explained; what comes down is the event.
-        ledger.sent_bytes += subscriber.wire.ledger[Layer::Framing] - framing;
+        ledger.sent_bytes += subscriber.wire.ledger()[Layer::Framing] - framing;
         while subscriber.cursor() < Cursor(number) {
-            if websocket::frame(&mut subscriber).await?.is_some() {
-                return Err(anyhow!("the server closed the WebSocket"));
-            }
+            websocket::event(&mut subscriber).await?;
         }
         total_ns += subscriber.recorder.borrow().samples.last().context("it has just come")?.received - sent;
     }
-    subscriber.wire.finish();
     Ok((total_ns as f64 / MESSAGES as f64 / 1e6, ledger))
 }
 
@@ -149,7 +138,7 @@ async fn duplex(seed: u64) -> anyhow::Result<Duplex> {
     const RATE: f64 = 500.0;
     let mut bench = Bench::open(&Setup { seed, rate: RATE, ..Setup::default() }).await?;
     let before = bench.control.load().await?;
-    let mut subscriber = subscriber(bench.target.clone()).await?;
+    let mut subscriber = subscriber(&bench.target).await?;
     let began = clock::now_ns();
     let (mut up, mut total_ns) = (0, 0);
     while up < MESSAGES {
@@ -157,28 +146,19 @@ async fn duplex(seed: u64) -> anyhow::Result<Duplex> {
         websocket::publish(&mut subscriber, MESSAGE).await?;
         up += 1;
         // Ours is the event that has no place in the schedule: it was due when it was published.
-        let mut seen = subscriber.recorder.borrow().samples.len();
-        let ours = MESSAGE.len();
-        'wait: loop {
-            let before = subscriber.wire.ledger[Layer::Event];
-            if websocket::frame(&mut subscriber).await?.is_some() {
-                return Err(anyhow!("the server closed the WebSocket"));
-            }
-            let length = (subscriber.wire.ledger[Layer::Event] - before) as usize;
-            let samples = &subscriber.recorder.borrow().samples;
-            if samples.len() > seen {
-                seen = samples.len();
-                // The feed's own events are of 200 bytes and more.
-                if length < 200 && length > ours {
-                    total_ns += samples[seen - 1].received - sent;
-                    break 'wait;
-                }
+        loop {
+            let before = subscriber.wire.ledger()[Layer::Event];
+            websocket::event(&mut subscriber).await?;
+            // The feed's own events are of 200 bytes and more.
+            if subscriber.wire.ledger()[Layer::Event] - before < 200 {
+                break;
             }
         }
+        total_ns += subscriber.recorder.borrow().samples.last().context("it has just come")?.received - sent;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    subscriber.wire.finish();
-    let down = subscriber.wire.ledger.events - up;
+    let down = subscriber.wire.ledger().events - up;
+    drop(subscriber);
     // The server's own counts, not ours.
     let spent = bench.since(&before, 0).await?;
     Ok(Duplex {

@@ -2,27 +2,19 @@
 
 use std::convert::Infallible;
 
-use protocol::Layer;
 use protocol::framing::line;
 
 use crate::fault::Fault;
 use crate::headers::Caller;
-use crate::stream;
+use crate::stream::{self, Format};
 use crate::subscriber::Subscriber;
+
+const LINES: Format = Format {
+    may_end: |body, known| line::split(&body[known..]).is_some(),
+    take: |subscriber, bytes| subscriber.line(bytes, usize::MAX),
+};
 
 /// Reads the one response for as long as it goes on.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
-    stream::open(subscriber, Caller::Fetch, "/stream").await?;
-    loop {
-        let known = subscriber.wire.chunk().await?;
-        // A line that comes in many pieces is not searched anew for each of them.
-        if line::split(&subscriber.wire.body[known..]).is_none() {
-            continue;
-        }
-        while let Some((_, taken)) = line::split(&subscriber.wire.body) {
-            let line = subscriber.wire.take_body(taken);
-            subscriber.event_or_gap(&line[..taken - 1])?;
-            subscriber.wire.explain(Layer::Framing, 1);
-        }
-    }
+    stream::subscribe(subscriber, Caller::Fetch, "/stream", &LINES).await
 }

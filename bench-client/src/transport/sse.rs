@@ -7,26 +7,25 @@ use protocol::framing::sse;
 
 use crate::fault::Fault;
 use crate::headers::Caller;
-use crate::stream;
+use crate::hear::Taken;
+use crate::stream::{self, Format};
 use crate::subscriber::Subscriber;
+
+const BLOCKS: Format = Format { may_end: sse::may_end, take: block };
 
 /// Reads the one response for as long as it goes on.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
-    stream::open(subscriber, Caller::EventSource, "/sse").await?;
-    loop {
-        let known = subscriber.wire.chunk().await?;
-        if !sse::may_end(&subscriber.wire.body, known) {
-            continue;
-        }
-        while let Some(taken) = sse::split(&subscriber.wire.body).map(|(_, taken)| taken) {
-            let bytes = subscriber.wire.take_body(taken);
-            let (block, _) = sse::split(&bytes).expect("it was whole a line ago");
-            // A block without data is a heartbeat.
-            let json = block.data.unwrap_or_default();
-            subscriber.wire.explain(Layer::Framing, taken - json.len());
-            if !json.is_empty() {
-                subscriber.event_or_gap(&json)?;
-            }
-        }
+    stream::subscribe(subscriber, Caller::EventSource, "/sse", &BLOCKS).await
+}
+
+/// Takes one block.
+fn block(subscriber: &mut Subscriber, bytes: &[u8]) -> Result<Taken, Fault> {
+    let Some((block, whole)) = sse::split(bytes) else { return Ok(Taken::Nothing) };
+    // A block without data is a heartbeat.
+    let json = block.data.unwrap_or_default();
+    if !json.is_empty() {
+        subscriber.event_or_gap(&json)?;
     }
+    subscriber.wire.explain(Layer::Framing, whole - json.len());
+    Ok(Taken::Bytes(whole))
 }

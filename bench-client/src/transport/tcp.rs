@@ -12,8 +12,5 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
     let request = format!("SUB {}\n", subscriber.cursor());
     subscriber.wire.send(request.as_bytes(), Layer::Handshake).await?;
     subscriber.connected();
-    loop {
-        subscriber.wire.fill().await?;
-        while subscriber.line(usize::MAX)? > 0 {}
-    }
+    subscriber.hear(|subscriber, bytes| subscriber.line(bytes, usize::MAX)).await
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use protocol::framing::websocket::{Opcode, frame_masked, parse};
 use protocol::{Cursor, Gap, Layer};
 use tokio::time::timeout;
@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_acc
 
 use crate::fault::Fault;
 use crate::headers::Caller;
+use crate::hear::Taken;
 use crate::subscriber::Subscriber;
 
 /// A frame larger than this is refused, in bytes.
@@ -69,48 +70,72 @@ pub async fn handshake(subscriber: &mut Subscriber) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Takes frame after frame until one of them says close; gives that one's payload.
-async fn until_close(subscriber: &mut Subscriber) -> Result<Bytes, Fault> {
-    loop {
-        if let Some(close) = frame(subscriber).await? {
-            return Ok(close);
-        }
-    }
+/// What a frame was.
+enum Frame {
+    Event,
+    Ping(Bytes),
+    Close(Bytes),
+    Other,
 }
 
-/// Takes one frame, and gives its payload if it says close.
-pub async fn frame(subscriber: &mut Subscriber) -> Result<Option<Bytes>, Fault> {
-    let header = loop {
-        match parse(&subscriber.wire.received)? {
-            Some(header) => break header,
-            None => subscriber.wire.fill().await?,
-        }
-    };
+/// Takes one frame from the front of `bytes`, and how many bytes it had; `None` while it is unfinished.
+fn frame(subscriber: &mut Subscriber, bytes: &[u8]) -> Result<Option<(usize, Frame)>, Fault> {
+    let Some(header) = parse(bytes)? else { return Ok(None) };
     if header.payload_length > LARGEST_FRAME || header.mask.is_some() || !header.fin {
         return Err(Fault::NotHttp("a frame that is fragmented, masked or of more than 1 MiB".into()));
     }
     let whole = header.length + header.payload_length as usize;
-    while subscriber.wire.received.len() < whole {
-        subscriber.wire.fill().await?;
-    }
-    let mut payload = subscriber.wire.take(whole);
-    payload.advance(header.length);
-    match header.opcode {
+    let Some(payload) = bytes.get(header.length..whole) else { return Ok(None) };
+    let (layer, explained, frame) = match header.opcode {
         Opcode::Text => {
-            subscriber.wire.explain(Layer::Framing, header.length);
-            subscriber.deliver(&payload)?;
+            subscriber.deliver(payload)?;
+            (Layer::Framing, header.length, Frame::Event)
         }
-        Opcode::Ping => {
-            subscriber.wire.explain(Layer::Framing, whole);
-            subscriber.wire.send(&frame_masked(Opcode::Pong, &payload, MASK), Layer::Framing).await?;
+        Opcode::Ping => (Layer::Framing, whole, Frame::Ping(Bytes::copy_from_slice(payload))),
+        Opcode::Close => (Layer::Handshake, whole, Frame::Close(Bytes::copy_from_slice(payload))),
+        Opcode::Pong | Opcode::Binary | Opcode::Continuation => (Layer::Framing, whole, Frame::Other),
+    };
+    subscriber.wire.explain(layer, explained);
+    Ok(Some((whole, frame)))
+}
+
+/// Hears frame after frame, and answers pings, up to the first that is `awaited`.
+async fn hear(subscriber: &mut Subscriber, awaited: fn(&Frame) -> bool) -> Result<Frame, Fault> {
+    let mut take = |subscriber: &mut Subscriber, bytes: &[u8]| {
+        Ok(match frame(subscriber, bytes)? {
+            None => Taken::Nothing,
+            Some((whole, frame)) if matches!(frame, Frame::Ping(_)) || awaited(&frame) => Taken::Last(whole, Ok(frame)),
+            Some((whole, _)) => Taken::Bytes(whole),
+        })
+    };
+    loop {
+        match subscriber.hear(&mut take).await? {
+            Frame::Ping(payload) => {
+                subscriber.wire.send(&frame_masked(Opcode::Pong, &payload, MASK), Layer::Framing).await?;
+            }
+            frame => return Ok(frame),
         }
-        Opcode::Close => {
-            subscriber.wire.explain(Layer::Handshake, whole);
-            return Ok(Some(payload.freeze()));
-        }
-        Opcode::Pong | Opcode::Binary | Opcode::Continuation => subscriber.wire.explain(Layer::Framing, whole),
     }
-    Ok(None)
+}
+
+/// Hears everything up to a frame that says close; gives its payload.
+async fn until_close(subscriber: &mut Subscriber) -> Result<Bytes, Fault> {
+    loop {
+        if let Frame::Close(payload) = hear(subscriber, |frame| matches!(frame, Frame::Close(_))).await? {
+            return Ok(payload);
+        }
+    }
+}
+
+/// Hears everything up to the next event.
+///
+/// # Errors
+/// When the connection ends, in good order or not.
+pub async fn event(subscriber: &mut Subscriber) -> Result<(), Fault> {
+    match hear(subscriber, |frame| matches!(frame, Frame::Event | Frame::Close(_))).await? {
+        Frame::Close(payload) => Err(closed(subscriber, &payload)),
+        _ => Ok(()),
+    }
 }
 
 /// Publishes on the subscriber's own connection: a text frame.
