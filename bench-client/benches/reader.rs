@@ -92,7 +92,7 @@ impl Client {
         let crowd = Crowd::gather(
             transport,
             target,
-            Cursor(0),
+            Cursor(0).into(),
             Share::all(subscribers as u32),
             recorder,
             1,

@@ -18,7 +18,7 @@ use anyhow::Context;
 use protocol::network::Network;
 use protocol::result::{Faults, Headers};
 use protocol::status::Published;
-use protocol::{Cursor, Histogram, Ledger, Transport, clock};
+use protocol::{Bookmark, Histogram, Ledger, Transport, clock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin};
@@ -53,7 +53,7 @@ pub struct Task {
     /// How far the server's clock is ahead of ours, in ns.
     pub clock_ahead_ns: i64,
     /// Behind which event they begin.
-    pub cursor: Cursor,
+    pub after: Bookmark,
     /// How many they are, and which of all.
     pub share: Share,
     /// Decides on the pollers' phases, and on jitter.
@@ -230,7 +230,7 @@ pub struct Gathered {
 
 impl Gathered {
     async fn gather(task: Task, deliveries: Arc<AtomicU64>) -> anyhow::Result<Self> {
-        let Task { transport, cursor, share, seed, deadline, .. } = task;
+        let Task { transport, after, share, seed, deadline, .. } = task;
         let target = Target {
             place: Place::named(&task.url, task.insecure)?,
             tcp: task.tcp,
@@ -243,7 +243,7 @@ impl Gathered {
         };
         let recorder =
             Recorder::new(task.window, task.expected / share.of.max(1) as usize * share.count as usize, deliveries);
-        let crowd = Crowd::gather(transport, target, cursor, share, recorder, seed, deadline).await;
+        let crowd = Crowd::gather(transport, target, after, share, recorder, seed, deadline).await;
         Ok(Self { crowd, lag: Lag::default() })
     }
 

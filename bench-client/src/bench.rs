@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use protocol::status::Load;
-use protocol::{Cursor, Transport, clock};
+use protocol::{Bookmark, Cursor, Transport, clock};
 
 use crate::control::Control;
 use crate::crowd::{Crowd, Share};
@@ -45,10 +45,11 @@ impl Bench {
     /// # Errors
     /// When some cannot connect.
     pub async fn gather(&mut self, transport: Transport, target: Target, count: u32) -> anyhow::Result<Crowd> {
-        let cursor = Cursor(self.control.load().await?.head);
+        let load = self.control.load().await?;
+        let after = Bookmark { cursor: Cursor(load.head), epoch: Some(load.epoch) };
         let recorder = Recorder::new(0..u64::MAX, 0, Arc::default());
         let deadline = clock::now_ns() + CONNECT.as_nanos() as u64;
-        let crowd = Crowd::gather(transport, target, cursor, Share::all(count), recorder, 1, deadline).await;
+        let crowd = Crowd::gather(transport, target, after, Share::all(count), recorder, 1, deadline).await;
         ensure!(crowd.connected() == count, "only {} of {count} subscribers could connect", crowd.connected());
         Ok(crowd)
     }

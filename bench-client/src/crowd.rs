@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use protocol::schedule::{seeded, uniform};
-use protocol::{Cursor, Transport, clock};
+use protocol::{Bookmark, Transport, clock};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -57,12 +57,12 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Connects a share of subscribers behind `cursor`, and waits until all are connected, but not beyond `deadline` (ns). `seed`
+    /// Connects a share of subscribers behind `after`, and waits until all are connected, but not beyond `deadline` (ns). `seed`
     /// decides at which phases pollers begin.
     pub async fn gather(
         transport: Transport,
         target: Target,
-        cursor: Cursor,
+        after: Bookmark,
         share: Share,
         recorder: Recorder,
         seed: u64,
@@ -83,7 +83,7 @@ impl Crowd {
                 let phase = (number + uniform(&mut phases)) / f64::from(share.of);
                 let phase = target.poll_interval.mul_f64(phase);
                 let (target, recorder, stopped) = (target.clone(), crowd.recorder.clone(), crowd.stop.told());
-                crowd.running.spawn_local(session::run(transport, target, cursor, phase, recorder, stopped));
+                crowd.running.spawn_local(session::run(transport, target, after, phase, recorder, stopped));
             }
             while crowd.connected() < until as u32 && clock::now_ns() < deadline {
                 sleep(Duration::from_millis(1)).await;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
-use protocol::Cursor;
 use protocol::result::Faults;
+use protocol::{Bookmark, Cursor, Epoch, Gap};
 
 use crate::counted::SharedLedger;
 
@@ -96,13 +96,20 @@ impl Recorder {
 #[derive(Debug, Default)]
 pub struct Progress {
     cursor: Cursor,
+    /// The feed, where it is known.
+    epoch: Option<Epoch>,
     missing: Vec<Range<u64>>,
 }
 
 impl Progress {
-    /// Begins behind `cursor`.
-    pub fn new(cursor: Cursor) -> Self {
-        Self { cursor, missing: Vec::new() }
+    /// Begins behind that place.
+    pub fn new(Bookmark { cursor, epoch }: Bookmark) -> Self {
+        Self { cursor, epoch, missing: Vec::new() }
+    }
+
+    /// The cursor with the feed that it is a place in, where that is known.
+    pub fn bookmark(&self) -> Bookmark {
+        Bookmark { cursor: self.cursor, epoch: self.epoch }
     }
 
     /// The last seq received, or announced as gone.
@@ -137,17 +144,21 @@ impl Progress {
         }
     }
 
-    /// Takes note of a gap that the server announced.
-    pub fn gap(&mut self, gap: protocol::Gap, faults: &mut Faults) {
-        faults.gaps = faults.gaps.saturating_add(gap.missed());
-        self.cursor = gap.resume();
+    /// Takes note of a gap that the server announced. How much is gone of a feed that has ended, nobody can say.
+    pub fn gap(&mut self, gap: Gap, faults: &mut Faults) {
+        let another = self.epoch.is_some_and(|epoch| epoch != gap.epoch);
+        let missed = if another { gap.resume().0 } else { gap.missed() };
+        faults.gaps = faults.gaps.saturating_add(missed);
+        if another {
+            self.missing.clear();
+        }
+        (self.cursor, self.epoch) = (gap.resume(), Some(gap.epoch));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::Gap;
 
     fn faults_of(seqs: &[u64]) -> Faults {
         let mut progress = Progress::default();
@@ -168,10 +179,15 @@ mod tests {
 
     #[test]
     fn an_announced_gap_is_no_loss() {
-        let (mut progress, mut faults) = (Progress::new(Cursor(5)), Faults::default());
-        progress.gap(Gap { after: Cursor(5), oldest: 9 }, &mut faults);
+        let (mut progress, mut faults) = (Progress::new(Cursor(5).into()), Faults::default());
+        progress.gap(Gap { after: Cursor(5), oldest: 9, epoch: Epoch(1) }, &mut faults);
         progress.event(9, &mut faults);
         assert_eq!(faults, Faults { gaps: 3, ..Faults::default() });
+        // Another feed, of which three events have left the history.
+        progress.gap(Gap { after: Cursor(9), oldest: 4, epoch: Epoch(2) }, &mut faults);
+        progress.event(4, &mut faults);
+        assert_eq!(faults, Faults { gaps: 6, ..Faults::default() });
+        assert_eq!(progress.bookmark().to_string(), "4-2");
     }
 
     #[test]

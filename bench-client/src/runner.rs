@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use protocol::result::{ClientCost, Faults, Round, Scenario, ServerCost};
 use protocol::status::{Load, Published};
-use protocol::{Cursor, Histogram, Transport, clock};
+use protocol::{Bookmark, Cursor, Histogram, Transport, clock};
 use reports::number;
 use tokio::time::sleep;
 
@@ -70,7 +70,7 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
         poll_interval: Duration::from_millis(scenario.poll_interval_ms),
         network: scenario.network,
         clock_ahead_ns: ahead_ns,
-        cursor: Cursor(before.head),
+        after: Bookmark { cursor: Cursor(before.head), epoch: Some(before.epoch) },
         share: Share::all(scenario.subscribers),
         seed: scenario.seed ^ u64::from(plan.round),
         deadline: window.start.saturating_add_signed(-ahead_ns),

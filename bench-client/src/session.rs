@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use protocol::schedule::{seeded, uniform};
-use protocol::{Cursor, Transport};
+use protocol::{Bookmark, Transport};
 
 use crate::fault::Fault;
 use crate::recorder::{Progress, Shared};
@@ -15,20 +15,20 @@ use crate::transport;
 /// Failures in a row, without an event between them, after which a subscriber gives up.
 const MOST_FAILURES: u32 = 5;
 
-/// Subscribes through `transport` behind `cursor` until it is `stopped`; a lost connection is resumed from where it was.
+/// Subscribes through `transport` behind `after` until it is `stopped`; a lost connection is resumed from where it was.
 ///
 /// What it does now and then is in boxes of its own: thousands of these futures take turns, event by event, and each is to be small.
 pub async fn run(
     transport: Transport,
     target: Rc<Target>,
-    cursor: Cursor,
+    after: Bookmark,
     phase: Duration,
     recorder: Shared,
     mut stopped: Stopped,
 ) {
     let ledger = recorder.borrow().ledger.clone();
-    let mut progress = Progress::new(cursor);
-    let mut connected = false;
+    let mut progress = Progress::new(after);
+    let (mut connected, mut returns) = (false, false);
     let mut failures = 0;
     // Each subscriber has a phase of its own, and so jitter of its own, of its link and of its patience.
     let seed = phase.as_nanos() as u64;
@@ -42,8 +42,8 @@ pub async fn run(
         let fault = match opened {
             Err(error) => Fault::Lost(error),
             Ok(wire) => {
-                let mut subscriber =
-                    Subscriber { target: target.clone(), wire, phase, progress, recorder: recorder.clone(), connected };
+                let (target, recorder) = (target.clone(), recorder.clone());
+                let mut subscriber = Subscriber { target, wire, phase, progress, returns, recorder, connected };
                 let ended = tokio::select! {
                     biased;
                     Err(fault) = transport::subscribe(transport, &mut subscriber) => Some(fault),
@@ -52,7 +52,7 @@ pub async fn run(
                 let Some(fault) = ended else {
                     return Box::pin(transport::leave(transport, &mut subscriber)).await;
                 };
-                (progress, connected) = (subscriber.progress, subscriber.connected);
+                (progress, connected, returns) = (subscriber.progress, subscriber.connected, true);
                 fault
             }
         };

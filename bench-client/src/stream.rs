@@ -36,7 +36,8 @@ pub async fn subscribe(
 }
 
 async fn open(subscriber: &mut Subscriber, caller: Caller, path: &str) -> Result<(), Fault> {
-    let mut request = subscriber.target.get(caller, path, subscriber.cursor());
+    let after = subscriber.place();
+    let mut request = subscriber.target.get(caller, path, after);
     request.push_str("\r\n");
     subscriber.wire.request(request.as_bytes()).await?;
     let head = subscriber.wire.head().await?;

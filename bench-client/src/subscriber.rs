@@ -10,7 +10,7 @@ use std::time::Duration;
 use protocol::framing::line;
 use protocol::network::Network;
 use protocol::result::Headers;
-use protocol::{Cursor, Event, Gap, Layer, Transport, clock};
+use protocol::{Bookmark, Cursor, Event, Gap, Layer, Transport, clock};
 
 use crate::counted::{Counted, SharedLedger};
 use crate::fault::Fault;
@@ -86,9 +86,9 @@ impl Target {
         Counted::connect(address, link, self.place.tls.as_ref(), ledger).await
     }
 
-    /// The head of a request for `path` after `cursor`, up to and without the blank line.
-    pub fn get(&self, caller: Caller, path: &str, cursor: Cursor) -> String {
-        headers::get(self.headers, caller, &self.place, &format!("{path}?after={cursor}"))
+    /// The head of a request for what follows a place, up to and without the blank line.
+    pub fn get(&self, caller: Caller, path: &str, after: Bookmark) -> String {
+        headers::get(self.headers, caller, &self.place, &format!("{path}?after={after}"))
     }
 }
 
@@ -102,6 +102,8 @@ pub struct Subscriber {
     pub phase: Duration,
     /// Its place in the feed.
     pub progress: Progress,
+    /// Whether its next request is the first since its connection was lost: the server may have been started anew meanwhile.
+    pub returns: bool,
     /// The record that it shares with the others.
     pub recorder: Shared,
     /// Whether it has told the recorder that its subscription stands.
@@ -120,7 +122,8 @@ impl Subscriber {
             target: Rc::new(target.clone()),
             wire,
             phase: Duration::ZERO,
-            progress: Progress::new(Cursor(0)),
+            progress: Progress::new(Cursor(0).into()),
+            returns: false,
             recorder: Rc::new(RefCell::new(recorder)),
             connected: false,
         })
@@ -129,6 +132,13 @@ impl Subscriber {
     /// The last seq it has.
     pub fn cursor(&self) -> Cursor {
         self.progress.cursor()
+    }
+
+    /// Where its next request goes on. Of which feed that is a place is said by whoever returns, and once on a connection: there, it
+    /// can't become another.
+    pub fn place(&mut self) -> Bookmark {
+        let bookmark = self.progress.bookmark();
+        if std::mem::take(&mut self.returns) { bookmark } else { bookmark.cursor.into() }
     }
 
     /// Says that the subscription stands: what is published from now on will come.

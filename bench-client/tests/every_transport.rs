@@ -68,7 +68,7 @@ impl Subject {
         let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
         let stop = Stop::default();
         let subject = recorder.clone();
-        let run = session::run(transport, Rc::new(target), Cursor(0), Duration::ZERO, subject, stop.told());
+        let run = session::run(transport, Rc::new(target), Cursor(0).into(), Duration::ZERO, subject, stop.told());
         Self { recorder, stop, task: tokio::task::spawn_local(run) }
     }
 
@@ -79,8 +79,7 @@ impl Subject {
         }
     }
 
-    /// Lets the subscriber leave: the seqs that it got, what went wrong, and its ledger, in which every byte has its layer and which
-    /// the kernel bears out.
+    /// Lets the subscriber leave: the seqs that it got, what went wrong, and its ledger, in which every byte has its layer.
     async fn leave(self) -> (Vec<u64>, Faults, Ledger) {
         self.stop.tell();
         self.task.await.unwrap();
@@ -88,12 +87,17 @@ impl Subject {
         assert_eq!(recorder.given_up, [""; 0]);
         let ledger = *recorder.ledger.borrow();
         assert_eq!(ledger.unexplained_bytes(), 0);
-        assert_eq!(
-            (ledger.received_bytes, ledger.sent_bytes),
-            (ledger.kernel_received_bytes, ledger.kernel_sent_bytes)
-        );
+        // Of a connection that was ended and then reset, the kernel does not say whether it has counted the end as a byte.
+        if ledger.connections == 1 {
+            borne_out(&ledger);
+        }
         (recorder.samples.iter().map(|sample| sample.seq).collect(), recorder.faults, ledger)
     }
+}
+
+/// The kernel counted the same bytes.
+fn borne_out(ledger: &Ledger) {
+    assert_eq!((ledger.received_bytes, ledger.sent_bytes), (ledger.kernel_received_bytes, ledger.kernel_sent_bytes));
 }
 
 /// Runs a test once for each transport.
@@ -177,10 +181,7 @@ fn a_connection_whose_tls_handshake_fails_is_in_the_ledger_whole() {
         assert!(refused.is_err_and(|error| error.to_string().contains("--insecure")));
         let ledger = *ledger.borrow();
         assert_eq!((ledger.connections, ledger.handshake_bytes), (1, ledger.wire_bytes()));
-        assert_eq!(
-            (ledger.received_bytes, ledger.sent_bytes),
-            (ledger.kernel_received_bytes, ledger.kernel_sent_bytes)
-        );
+        borne_out(&ledger);
     });
 }
 

@@ -45,7 +45,15 @@ fn target(address: SocketAddr) -> Target {
 /// Runs one subscriber until it gives up; why it did.
 async fn until_given_up(transport: Transport, target: Target) -> String {
     let recorder: Shared = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
-    session::run(transport, Rc::new(target), Cursor(0), Duration::ZERO, recorder.clone(), Stop::default().told()).await;
+    session::run(
+        transport,
+        Rc::new(target),
+        Cursor(0).into(),
+        Duration::ZERO,
+        recorder.clone(),
+        Stop::default().told(),
+    )
+    .await;
     let given_up = recorder.borrow().given_up.clone();
     given_up.into_iter().next().expect("a reason")
 }

@@ -53,9 +53,50 @@ impl fmt::Display for Cursor {
     }
 }
 
+/// Which feed a cursor is a place in: when that feed began, in ms of Unix time. A server that is started anew begins another feed, and
+/// numbers its events from 1 again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+/// A cursor as a subscriber gives it who begins or returns: `41`, or `41-1763740800123` if it also says of which feed it is. Only then
+/// can a server that was started anew tell it from one of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bookmark {
+    /// The place.
+    pub cursor: Cursor,
+    /// The feed.
+    pub epoch: Option<Epoch>,
+}
+
+impl From<Cursor> for Bookmark {
+    fn from(cursor: Cursor) -> Self {
+        Self { cursor, epoch: None }
+    }
+}
+
+impl fmt::Display for Bookmark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.epoch {
+            None => self.cursor.fmt(f),
+            Some(Epoch(epoch)) => write!(f, "{}-{epoch}", self.cursor),
+        }
+    }
+}
+
+impl FromStr for Bookmark {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let Some((cursor, epoch)) = text.split_once('-') else { return Ok(text.parse::<Cursor>()?.into()) };
+        let Cursor(epoch) = epoch.parse()?;
+        Ok(Self { cursor: cursor.parse()?, epoch: Some(Epoch(epoch)) })
+    }
+}
+
 /// What was wrong with the text of a cursor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a cursor is a whole number from 0 to 18446744073709551615, in digits alone")]
+#[error("a cursor is an event's number in digits, like 41, or that with its feed's epoch, like 41-1763740800123")]
 pub struct InvalidCursor;
 
 impl FromStr for Cursor {
@@ -71,7 +112,7 @@ impl FromStr for Cursor {
 }
 
 /// What a subscriber is told when the history no longer reaches back to its cursor: the events from `after + 1` to
-/// `oldest - 1` are gone.
+/// `oldest - 1` are gone. Or its cursor is of another feed; then all that this one still has is new to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("events {} to {} have left the history", .after.next_seq(), .oldest.saturating_sub(1))]
 pub struct Gap {
@@ -79,6 +120,8 @@ pub struct Gap {
     pub after: Cursor,
     /// The oldest seq that can still be had.
     pub oldest: u64,
+    /// The feed that this is said of.
+    pub epoch: Epoch,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,6 +133,7 @@ struct GapLine {
 struct GapFields {
     after: Cursor,
     oldest: u64,
+    epoch: Epoch,
 }
 
 impl Gap {
@@ -98,14 +142,19 @@ impl Gap {
         Cursor(self.oldest.saturating_sub(1))
     }
 
+    /// The same with the feed that it is a place in.
+    pub fn bookmark(self) -> Bookmark {
+        Bookmark { cursor: self.resume(), epoch: Some(self.epoch) }
+    }
+
     /// How many events the subscriber can no longer have.
     pub fn missed(self) -> u64 {
         self.resume().0.saturating_sub(self.after.0)
     }
 
-    /// The gap as JSON: `{"gap":{"after":N,"oldest":M}}`.
+    /// The gap as JSON: `{"gap":{"after":N,"oldest":M,"epoch":E}}`.
     pub fn encode(self) -> Vec<u8> {
-        let line = GapLine { gap: GapFields { after: self.after, oldest: self.oldest } };
+        let line = GapLine { gap: GapFields { after: self.after, oldest: self.oldest, epoch: self.epoch } };
         serde_json::to_vec(&line).expect("writing JSON to memory does not fail")
     }
 
@@ -115,7 +164,7 @@ impl Gap {
     /// When `bytes` are not the JSON encoding of a gap.
     pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         let line: GapLine = serde_json::from_slice(bytes)?;
-        Ok(Self { after: line.gap.after, oldest: line.gap.oldest })
+        Ok(Self { after: line.gap.after, oldest: line.gap.oldest, epoch: line.gap.epoch })
     }
 
     /// Whether `bytes`, a JSON text, announce a gap rather than an event.
@@ -150,9 +199,20 @@ mod tests {
     }
 
     #[test]
+    fn a_bookmark_is_a_cursor_that_may_say_of_which_feed_it_is() {
+        let of_a_feed = Bookmark { cursor: Cursor(41), epoch: Some(Epoch(17)) };
+        for (text, bookmark) in [("41", Cursor(41).into()), ("41-17", of_a_feed)] {
+            assert_eq!((text.parse(), bookmark.to_string()), (Ok(bookmark), text.to_string()));
+        }
+        for wrong in ["", "-", "41-", "-17", "41-17-", "41--17", "41-x"] {
+            assert_eq!(wrong.parse::<Bookmark>(), Err(InvalidCursor), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn a_gap_counts_what_is_lost_and_says_where_to_go_on() {
-        let gap = Gap { after: Cursor(3), oldest: 10 };
-        assert_eq!((gap.missed(), gap.resume()), (6, Cursor(9)));
+        let gap = Gap { after: Cursor(3), oldest: 10, epoch: Epoch(17) };
+        assert_eq!((gap.missed(), gap.resume(), gap.bookmark().to_string().as_str()), (6, Cursor(9), "9-17"));
         assert_eq!(gap.to_string(), "events 4 to 9 have left the history");
         assert_eq!(Gap::decode(&gap.encode()).unwrap(), gap);
         assert!(Gap::is_announced_by(&gap.encode()));

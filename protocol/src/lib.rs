@@ -16,7 +16,7 @@ pub mod schedule;
 pub mod status;
 pub mod transport;
 
-pub use event::{Cursor, Event, Gap};
+pub use event::{Bookmark, Cursor, Epoch, Event, Gap};
 pub use histogram::Histogram;
 pub use ledger::{Layer, Ledger};
 pub use transport::Transport;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Epoch;
 use crate::schedule::Spacing;
 
 /// `GET /time`: the clock that events are stamped with.
@@ -39,6 +40,8 @@ pub struct Load {
     pub requests: u64,
     /// The seq of the newest event; 0 before the first.
     pub head: u64,
+    /// Which feed that is.
+    pub epoch: Epoch,
     /// Bytes that the history's events and their framings hold.
     pub history_bytes: u64,
     /// The port of the raw TCP transport, on the host of this one.

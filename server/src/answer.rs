@@ -24,6 +24,9 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 /// An HTTP response of this server.
 pub type Answer = Response<Body>;
 
+/// What a poll comes to: an answer, or the gap that has to be told.
+pub type Polled = Result<Answer, Gap>;
+
 /// A response's body.
 pub enum Body {
     /// All of it is there: its length is announced, and its parts are sent in one write.

@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use protocol::framing::{chunked, line, sse, websocket};
-use protocol::{Cursor, Event, Gap, clock};
+use protocol::{Bookmark, Cursor, Epoch, Event, Gap, clock};
 use tokio::sync::watch;
 
 /// An event in the feed, with its bytes in each framing.
@@ -103,6 +104,8 @@ pub struct Feed {
     head: watch::Sender<u64>,
     /// When the feed began, in ns on the monotonic clock.
     pub started_ns: u64,
+    /// What tells this feed from all others.
+    pub epoch: Epoch,
 }
 
 struct History {
@@ -121,6 +124,7 @@ impl Feed {
             closed: AtomicBool::new(false),
             head: watch::Sender::new(0),
             started_ns: clock::now_ns(),
+            epoch: Epoch(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)),
         }
     }
 
@@ -149,6 +153,19 @@ impl Feed {
         cursor.0 != self.latest.load(Ordering::Acquire) || self.is_closed()
     }
 
+    /// Where a subscriber begins, or goes on: behind `after`, or without it at the head.
+    ///
+    /// # Errors
+    /// When that is a place in another feed: that of a server before it was started anew.
+    pub fn place(&self, after: Option<Bookmark>) -> Result<Cursor, Gap> {
+        let Some(bookmark) = after else { return Ok(self.head()) };
+        if bookmark.epoch.is_none_or(|epoch| epoch == self.epoch) {
+            return Ok(bookmark.cursor);
+        }
+        let oldest = self.history.read().expect("no holder of the history panics").oldest;
+        Err(Gap { after: bookmark.cursor, oldest, epoch: self.epoch })
+    }
+
     /// What follows `cursor`.
     pub fn next(&self, cursor: Cursor) -> Next {
         if !self.has_next(cursor) {
@@ -157,8 +174,8 @@ impl Feed {
         let history = self.history.read().expect("no holder of the history panics");
         let head = history.oldest + history.entries.len() as u64 - 1;
         if cursor.next_seq() < history.oldest || cursor.0 > head {
-            // A cursor beyond the head was given by another feed: a server that has been started anew.
-            return Next::Gap(Gap { after: cursor, oldest: history.oldest });
+            // A cursor beyond the head was given by another feed, even if it does not say so.
+            return Next::Gap(Gap { after: cursor, oldest: history.oldest, epoch: self.epoch });
         }
         match history.entries.get((cursor.next_seq() - history.oldest) as usize) {
             Some(entry) => Next::Event(entry.clone()),
@@ -238,14 +255,24 @@ mod tests {
         let feed = Feed::new(3);
         (1..=5).for_each(|at| assert_eq!(feed.publish(at, ""), at));
         assert_eq!(seqs(&feed, 2), Ok(vec![3, 4, 5]));
-        assert_eq!(seqs(&feed, 1), Err(Gap { after: Cursor(1), oldest: 3 }));
+        assert_eq!(seqs(&feed, 1), Err(Gap { after: Cursor(1), oldest: 3, epoch: feed.epoch }));
     }
 
     #[test]
     fn a_cursor_from_another_feed_is_a_gap_not_an_endless_wait() {
         let feed = Feed::new(3);
-        assert_eq!(seqs(&feed, 7), Err(Gap { after: Cursor(7), oldest: 1 }));
-        assert_eq!(seqs(&feed, u64::MAX), Err(Gap { after: Cursor(u64::MAX), oldest: 1 }));
+        assert_eq!(seqs(&feed, 7), Err(Gap { after: Cursor(7), oldest: 1, epoch: feed.epoch }));
+        assert_eq!(seqs(&feed, u64::MAX), Err(Gap { after: Cursor(u64::MAX), oldest: 1, epoch: feed.epoch }));
+    }
+
+    #[test]
+    fn a_cursor_that_says_it_is_of_another_feed_is_a_gap_even_where_this_one_has_its_number() {
+        let feed = Feed::new(3);
+        (0..5).for_each(|at| _ = feed.publish(at, ""));
+        let of = |epoch| Some(Bookmark { cursor: Cursor(4), epoch });
+        assert_eq!((feed.place(of(None)), feed.place(of(Some(feed.epoch)))), (Ok(Cursor(4)), Ok(Cursor(4))));
+        let gap = Gap { after: Cursor(4), oldest: 3, epoch: feed.epoch };
+        assert_eq!(feed.place(of(Some(Epoch(1)))), Err(gap));
     }
 
     #[test]

@@ -13,14 +13,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use protocol::clock;
+use protocol::framing::line;
 use protocol::status::{Published, Time};
+use protocol::{Cursor, clock};
 
 use crate::admission::{Admitted, Refusals};
-use crate::answer::{self, Answer, Body};
+use crate::answer::{self, Answer, Body, Polled};
 use crate::control;
 use crate::echo;
 use crate::fan_out::WakeList;
+use crate::feed::{Entry, Feed};
 use crate::host;
 use crate::index;
 use crate::lecture;
@@ -34,7 +36,7 @@ use crate::site::Site;
 use crate::socket::{Socket, Stream};
 use crate::subscription::Subscription;
 use crate::transport::{LARGEST_BATCH, long_polling, ndjson, polling, sse, websocket};
-use crate::{feed::Feed, polls, upgrade, viewers, watching};
+use crate::{polls, upgrade, viewers, watching};
 
 /// What those are told who are not served.
 pub const REFUSALS: Refusals = Refusals {
@@ -157,11 +159,11 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
     let refused = |why| answer::text(StatusCode::FORBIDDEN, why);
     let subscribe = |after| Subscription::new(feed.clone(), wake_list.clone(), after);
     match path {
-        "/poll" => polling::answer(feed, query),
-        "/long-poll" => long_polling::answer(feed, wake_list, &socket, query).await,
+        "/poll" => polling::answer(feed, query).unwrap_or_else(answer::gap),
+        "/long-poll" => long_polling::answer(feed, wake_list, &socket, query).await.unwrap_or_else(answer::gap),
         "/stream" => ndjson::answer(subscribe(query.after), socket, request.version()),
-        "/sse" => match sse::last_event_id(request.headers()) {
-            Ok(last) => sse::answer(subscribe(last.or(query.after)), socket, request.version()),
+        "/sse" => match sse::place(request.headers(), query.after) {
+            Ok(after) => sse::answer(subscribe(after), socket, request.version()),
             Err(fault) => answer::bad_request(fault),
         },
         "/ws" | "/watch" if !own_page => refused("only pages of this server may open this WebSocket\n"),
@@ -200,7 +202,7 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/time" => answer::json(StatusCode::OK, &Time { now_ns: clock::now_ns() }),
         "/load" => answer::json(StatusCode::OK, &site.load()),
         "/metrics" => answer::metrics(load::metrics(&site.load())),
-        "/published" => published(feed, query),
+        "/published" => published(feed, query).unwrap_or_else(answer::gap),
         "/viewers" => answer::json(StatusCode::OK, &viewers::viewers(&site.addresses)),
         "/healthz" => answer::text(StatusCode::OK, "ok\n"),
         _ => answer::text(StatusCode::OK, index::text(&site.addresses, site.is_self_signed())),
@@ -208,15 +210,11 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
 }
 
 /// When the events after the cursor were due, and when they entered the feed, a line each.
-fn published(feed: &Feed, query: Query) -> Answer {
-    match feed.since(query.after.unwrap_or_default(), LARGEST_BATCH) {
-        Ok(events) => answer::lines(
-            events
-                .iter()
-                .map(|event| Published { seq: event.seq, at: event.at, entered: event.entered })
-                .map(|times| protocol::framing::line::frame(&serde_json::to_vec(&times).expect("three numbers")).into())
-                .collect(),
-        ),
-        Err(gap) => answer::gap(gap),
-    }
+fn published(feed: &Feed, query: Query) -> Polled {
+    let after = feed.place(Some(query.after.unwrap_or(Cursor(0).into())))?;
+    let times = |event: Arc<Entry>| {
+        let times = Published { seq: event.seq, at: event.at, entered: event.entered };
+        line::frame(&serde_json::to_vec(&times).expect("three numbers")).into()
+    };
+    Ok(answer::lines(feed.since(after, LARGEST_BATCH)?.into_iter().map(times).collect()))
 }

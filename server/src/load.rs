@@ -26,6 +26,7 @@ pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, threads: usize, pla
         handshakes_failed: counters.handshakes_failed(),
         requests: counters.requests(),
         head: feed.head().0,
+        epoch: feed.epoch,
         history_bytes: feed.bytes() as u64,
         tcp_port,
         rate: plan.rate,

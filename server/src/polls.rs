@@ -18,7 +18,7 @@ use hyper::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
-use crate::answer::{Answer, Body};
+use crate::answer::{self, Answer, Body};
 use crate::fan_out::WakeList;
 use crate::host;
 use crate::query::Query;
@@ -84,7 +84,7 @@ pub async fn serve(socket: &Arc<Socket>, site: &Site, wake_list: &Arc<WakeList>)
             false => polling::answer(&site.feed, query),
         };
         let last = *site.closing.borrow();
-        let mut unsent = written(answer, last);
+        let mut unsent = written(answer.unwrap_or_else(answer::gap), last);
         poll_fn(|context| socket.poll_write_all(context, &mut unsent)).await.ok()?;
         if last {
             // An error is a peer that has left.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use protocol::Cursor;
+use protocol::Bookmark;
 
 /// The parameters of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {
     /// `after`: the cursor to go on from; without it, a subscriber starts at the head.
-    pub after: Option<Cursor>,
+    pub after: Option<Bookmark>,
     /// `wait`: how long a long poll may wait.
     pub wait: Option<Duration>,
     /// `lane`: under which name the page that asks watches what crosses the wire, SESSION.NAME.
@@ -39,8 +39,8 @@ impl Query {
             }
             let twice = match name {
                 "after" => {
-                    let cursor = value.parse().map_err(|error| format!("after: {error}"))?;
-                    query.after.replace(cursor).is_some()
+                    let bookmark = value.parse().map_err(|error| format!("after: {error}"))?;
+                    query.after.replace(bookmark).is_some()
                 }
                 "lane" => query.lane.replace(word(name, value, ".")?).is_some(),
                 "session" => query.session.replace(word(name, value, "")?).is_some(),
@@ -79,19 +79,24 @@ fn word(name: &str, value: &str, separator: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use protocol::Cursor;
+
     use super::*;
 
     #[test]
     fn known_parameters_are_read() {
         let query = Query::parse(Some("after=7&wait=500ms"), &["after", "wait"]).unwrap();
-        assert_eq!(query, Query { after: Some(Cursor(7)), wait: Some(Duration::from_millis(500)), ..Query::default() });
+        assert_eq!(
+            query,
+            Query { after: Some(Cursor(7).into()), wait: Some(Duration::from_millis(500)), ..Query::default() }
+        );
         assert_eq!(Query::parse(None, &["after"]), Ok(Query::default()));
     }
 
     #[test]
     fn whatever_is_wrong_is_said() {
         let fault = |text| Query::parse(Some(text), &["after", "wait"]).unwrap_err();
-        assert!(fault("after=x").starts_with("after: a cursor is a whole number"));
+        assert!(fault("after=x").starts_with("after: a cursor is an event's number"));
         assert!(fault("after").starts_with("after: "));
         assert!(fault("wait=61s").starts_with("wait: a duration like"));
         assert!(fault("wait=-1s").starts_with("wait: a duration like"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use protocol::Cursor;
+use protocol::{Bookmark, Cursor, Gap};
 
 use crate::fan_out::{Outlet, WakeList};
 use crate::feed::{Feed, Next};
@@ -23,6 +23,8 @@ pub struct Subscription {
     wake_list: Arc<WakeList>,
     slot: usize,
     cursor: Cursor,
+    /// Why it does not begin where it was to begin, until that was told.
+    gap: Option<Gap>,
     /// The last heartbeat seen, and whether nothing was taken since.
     beat: u64,
     quiet: bool,
@@ -31,11 +33,14 @@ pub struct Subscription {
 impl Subscription {
     /// A subscription to what follows `after`, or to what is yet to come, waiting on the calling worker's `wake_list`; it is
     /// woken for each event.
-    pub fn new(feed: Arc<Feed>, wake_list: Arc<WakeList>, after: Option<Cursor>) -> Self {
-        let cursor = after.unwrap_or_else(|| feed.head());
+    pub fn new(feed: Arc<Feed>, wake_list: Arc<WakeList>, after: Option<Bookmark>) -> Self {
+        let (cursor, gap) = match feed.place(after) {
+            Ok(cursor) => (cursor, None),
+            Err(gap) => (gap.after, Some(gap)),
+        };
         let slot = wake_list.enter();
         let beat = wake_list.beats();
-        Self { feed, wake_list, slot, cursor, beat, quiet: false }
+        Self { feed, wake_list, slot, cursor, gap, beat, quiet: false }
     }
 
     /// The same subscription with an outlet: while it waits, events may be written there, and it is not woken for them. Whoever
@@ -62,7 +67,7 @@ impl Subscription {
 
     /// What follows, without waiting; the cursor moves past it.
     pub fn take(&mut self) -> Next {
-        let next = self.feed.next(self.cursor);
+        let next = self.gap.take().map_or_else(|| self.feed.next(self.cursor), Next::Gap);
         match &next {
             Next::Event(entry) => self.cursor = Cursor(entry.seq),
             Next::Gap(gap) => self.cursor = gap.resume(),
@@ -92,7 +97,7 @@ impl Subscription {
     }
 
     fn turn(&mut self) -> Option<Turn> {
-        if self.feed.has_next(self.cursor) {
+        if self.gap.is_some() || self.feed.has_next(self.cursor) {
             return Some(Turn::Deliver);
         }
         let beat = self.wake_list.beats();
@@ -112,6 +117,8 @@ impl Drop for Subscription {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Wake, Waker};
+
+    use protocol::Epoch;
 
     use super::*;
 
@@ -166,6 +173,17 @@ mod tests {
         feed.publish(0, "");
         subscription.take();
         wake_list.beat();
+        assert!(subscription.poll_turn(&mut context).is_pending());
+    }
+
+    #[test]
+    fn a_place_in_another_feed_is_told_to_be_none_before_anything_is_published() {
+        let (feed, wake_list, _) = subscribed();
+        let elsewhere = Bookmark { cursor: Cursor(0), epoch: Some(Epoch(1)) };
+        let mut subscription = Subscription::new(feed.clone(), wake_list, Some(elsewhere));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(matches!(subscription.poll_turn(&mut context), Poll::Ready(Turn::Deliver)));
+        assert!(matches!(subscription.take(), Next::Gap(gap) if gap.epoch == feed.epoch));
         assert!(subscription.poll_turn(&mut context).is_pending());
     }
 

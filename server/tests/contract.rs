@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpStream};
 
 use figures::{load, wait_until};
 use protocol::status::{Published, Time};
-use protocol::{Cursor, Event, Gap};
+use protocol::{Cursor, Epoch, Event, Gap};
 use server::Server;
 use support::{Head, PATIENCE, Wire, event, get, publish, start, start_with_history};
 
@@ -126,7 +126,7 @@ fn head_of_an_endless_response_ends_with_its_head() {
 #[test]
 fn a_wrong_query_is_400_and_the_body_says_what_is_right() {
     let server = start();
-    let no_cursor = "after: a cursor is a whole number from 0 to 18446744073709551615, in digits alone\n";
+    let no_cursor = "after: a cursor is an event's number in digits, like 41, or that with its feed's epoch, like 41-1763740800123\n";
     for path in ["/poll", "/long-poll", "/stream", "/sse", "/ws", "/published"] {
         for value in ["x", "", "-1", "+1", "1.0", "0x1", "%31", "18446744073709551616"] {
             let (head, body) = get(&server, &format!("{path}?after={value}"));
@@ -242,7 +242,7 @@ fn a_wrong_last_event_id_is_400() {
     for id in ["x", "-1", "1 2", "18446744073709551616", "\u{e9}"] {
         let (head, body) = ask(&server, "GET", "/sse", &[&format!("Last-Event-ID: {id}")]);
         assert_eq!(head.status, 400, "{id:?}");
-        assert!(body.starts_with("Last-Event-ID: a cursor is a whole number"), "{body}");
+        assert!(body.starts_with("Last-Event-ID: a cursor is an event's number"), "{body}");
     }
 }
 
@@ -452,7 +452,7 @@ fn a_poll_whose_cursor_has_left_the_history_is_410_with_the_gap_and_the_next_cur
         let (head, body) = get(&server, &format!("{path}?after=1"));
         assert_eq!((head.status, cursor(&head)), (410, Some(3)), "{path}");
         assert_eq!(head.header("content-type"), Some("application/json"));
-        assert_eq!(body, "{\"gap\":{\"after\":1,\"oldest\":4}}\n");
+        assert_eq!(body, format!("{{\"gap\":{{\"after\":1,\"oldest\":4,\"epoch\":{}}}}}\n", server.feed().epoch.0));
         assert_eq!(get(&server, &format!("{path}?after=3")).0.status, 200, "the cursor to go on from works");
     }
 }
@@ -464,8 +464,22 @@ fn a_cursor_from_before_a_restart_is_told_as_a_gap_and_not_waited_for() {
         for after in [7, u64::MAX] {
             let (head, body) = get(&server, &format!("{path}?after={after}"));
             assert_eq!((head.status, cursor(&head)), (410, Some(0)), "{path}");
-            assert_eq!(Gap::decode(body.as_bytes()).unwrap(), Gap { after: Cursor(after), oldest: 1 });
+            let gap = Gap::decode(body.as_bytes()).unwrap();
+            assert_eq!((gap.after, gap.oldest, gap.epoch), (Cursor(after), 1, server.feed().epoch));
         }
+    }
+}
+
+#[test]
+fn a_cursor_that_says_it_is_of_another_feed_is_told_so_even_where_this_one_has_its_number() {
+    let server = start();
+    publish(&server, &["a", "b", "c"]);
+    let Epoch(epoch) = server.feed().epoch;
+    for path in ["/poll", "/long-poll", "/published"] {
+        assert_eq!(get(&server, &format!("{path}?after=1-{epoch}")).0.status, 200, "{path}");
+        let (head, body) = get(&server, &format!("{path}?after=1-17"));
+        assert_eq!((head.status, cursor(&head)), (410, Some(0)), "{path}");
+        assert_eq!(Gap::decode(body.as_bytes()).unwrap().epoch, server.feed().epoch);
     }
 }
 

@@ -259,18 +259,23 @@ fn a_gap_closes_with_4410_and_the_cursor_to_go_on_from() {
     let server = start_with_history(2);
     publish(&server, &["a", "b", "c", "d", "e"]);
     let mut wire = open(&server, "/ws?after=1");
-    assert_eq!(close_frame(&mut wire), (4410, "gap: go on after=3".into()));
+    let place = format!("after=3-{}", server.feed().epoch.0);
+    assert_eq!(close_frame(&mut wire), (4410, format!("gap: go on {place}")));
     wire.send(masked(Opcode::Close, &4410u16.to_be_bytes()));
     assert_end(&mut wire);
-    let mut wire = open(&server, "/ws?after=3");
+    let mut wire = open(&server, &format!("/ws?{place}"));
     assert_eq!(frame(&mut wire).1, event(4, "d").into_bytes());
 }
 
 #[test]
 fn a_cursor_from_before_a_restart_closes_with_4410() {
     let server = start();
-    let mut wire = open(&server, "/ws?after=7");
-    assert_eq!(close_frame(&mut wire), (4410, "gap: go on after=0".into()));
+    publish(&server, &["a"]);
+    for after in ["7", "1-17"] {
+        let mut wire = open(&server, &format!("/ws?after={after}"));
+        let place = format!("gap: go on after=0-{}", server.feed().epoch.0);
+        assert_eq!(close_frame(&mut wire), (4410, place), "{after}");
+    }
 }
 
 #[test]

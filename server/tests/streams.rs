@@ -29,6 +29,10 @@ fn tcp(server: &Server, request: &str) -> Wire {
     wire
 }
 
+fn gap(server: &Server, after: u64, oldest: u64) -> String {
+    format!(r#"{{"gap":{{"after":{after},"oldest":{oldest},"epoch":{}}}}}"#, server.feed().epoch.0)
+}
+
 fn line(seq: u64, data: &str) -> String {
     event(seq, data) + "\n"
 }
@@ -122,14 +126,15 @@ fn the_last_event_id_outweighs_after() {
 fn a_gap_is_told_in_the_streams_own_framing_and_then_the_stream_goes_on() {
     let server = start_with_history(2);
     publish(&server, &["a", "b", "c", "d", "e"]);
-    let gap = r#"{"gap":{"after":1,"oldest":4}}"#;
+    let gap = gap(&server, 1, 4);
+    let epoch = server.feed().epoch.0;
 
     let (_, mut stream) = subscribe(&server, "/stream?after=1", &[]);
     assert_eq!(chunk(&mut stream), Some(format!("{gap}\n")));
     assert_eq!(chunk(&mut stream), Some(line(4, "d")));
 
     let (_, mut stream) = subscribe(&server, "/sse?after=1", &[]);
-    assert_eq!(chunk(&mut stream), Some(format!("event: gap\nid: 3\ndata: {gap}\n\n")));
+    assert_eq!(chunk(&mut stream), Some(format!("event: gap\nid: 3-{epoch}\ndata: {gap}\n\n")));
     assert_eq!(chunk(&mut stream), Some(block(4, "d")));
 
     let mut stream = tcp(&server, "SUB 1\n");
@@ -139,19 +144,36 @@ fn a_gap_is_told_in_the_streams_own_framing_and_then_the_stream_goes_on() {
 #[test]
 fn a_cursor_from_before_a_restart_is_told_as_a_gap_and_not_waited_for() {
     let server = start();
-    publish(&server, &["a"]);
-    let gap = r#"{"gap":{"after":7,"oldest":1}}"#;
+    publish(&server, &["a", "b"]);
+    let epoch = server.feed().epoch.0;
+    // Beyond the head; or a number that this feed has as well, and that says it is of another.
+    for (after, cursor) in [("7", 7), ("1-17", 1)] {
+        let gap = gap(&server, cursor, 1);
+        let (_, mut stream) = subscribe(&server, &format!("/stream?after={after}"), &[]);
+        assert_eq!(chunk(&mut stream), Some(format!("{gap}\n")));
+        assert_eq!(chunk(&mut stream), Some(line(1, "a")));
 
-    let (_, mut stream) = subscribe(&server, "/stream?after=7", &[]);
-    assert_eq!(chunk(&mut stream), Some(format!("{gap}\n")));
-    assert_eq!(chunk(&mut stream), Some(line(1, "a")));
+        let told = Some(format!("event: gap\nid: 0-{epoch}\ndata: {gap}\n\n"));
+        let (_, mut stream) = subscribe(&server, "/sse", &[&format!("Last-Event-ID: {after}")]);
+        assert_eq!(chunk(&mut stream), told);
+        assert_eq!(chunk(&mut stream), Some(block(1, "a")));
 
-    let (_, mut stream) = subscribe(&server, "/sse", &["Last-Event-ID: 7"]);
-    assert_eq!(chunk(&mut stream), Some(format!("event: gap\nid: 0\ndata: {gap}\n\n")));
-    assert_eq!(chunk(&mut stream), Some(block(1, "a")));
+        let mut stream = tcp(&server, &format!("SUB {after}\n"));
+        assert_eq!((stream.line(), stream.line()), (format!("{gap}\n"), line(1, "a")));
+    }
+}
 
-    let mut stream = tcp(&server, "SUB 7\n");
-    assert_eq!((stream.line(), stream.line()), (format!("{gap}\n"), line(1, "a")));
+#[test]
+fn a_browser_whose_last_event_id_is_a_number_alone_has_its_feed_from_after() {
+    let server = start();
+    publish(&server, &["a", "b"]);
+    let own = server.feed().epoch.0;
+    for (epoch, id, first) in [(own, "1", "id: 2\n"), (17, "1", "event: gap\n"), (17, &*format!("1-{own}"), "id: 2\n")]
+    {
+        let target = format!("/sse?after=0-{epoch}");
+        let (_, mut stream) = subscribe(&server, &target, &[&format!("Last-Event-ID: {id}")]);
+        assert!(chunk(&mut stream).unwrap().starts_with(first), "{target} {id}");
+    }
 }
 
 // HTTP/1.0 knows no chunks (RFC 9112, section 6.1): such a body is all that comes before the end.
@@ -287,7 +309,7 @@ fn a_tcp_request_that_is_none_is_told_so_and_the_connection_ends() {
 #[test]
 fn a_tcp_line_that_is_too_long_is_told_so_and_the_connection_ends() {
     let server = start();
-    for request in ["x".repeat(26), format!("SUB {}", "0".repeat(22)), "x".repeat(10_000)] {
+    for request in ["x".repeat(47), format!("SUB {}", "0".repeat(43)), "x".repeat(10_000)] {
         let mut wire = tcp(&server, &request);
         assert_eq!(wire.line(), "ERR this port takes: SUB N\n", "{} bytes", request.len());
     }

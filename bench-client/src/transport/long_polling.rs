@@ -12,7 +12,8 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
     // Whatever is published from now on will be found: each request says behind which event it waits.
     subscriber.connected();
     loop {
-        let mut request = subscriber.target.get(Caller::Fetch, "/long-poll", subscriber.cursor());
+        let after = subscriber.place();
+        let mut request = subscriber.target.get(Caller::Fetch, "/long-poll", after);
         request.push_str("\r\n");
         poll(subscriber, &request).await?;
     }

@@ -16,7 +16,8 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
     let mut due = interval_at(Instant::now() + subscriber.phase, interval);
     due.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
-        let mut request = subscriber.target.get(Caller::Fetch, "/poll", subscriber.cursor());
+        let after = subscriber.place();
+        let mut request = subscriber.target.get(Caller::Fetch, "/poll", after);
         request.push_str("\r\n");
         poll(subscriber, &request).await?;
         subscriber.connected();

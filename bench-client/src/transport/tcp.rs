@@ -9,7 +9,7 @@ use crate::subscriber::Subscriber;
 
 /// Reads lines for as long as they come.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
-    let request = format!("SUB {}\n", subscriber.cursor());
+    let request = format!("SUB {}\n", subscriber.place());
     subscriber.wire.send(request.as_bytes(), Layer::Handshake).await?;
     subscriber.connected();
     subscriber.hear(|subscriber, bytes| subscriber.line(bytes, usize::MAX)).await

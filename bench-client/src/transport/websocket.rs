@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::framing::websocket::{Opcode, frame_masked, parse};
-use protocol::{Cursor, Gap, Layer};
+use protocol::{Bookmark, Gap, Layer};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 
@@ -49,7 +49,8 @@ pub async fn leave(subscriber: &mut Subscriber) {
 /// The opening handshake (RFC 6455, section 4.1).
 pub async fn handshake(subscriber: &mut Subscriber) -> Result<(), Fault> {
     let key = generate_key();
-    let mut request = subscriber.target.get(Caller::WebSocket, "/ws", subscriber.cursor());
+    let after = subscriber.place();
+    let mut request = subscriber.target.get(Caller::WebSocket, "/ws", after);
     request.push_str("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
     request.push_str(&format!("Sec-WebSocket-Key: {key}\r\n\r\n"));
     let wire = &mut subscriber.wire;
@@ -150,9 +151,9 @@ fn closed(subscriber: &mut Subscriber, payload: &[u8]) -> Fault {
     };
     let (code, reason) = (u16::from_be_bytes(*code), String::from_utf8_lossy(reason));
     if code == GAP.0
-        && let Some(Ok(Cursor(resume))) = reason.strip_prefix(GAP.1).map(str::parse)
+        && let Some(Ok(Bookmark { cursor, epoch: Some(epoch) })) = reason.strip_prefix(GAP.1).map(str::parse)
     {
-        subscriber.gap(Gap { after: subscriber.cursor(), oldest: resume.saturating_add(1) });
+        subscriber.gap(Gap { after: subscriber.cursor(), oldest: cursor.next_seq(), epoch });
     }
     Fault::Ended(format!("close code {code}, {reason}"))
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::event::{Cursor, Gap};
+use crate::event::{Bookmark, Gap};
 
 /// A comment line with its blank line: what keeps an idle stream alive and means nothing.
 pub const HEARTBEAT: &[u8] = b":\n\n";
@@ -19,7 +19,7 @@ pub fn frame(seq: u64, json: &[u8]) -> Vec<u8> {
 
 /// A gap as a block of the event type `gap`; its `id` is the cursor to go on from.
 pub fn frame_gap(gap: Gap) -> Vec<u8> {
-    let mut bytes = format!("event: gap\nid: {}\ndata: ", gap.resume()).into_bytes();
+    let mut bytes = format!("event: gap\nid: {}\ndata: ", gap.bookmark()).into_bytes();
     bytes.extend_from_slice(&gap.encode());
     bytes.extend_from_slice(b"\n\n");
     bytes
@@ -38,7 +38,7 @@ pub struct Block<'a> {
 
 impl Block<'_> {
     /// The cursor that the block's `id` gives, if it gives one.
-    pub fn cursor(&self) -> Option<Cursor> {
+    pub fn cursor(&self) -> Option<Bookmark> {
         std::str::from_utf8(self.id?).ok()?.parse().ok()
     }
 }
@@ -89,6 +89,7 @@ pub fn may_end(buffer: &[u8], known: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Cursor, Epoch};
     use proptest::prelude::*;
 
     #[test]
@@ -97,16 +98,19 @@ mod tests {
         assert_eq!(wire, b"id: 123\ndata: {}\n\n");
         assert_eq!(wire.len(), 2 + 13 + 3);
         let (block, taken) = split(&wire).unwrap();
-        assert_eq!((block.cursor(), block.event, block.data.as_deref()), (Some(Cursor(123)), None, Some(&b"{}"[..])));
+        assert_eq!(
+            (block.cursor(), block.event, block.data.as_deref()),
+            (Some(Cursor(123).into()), None, Some(&b"{}"[..]))
+        );
         assert_eq!(taken, wire.len());
     }
 
     #[test]
     fn a_gap_has_a_type_and_the_cursor_to_go_on_from() {
-        let gap = Gap { after: Cursor(1), oldest: 5 };
+        let gap = Gap { after: Cursor(1), oldest: 5, epoch: Epoch(17) };
         let wire = frame_gap(gap);
         let (block, _) = split(&wire).unwrap();
-        assert_eq!((block.event, block.cursor()), (Some(&b"gap"[..]), Some(Cursor(4))));
+        assert_eq!((block.event, block.cursor()), (Some(&b"gap"[..]), Some(gap.bookmark())));
         assert_eq!(Gap::decode(&block.data.unwrap()).unwrap(), gap);
     }
 
@@ -141,7 +145,7 @@ mod tests {
                 None => prop_assert!(cut < wire.len()),
                 Some((block, taken)) => {
                     prop_assert_eq!(taken, wire.len());
-                    prop_assert_eq!(block.cursor(), Some(Cursor(seq)));
+                    prop_assert_eq!(block.cursor(), Some(Cursor(seq).into()));
                     prop_assert_eq!(block.data.as_deref(), Some(json.as_bytes()));
                 }
             }

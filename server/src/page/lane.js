@@ -9,6 +9,9 @@ const KEPT_MS = 60_000;
 export class Lane {
   // The last event it has; the next request says so.
   cursor = 0;
+  // The feed that this is an event of. It is always said: the server may have been started anew, and a browser repeats a poll whose
+  // connection was lost without a word to us.
+  epoch = 0;
   state = 'off';
   received = 0;
   missed = 0;
@@ -46,7 +49,7 @@ export class Lane {
   // Where the transport asks: behind the cursor, under the lane's name; with the presenter's token where it also sends.
   address(path, sends = false) {
     const token = sends && this.#page.token ? `&token=${this.#page.token}` : '';
-    return `${location.origin}${path}?after=${this.cursor}&lane=${this.id}${token}`;
+    return `${location.origin}${path}?after=${this.cursor}-${this.epoch}&lane=${this.id}${token}`;
   }
 
   pollInterval() {
@@ -105,10 +108,12 @@ export class Lane {
     if (carried >= 0) this.#comings.splice(carried, 1)[0].arrived = now;
   }
 
-  gap({ after, oldest }) {
-    // A server that was started anew knows less than we do.
-    this.missed += Math.max(0, oldest - 1 - after);
+  // Events have left the history before we had them; or the feed is another, and how much is gone of the last one nobody can say.
+  gap({ oldest, epoch }) {
+    const had = epoch === this.epoch ? this.cursor : 0;
+    this.missed += Math.max(0, oldest - 1 - had);
     this.cursor = oldest - 1;
+    this.epoch = epoch;
   }
 
   // What the browser's interface told, as it fired.

@@ -290,8 +290,8 @@ async function begin() {
   clock.keep((error) => (get('error').textContent = `${text('clock')} \u00b1${short(error)} ms`));
   connections = await freeConnections();
   // All lanes begin behind the same event.
-  const { head } = await (await fetch('/load', { cache: 'no-store' })).json();
-  for (const lane of lanes) lane.cursor = head;
+  const { head, epoch } = await (await fetch('/load', { cache: 'no-store' })).json();
+  for (const lane of lanes) Object.assign(lane, { cursor: head, epoch });
   // A turn behind the watcher, so that the first bytes of each lane are seen.
   setTimeout(() => lanes.forEach(start), 100);
   setInterval(figures, FIGURES_MS);

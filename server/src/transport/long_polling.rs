@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::answer::{self, Answer};
+use crate::answer::{self, Polled};
 use crate::fan_out::WakeList;
 use crate::feed::Feed;
 use crate::query::Query;
@@ -25,8 +25,12 @@ pub const PARAMETERS: &[&str] = &["after", "wait", "lane"];
 const USUAL_WAIT: Duration = Duration::from_secs(25);
 
 /// Answers one long poll, when there is something to say.
-pub async fn answer(feed: &Arc<Feed>, wake_list: Arc<WakeList>, socket: &Socket, query: Query) -> Answer {
-    let mut subscription = Subscription::new(feed.clone(), wake_list, query.after);
+///
+/// # Errors
+/// When the history does not reach back to the cursor.
+pub async fn answer(feed: &Arc<Feed>, wake_list: Arc<WakeList>, socket: &Socket, query: Query) -> Polled {
+    let after = feed.place(query.after)?;
+    let mut subscription = Subscription::new(feed.clone(), wake_list, Some(after.into()));
     // Who has ended its side, or left, has nothing to wait for.
     let news_or_end = poll_fn(|context| match subscription.poll_news(context) {
         Poll::Ready(()) => Poll::Ready(()),
@@ -34,8 +38,6 @@ pub async fn answer(feed: &Arc<Feed>, wake_list: Arc<WakeList>, socket: &Socket,
     });
     // When the time is over, the batch below is empty: a 204.
     let _ = tokio::time::timeout(query.wait.unwrap_or(USUAL_WAIT), news_or_end).await;
-    match feed.since(subscription.cursor(), LARGEST_BATCH) {
-        Ok(events) => answer::batch(&events, subscription.cursor()),
-        Err(gap) => answer::gap(gap),
-    }
+    let events = feed.since(after, LARGEST_BATCH)?;
+    Ok(answer::batch(&events, after))
 }

@@ -2,7 +2,8 @@
 //!
 //! - Initiated by `GET /stream?after=N`; the one request and the one response head are all the HTTP there is.
 //! - Framed twice: as a line, and, since a body without end has no length, as a chunk of its own (RFC 9112, section 7.1).
-//! - Resumed by a new request with `after` set to the last seq received. A gap is a line: `{"gap":{"after":N,"oldest":M}}`.
+//! - Resumed by a new request with `after` set to the last seq received. A gap is a line:
+//!   `{"gap":{"after":N,"oldest":M,"epoch":E}}`.
 //! - Costs a few bytes an event; a subscriber keeps a connection open, and proxies that hold responses back break it.
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 //!   is answered with 410, the gap, and the cursor to go on from.
 //! - Costs a request and a response a poll, event or not; an event waits half an interval on average.
 
-use crate::answer::{self, Answer};
+use crate::answer::{self, Polled};
 use crate::feed::Feed;
 use crate::query::Query;
 use crate::transport::LARGEST_BATCH;
@@ -15,10 +15,11 @@ use crate::transport::LARGEST_BATCH;
 pub const PARAMETERS: &[&str] = &["after", "lane"];
 
 /// Answers one poll.
-pub fn answer(feed: &Feed, query: Query) -> Answer {
-    let after = query.after.unwrap_or_else(|| feed.head());
-    match feed.since(after, LARGEST_BATCH) {
-        Ok(events) => answer::batch(&events, after),
-        Err(gap) => answer::gap(gap),
-    }
+///
+/// # Errors
+/// When the history does not reach back to the cursor.
+pub fn answer(feed: &Feed, query: Query) -> Polled {
+    let after = feed.place(query.after)?;
+    let events = feed.since(after, LARGEST_BATCH)?;
+    Ok(answer::batch(&events, after))
 }

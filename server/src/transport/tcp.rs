@@ -2,13 +2,13 @@
 //!
 //! - Initiated by connecting to the TCP port and sending `SUB N` and a line feed; `SUB` alone starts at the head.
 //! - Framed as lines.
-//! - Resumed by a new connection with the last seq received. A gap is a line: `{"gap":{"after":N,"oldest":M}}`.
+//! - Resumed by a new connection with the last seq received. A gap is a line: `{"gap":{"after":N,"oldest":M,"epoch":E}}`.
 //! - Costs one byte an event and a connection; no browser speaks it, and no proxy knows what it means.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::Cursor;
+use protocol::Bookmark;
 use protocol::framing::line;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
@@ -21,8 +21,8 @@ use crate::site::Site;
 use crate::socket::{Socket, Stream};
 use crate::subscription::Subscription;
 
-/// `SUB`, a space, the twenty digits of the largest cursor, CR LF.
-const LONGEST_REQUEST: usize = 26;
+/// `SUB`, a space, the twenty digits of the largest cursor, a hyphen, those of the largest epoch, CR LF.
+const LONGEST_REQUEST: usize = 47;
 /// How long a client may take to send its one line.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -31,7 +31,7 @@ pub const REFUSALS: Refusals =
     Refusals { full: "ERR too many connections; try again in 1 s\n", plain: "ERR this port speaks TLS\n" };
 
 /// Serves one subscriber until either side ends it.
-pub async fn session(socket: Arc<Socket>, subscribe: impl FnOnce(Option<Cursor>) -> Subscription, site: Arc<Site>) {
+pub async fn session(socket: Arc<Socket>, subscribe: impl FnOnce(Option<Bookmark>) -> Subscription, site: Arc<Site>) {
     let mut stream = Stream::new(socket.clone());
     let asked = tokio::select! {
         asked = timeout(PATIENCE, request(&mut stream)) => asked,
@@ -52,7 +52,7 @@ pub async fn session(socket: Arc<Socket>, subscribe: impl FnOnce(Option<Cursor>)
 }
 
 /// Reads the one line that a client sends; `None` when it is not one we know.
-async fn request(stream: &mut Stream) -> Option<Option<Cursor>> {
+async fn request(stream: &mut Stream) -> Option<Option<Bookmark>> {
     let mut buffer = [0; LONGEST_REQUEST];
     let mut length = 0;
     let end = loop {
@@ -66,6 +66,6 @@ async fn request(stream: &mut Stream) -> Option<Option<Cursor>> {
         }
     };
     let line = std::str::from_utf8(&buffer[..end]).ok()?;
-    let cursor = line.trim_end_matches(['\r', '\n']).strip_prefix("SUB")?;
-    if cursor.is_empty() { Some(None) } else { Some(Some(cursor.strip_prefix(' ')?.parse().ok()?)) }
+    let after = line.trim_end_matches(['\r', '\n']).strip_prefix("SUB")?;
+    if after.is_empty() { Some(None) } else { Some(Some(after.strip_prefix(' ')?.parse().ok()?)) }
 }

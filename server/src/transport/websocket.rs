@@ -36,7 +36,7 @@ pub async fn session(mut socket: WebSocketStream<Stream>, feed: &Feed, subscript
             Ok(Due::Input) => receive(&mut socket, feed, may_publish).await,
             Ok(Due::Heartbeat) => socket.send(Message::Ping(Bytes::new())).await.is_ok(),
             Ok(Due::Gap(gap)) => {
-                closing::close(&mut socket, closing::GAP, format!("gap: go on after={}", gap.resume())).await;
+                closing::close(&mut socket, closing::GAP, format!("gap: go on after={}", gap.bookmark())).await;
                 false
             }
             Ok(Due::End) => {

@@ -143,6 +143,24 @@ fn the_controls_do_what_they_say_and_cut_connections_resume_without_loss() {
 }
 
 #[test]
+fn a_server_started_anew_is_told_from_the_one_before_however_far_its_feed_is() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server, "");
+    let publish = |server: &Server, count: u64| {
+        (0..count).for_each(|_| _ = server.feed().publish(protocol::clock::now_ns(), "event"));
+    };
+    publish(&server, 3);
+    received(&browser, 3);
+    let listen = server.addresses().http;
+    server.shutdown();
+    let server = Server::start(&Options { listen, ..options() }).unwrap();
+    // Each lane has a number that this feed has too, and has had nothing of it.
+    publish(&server, 5);
+    assert_eq!(received(&browser, 8), json!(vec![json!([[1, 2, 3, 1, 2, 3, 4, 5], 0, 0]); 5]));
+}
+
+#[test]
 fn a_viewer_watches_and_only_who_knows_the_token_publishes() {
     let Some(browser) = Browser::start() else { return };
     let server = server(Some("secret"));

@@ -15,8 +15,8 @@ export function subscribe(lane, signal) {
     socket.onclose = ({ code, reason }) => {
       lane.send = null;
       lane.note(`close ${code}`);
-      const cursor = /^gap: go on after=(\d+)$/.exec(reason);
-      if (cursor) lane.gap({ after: lane.cursor, oldest: Number(cursor[1]) + 1 });
+      const [, cursor, epoch] = /^gap: go on after=(\d+)-(\d+)$/.exec(reason) ?? [];
+      if (cursor) lane.gap({ oldest: Number(cursor) + 1, epoch: Number(epoch) });
       reject(signal.aborted ? signal.reason : new Error(`close code ${code}`));
     };
   });
