@@ -1,6 +1,7 @@
 //! Faults in the middle of it all: a server that is killed or ended under load, and peers that behave as badly as they can beside
 //! honest subscribers.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -17,6 +18,7 @@ use protocol::result::Faults;
 use protocol::{Bookmark, Cursor, Epoch, Transport, clock};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, LocalOptions};
 
 /// Guards against a hang; nothing is measured by it.
@@ -251,6 +253,83 @@ fn beside_peers_that_reset_stall_trickle_and_flood_honest_subscribers_lose_nothi
             let (recorder, _) = crowd.leave().await;
             assert_eq!(recorder.faults, Faults::default(), "{transport}");
         }
+        assert_eq!(server.end(Signal::TERM), (true, String::new()));
+    });
+}
+
+/// Tells a test that it is alone in its network.
+const OWN_NETWORK: &str = "TRANSPORT_LAB_OWN_NETWORK";
+
+/// Runs a test of this file again in a network namespace of its own, where there is a loopback interface and nothing else; or says that
+/// this cannot be done here.
+fn in_own_network(test: &str) {
+    let unshared = |program: &OsStr| {
+        let mut command = Command::new("unshare");
+        command.arg("--net").arg(program);
+        command
+    };
+    let set_up = unshared("ip".as_ref()).args(["link", "set", "lo", "up"]).output();
+    if !set_up.is_ok_and(|set_up| set_up.status.success()) {
+        println!("{test}: skipped, since it takes root, unshare and ip to make a network namespace");
+        return;
+    }
+    let again = std::env::current_exe().unwrap();
+    let status = unshared(again.as_ref()).args(["--exact", test, "--nocapture"]).env(OWN_NETWORK, "1").status();
+    assert!(status.unwrap().success());
+}
+
+fn ip(arguments: &str) {
+    assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
+}
+
+/// A peer without power or network says nothing: no end, no reset, no acknowledgement.
+#[test]
+fn peers_that_vanish_are_given_up_and_others_lose_nothing() {
+    const EACH: u32 = 3;
+    if std::env::var_os(OWN_NETWORK).is_none() {
+        return in_own_network("peers_that_vanish_are_given_up_and_others_lose_nothing");
+    }
+    ip("link set lo up");
+    run(async {
+        let bounds = ["--rate=200", "--history=100000", "--stall-timeout=250ms", "--idle-timeout=1s"];
+        let server = Process::start(["127.0.0.1:0"; 2], &bounds);
+        let crowds = gather(&server.target(), EACH, None).await;
+        let load = async || server.control().await.load().await.unwrap();
+        let honest = load().await.connections_open;
+
+        let get = |target: &str, more: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
+        let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let mut vanishing = Vec::new();
+        for (to, request) in [
+            (server.http, get("/poll?after=0", "")),
+            (server.http, get("/long-poll", "")),
+            (server.http, get("/stream", "")),
+            (server.http, get("/sse", "")),
+            (server.http, get("/ws", upgrade)),
+            (server.tcp, "SUB\n".into()),
+        ] {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.5:0".parse().unwrap()).unwrap();
+            let mut peer = socket.connect(to).await.unwrap();
+            peer.write_all(request.as_bytes()).await.unwrap();
+            // Subscribed, and answered once at least.
+            assert!(peer.read(&mut [0; 100]).await.unwrap() > 0);
+            vanishing.push(peer);
+        }
+        assert!(load().await.connections_open >= honest + 6);
+        // Nothing reaches them any more, so nothing comes from them either.
+        ip("route add table local blackhole 127.0.0.5");
+        while load().await.connections_open > honest {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let head = load().await.head;
+        for (transport, crowd) in crowds {
+            assert!(crowd.has(head * u64::from(EACH), u64::MAX).await, "{transport}");
+            let (recorder, _) = crowd.leave().await;
+            assert_eq!(recorder.faults, Faults::default(), "{transport}");
+        }
+        drop(vanishing);
         assert_eq!(server.end(Signal::TERM), (true, String::new()));
     });
 }
