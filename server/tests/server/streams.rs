@@ -1,20 +1,15 @@
 //! What goes on as events come: `/stream`, `/sse` and raw TCP, byte by byte.
 
-#[path = "support/chunks.rs"]
-mod chunks;
-#[path = "support/figures.rs"]
-mod figures;
-mod support;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use chunks::chunk;
-use figures::wait_until;
 use protocol::Event;
 use server::Server;
-use support::{Head, PATIENCE, Wire, event, publish, start, start_with_history};
+
+use crate::support::chunks::chunk;
+use crate::support::figures::wait_until;
+use crate::support::{Head, PATIENCE, Wire, event, publish, start, start_with_history};
 
 fn subscribe(server: &Server, target: &str, headers: &[&str]) -> (Head, Wire) {
     let mut wire = Wire::request(server, "GET", target, headers);

@@ -1,5 +1,10 @@
 //! What the tests share: a server in this process, and a client that sees the very bytes.
 
+pub mod chunks;
+pub mod figures;
+pub mod frames;
+pub mod secured;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;

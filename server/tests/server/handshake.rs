@@ -1,21 +1,18 @@
 //! WebSocket: the handshake, the frames and the closes of `/ws` and `/echo` (RFC 6455).
 
-#[path = "support/frames.rs"]
-mod frames;
-mod support;
-
-use frames::{HANDSHAKE, close_frame, frame, masked, open};
 use futures_util::{SinkExt, StreamExt};
 use protocol::framing::websocket::{self, Opcode};
 use protocol::{Cursor, Event};
 use server::{Options, Server};
-use support::{Head, PATIENCE, Wire, event, get, options, publish, start, start_with_history};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+
+use crate::support::frames::{HANDSHAKE, close_frame, frame, masked, open};
+use crate::support::{Head, PATIENCE, Wire, event, get, options, publish, start, start_with_history};
 
 /// The server's message limit on `/ws`.
 const LARGEST_EVENT: usize = 64 << 10;

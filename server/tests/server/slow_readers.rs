@@ -1,17 +1,15 @@
 //! Subscribers whose sockets are full most of the time: every byte they get, they get once and in its place.
 
-#[path = "support/secured.rs"]
-mod secured;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use protocol::framing::websocket::{Opcode, frame, frame_masked};
 use protocol::{Cursor, clock, schedule};
-use secured::Certificate;
 use server::feed::{Framing, Next};
 use server::{Options, Server};
+
+use crate::support::secured::Certificate;
 
 /// Events that are published before anyone reads: more than the sockets hold.
 const BEFORE: u64 = 6_000;

@@ -1,22 +1,15 @@
 //! How the server starts and ends: what subscribers get last, and what the ports and the errors are like.
 
-#[path = "support/chunks.rs"]
-mod chunks;
-#[path = "support/figures.rs"]
-mod figures;
-#[path = "support/frames.rs"]
-mod frames;
-mod support;
-
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
-use chunks::chunk;
-use figures::wait_until;
-use frames::{close_frame, frame, masked, open};
 use protocol::framing::websocket::Opcode;
 use server::{Options, Server};
-use support::{Wire, event, get, options, publish, start};
+
+use crate::support::chunks::chunk;
+use crate::support::figures::wait_until;
+use crate::support::frames::{close_frame, frame, masked, open};
+use crate::support::{Wire, event, get, options, publish, start};
 
 /// Shuts the server down while the test goes on to play the clients.
 fn shut_down(server: Server) -> JoinHandle<()> {

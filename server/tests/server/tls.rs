@@ -1,18 +1,13 @@
 //! TLS: what a client sees of it, right and wrong.
 
-#[path = "support/secured.rs"]
-mod secured;
-// Not all of it is for TLS.
-#[allow(dead_code)]
-mod support;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 
-use secured::{Certificate, Secured};
 use server::{Options, Server};
-use support::{Wire, event, options, publish};
+
+use crate::support::secured::{Certificate, Secured};
+use crate::support::{PATIENCE, Wire, event, get, options, publish};
 
 fn start(certificate: &Certificate) -> Server {
     Server::start(&certificate.shown(options(1_000))).unwrap()
@@ -87,7 +82,7 @@ fn a_client_that_has_ended_its_side_still_gets_its_answer() {
 fn who_speaks_no_tls_is_told_in_the_port_s_own_words_and_who_speaks_nonsense_is_let_go() {
     let certificate = Certificate::new("plain");
     let server = start(&certificate);
-    let (head, body) = support::get(&server, "/");
+    let (head, body) = get(&server, "/");
     assert_eq!((head.status, &*body), (400, "this port speaks TLS: use https://\r\n"));
     let mut raw = Wire::connect(server.addresses().tcp);
     raw.send("SUB\n");
@@ -144,7 +139,7 @@ fn a_broken_record_behind_a_whole_one_ends_its_connection_and_holds_up_nobody() 
         *broken.last_mut().unwrap() ^= 1;
         stream.sock.write_all(&[whole, broken].concat()).unwrap();
         // An alert, maybe behind an answer; then the end.
-        stream.sock.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut rest = [0; 4_096];
         while !matches!(
             stream.sock.read(&mut rest).map_err(|error| error.kind()),

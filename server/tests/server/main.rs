@@ -1,0 +1,11 @@
+//! The server, seen byte by byte from outside.
+
+mod contract;
+mod handshake;
+mod pages;
+mod polls;
+mod shutdown;
+mod slow_readers;
+mod streams;
+mod support;
+mod tls;
