@@ -31,7 +31,7 @@ use crate::options::LARGEST_PAYLOAD;
 use crate::origin;
 use crate::page;
 use crate::publish;
-use crate::query::Query;
+use crate::query::{self, Query};
 use crate::site::Site;
 use crate::socket::{Socket, Stream};
 use crate::subscription::Subscription;
@@ -59,7 +59,7 @@ async fn speak(early: Bytes, socket: Arc<Socket>, admitted: Admitted, site: Arc<
     let session = Mutex::new(None);
     let service = service_fn(|request: Request<Incoming>| {
         site.counters.request();
-        socket.tap.assign(request.uri().query());
+        socket.tap.assign(query::lane(request.uri().query()));
         // Browsers name the origin when a page of another one asks, and only then want to be told that it may read.
         let foreign = request.headers().contains_key(ORIGIN) && request.method() != Method::POST;
         let bodiless = request.method() == Method::HEAD;

@@ -74,7 +74,7 @@ pub async fn serve(socket: &Arc<Socket>, site: &Site, wake_list: &Arc<WakeList>)
             }
         };
         site.counters.request();
-        socket.tap.assign(target(&received[..length]));
+        socket.tap.assign(query.lane.as_deref());
         received.advance(length);
         if received.is_empty() {
             received = BytesMut::new();
@@ -136,12 +136,6 @@ fn head(bytes: &[u8], hosts: &[String]) -> Head {
         Ok(query) if named == 1 => Head::Poll { length, waits, query },
         _ => Head::Other,
     }
-}
-
-/// The query of a request that was found to be a poll.
-fn target(head: &[u8]) -> Option<&str> {
-    let line = std::str::from_utf8(head.trim_ascii_start().split(|&byte| byte == b'\r').next()?).ok()?;
-    Some(line.split(' ').nth(1)?.split_once('?')?.1)
 }
 
 /// An answer's bytes, `last` on its connection or not.

@@ -19,6 +19,11 @@ pub struct Query {
     pub token: Option<String>,
 }
 
+/// The lane that a query names, whatever else is in it, and right or wrong.
+pub fn lane(text: Option<&str>) -> Option<&str> {
+    text?.split('&').find_map(|pair| pair.strip_prefix("lane="))
+}
+
 /// The longest that a long poll may ask to wait.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
 

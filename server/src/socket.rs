@@ -132,7 +132,7 @@ impl Socket {
 
     /// Takes note that a read left room: there is nothing more to read until the kernel says so, and asking again would be a system
     /// call for nothing (epoll(7), on edge-triggered events).
-    fn is_drained(&self) {
+    fn note_drained(&self) {
         // What is said to have blocked is not tried again before that.
         let _ = self.stream.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
     }
@@ -313,7 +313,7 @@ impl AsyncRead for Stream {
             let read = match socket.session() {
                 None => stream.try_read_buf(buffer).map(|_| {
                     if buffer.remaining() > 0 {
-                        socket.is_drained();
+                        socket.note_drained();
                     }
                 }),
                 Some(mut session) => {

@@ -131,12 +131,12 @@ impl Tap {
         Self { taps, flow: Mutex::default() }
     }
 
-    /// Says whose request has come, from its query: that of `lane=SESSION.NAME`, or nobody's.
-    pub fn assign(&self, query: Option<&str>) {
+    /// Says whose request has come: that of a lane, SESSION.NAME, or nobody's.
+    pub fn assign(&self, lane: Option<&str>) {
         if !self.taps.watched() {
             return;
         }
-        let lane = query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("lane=")?.split_once('.'));
+        let lane = lane.and_then(|lane| lane.split_once('.'));
         let mut flow = self.flow();
         flow.lane = lane.map(|(session, name)| (session.into(), name.into()));
         let kept = std::mem::take(&mut flow.kept);

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::Context;
 use bytes::{Buf, BytesMut};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustix::net::{SendFlags, send};
@@ -45,10 +45,10 @@ impl Identity {
         let what = || format!("--tls-cert {} holds no certificates in PEM", certificates.display());
         let chain = CertificateDer::pem_file_iter(certificates).with_context(what)?;
         let chain = chain.collect::<Result<Vec<_>, _>>().with_context(what)?;
-        ensure!(!chain.is_empty(), what());
         let key = PrivateKeyDer::from_pem_file(key)
             .with_context(|| format!("--tls-key {} holds no private key in PEM", key.display()))?;
-        Self::new(chain, key, false).context("--tls-cert and --tls-key do not belong together")
+        let own = chain.first().cloned().with_context(what)?;
+        Self::new(&own, chain, key, false).context("--tls-cert and --tls-key do not belong together")
     }
 
     /// Makes a certificate for these names and addresses, which nobody but itself has signed.
@@ -63,15 +63,15 @@ impl Identity {
         let key = KeyPair::generate()?;
         let certificate = parameters.self_signed(&key)?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-        Self::new(vec![certificate.der().clone()], key, true)
+        Self::new(certificate.der(), vec![certificate.der().clone()], key, true)
     }
 
     fn new(
+        own: &CertificateDer<'static>,
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
         self_signed: bool,
     ) -> anyhow::Result<Self> {
-        let own = chain.first().ok_or_else(|| anyhow!("there is no certificate"))?;
         let hash = ring::digest::digest(&ring::digest::SHA256, own);
         let fingerprint = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let mut config = ServerConfig::builder_with_provider(default_provider().into())
