@@ -15,13 +15,18 @@ pub async fn poll(subscriber: &mut Subscriber, head: &str) -> Result<(), Fault> 
     wire.request(head.as_bytes()).await?;
     let head = wire.head().await?;
     let length = head.length.unwrap_or(0);
+    // Only the answer says what the two heads were for.
+    let (asked, answered) = match head.status {
+        200 => (Layer::RequestHead, Layer::ResponseHead),
+        _ => (Layer::EmptyPoll, Layer::EmptyPoll),
+    };
+    wire.answered(asked);
+    wire.explain(answered, head.bytes);
     match head.status {
         200 => {
-            wire.answered(Layer::RequestHead);
-            wire.explain(Layer::ResponseHead, head.bytes);
             let mut left = length;
-            let lines = |subscriber: &mut Subscriber, bytes: &[u8]| {
-                let taken = subscriber.line(bytes, left)?;
+            let lines = |subscriber: &mut Subscriber, bytes: &[u8], known| {
+                let taken = subscriber.line(bytes, known, left)?;
                 if let Taken::Bytes(taken) = taken {
                     left -= taken;
                     if left == 0 {
@@ -34,14 +39,8 @@ pub async fn poll(subscriber: &mut Subscriber, head: &str) -> Result<(), Fault> 
                 subscriber.hear(lines).await?;
             }
         }
-        204 => {
-            wire.answered(Layer::EmptyPoll);
-            wire.explain(Layer::EmptyPoll, head.bytes);
-            wire.ledger().empty_polls += 1;
-        }
+        204 => wire.ledger().empty_polls += 1,
         410 => {
-            wire.answered(Layer::EmptyPoll);
-            wire.explain(Layer::EmptyPoll, head.bytes);
             while wire.received.len() < length {
                 wire.fill().await?;
             }

@@ -15,6 +15,10 @@ use crate::counted::SharedLedger;
 /// Deliveries that room is made for beforehand, at the most: some 100 MB.
 const MOST_EXPECTED: usize = 4 << 20;
 
+/// Stretches of missing events that a subscriber remembers. Beyond them, what is late counts as lost, and as a repetition when it comes;
+/// to remember all would let a server have us search through more and more.
+const MOST_MISSING: usize = 1_000;
+
 /// One delivery in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
@@ -123,7 +127,9 @@ impl Progress {
         if seq >= next {
             if seq > next {
                 faults.lost = faults.lost.saturating_add(seq - next);
-                self.missing.push(next..seq);
+                if self.missing.len() < MOST_MISSING {
+                    self.missing.push(next..seq);
+                }
             }
             self.cursor = Cursor(seq);
             return true;

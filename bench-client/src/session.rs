@@ -28,13 +28,13 @@ pub async fn run(
 ) {
     let ledger = recorder.borrow().ledger.clone();
     let mut progress = Progress::new(after);
-    let (mut connected, mut returns) = (false, false);
+    let (mut connected, mut first_try) = (false, true);
     let mut failures = 0;
     // Each subscriber has a phase of its own, and so jitter of its own, of its link and of its patience.
     let seed = phase.as_nanos() as u64;
     let mut random = seeded(seed);
     loop {
-        let before = progress.cursor();
+        let before = progress.bookmark();
         let opened = tokio::select! {
             opened = Box::pin(target.connect(transport, seed, ledger.clone())) => opened,
             () = &mut stopped => return,
@@ -43,7 +43,8 @@ pub async fn run(
             Err(error) => Fault::Lost(error),
             Ok(wire) => {
                 let (target, recorder) = (target.clone(), recorder.clone());
-                let mut subscriber = Subscriber { target, wire, phase, progress, returns, recorder, connected };
+                let mut subscriber =
+                    Subscriber { target, wire, phase, progress, epoch_untold: !first_try, recorder, connected };
                 let ended = tokio::select! {
                     biased;
                     Err(fault) = transport::subscribe(transport, &mut subscriber) => Some(fault),
@@ -52,16 +53,18 @@ pub async fn run(
                 let Some(fault) = ended else {
                     return Box::pin(transport::leave(transport, &mut subscriber)).await;
                 };
-                (progress, connected, returns) = (subscriber.progress, subscriber.connected, true);
+                (progress, connected) = (subscriber.progress, subscriber.connected);
                 fault
             }
         };
-        failures = if progress.cursor() > before { 1 } else { failures + 1 };
+        // To be told of another feed, or of a gap, is to come on as well.
+        failures = if progress.bookmark() != before { 1 } else { failures + 1 };
         if failures > MOST_FAILURES {
             recorder.borrow_mut().given_up.push(fault.to_string());
             return;
         }
         recorder.borrow_mut().faults.reconnects += 1;
+        first_try = false;
         let back_off = target.back_off.least + target.back_off.jitter.mul_f64(uniform(&mut random));
         tokio::select! {
             () = tokio::time::sleep(back_off) => {}

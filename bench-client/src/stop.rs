@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker};
 
 /// Tells all who wait for it that they are to stop.
 #[derive(Default)]
-pub struct Stop(Rc<Told>);
+pub struct Stop(Rc<State>);
 
 #[derive(Default)]
-struct Told {
+struct State {
     stop: Cell<bool>,
     waiting: RefCell<Vec<Waker>>,
 }
@@ -25,13 +25,13 @@ impl Stop {
 
     /// Waits until it is said; for one task, for as long as that runs.
     pub fn told(&self) -> Stopped {
-        Stopped { told: self.0.clone(), waits: false }
+        Stopped { state: self.0.clone(), waits: false }
     }
 }
 
 /// Is ready when the word was given.
 pub struct Stopped {
-    told: Rc<Told>,
+    state: Rc<State>,
     waits: bool,
 }
 
@@ -39,12 +39,12 @@ impl Future for Stopped {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.told.stop.get() {
+        if self.state.stop.get() {
             return Poll::Ready(());
         }
         // A task is woken by the same waker all its life.
         if !std::mem::replace(&mut self.waits, true) {
-            self.told.waiting.borrow_mut().push(context.waker().clone());
+            self.state.waiting.borrow_mut().push(context.waker().clone());
         }
         Poll::Pending
     }

@@ -11,14 +11,8 @@ use crate::hear::{Taken, take_all, take_from};
 use crate::http::LARGEST_BODY;
 use crate::subscriber::Subscriber;
 
-/// How events stand in the body.
-pub struct Format {
-    /// Whether one may end behind the first so many bytes, in which none did: who sends one in many small pieces would have all of it
-    /// searched anew for each.
-    pub may_end: fn(&[u8], usize) -> bool,
-    /// Takes the first of them.
-    pub take: fn(&mut Subscriber, &[u8]) -> Result<Taken, Fault>,
-}
+/// Takes the first event of a body, of which it has looked at so many bytes before.
+type Take = fn(&mut Subscriber, &[u8], usize) -> Result<Taken, Fault>;
 
 /// Asks for the stream at `path` and reads the one response for as long as it goes on.
 ///
@@ -28,11 +22,11 @@ pub async fn subscribe(
     subscriber: &mut Subscriber,
     caller: Caller,
     path: &str,
-    format: &Format,
+    take: Take,
 ) -> Result<Infallible, Fault> {
     open(subscriber, caller, path).await?;
     subscriber.connected();
-    subscriber.hear(|subscriber, bytes| chunk(subscriber, bytes, format)).await
+    subscriber.hear(|subscriber, bytes, _| chunk(subscriber, bytes, take)).await
 }
 
 async fn open(subscriber: &mut Subscriber, caller: Caller, path: &str) -> Result<(), Fault> {
@@ -51,7 +45,7 @@ async fn open(subscriber: &mut Subscriber, caller: Caller, path: &str) -> Result
 }
 
 /// Takes a chunk: its marks are framing, its data is the body's next part.
-fn chunk(subscriber: &mut Subscriber, bytes: &[u8], format: &Format) -> Result<Taken, Fault> {
+fn chunk(subscriber: &mut Subscriber, bytes: &[u8], take: Take) -> Result<Taken, Fault> {
     let Some((size, begins)) = chunked::size(bytes)? else { return Ok(Taken::Nothing) };
     let ends = begins + size;
     if bytes.len() < ends + chunked::END.len() {
@@ -63,24 +57,23 @@ fn chunk(subscriber: &mut Subscriber, bytes: &[u8], format: &Format) -> Result<T
     if size == 0 {
         return Ok(Taken::Last(whole, Err(Fault::Ended("the last chunk has come".into()))));
     }
-    Ok(match body(subscriber, &bytes[begins..ends], format) {
+    Ok(match body(subscriber, &bytes[begins..ends], take) {
         Ok(()) => Taken::Bytes(whole),
         Err(fault) => Taken::Last(whole, Err(fault)),
     })
 }
 
 /// Takes the events that are whole with this part of the body; most often it is one, and all of it.
-fn body(subscriber: &mut Subscriber, part: &[u8], format: &Format) -> Result<(), Fault> {
+fn body(subscriber: &mut Subscriber, part: &[u8], take: Take) -> Result<(), Fault> {
     let known = subscriber.wire.body.len();
     let last = if known == 0 {
-        let (taken, last) = take_all(part, |bytes| (format.take)(subscriber, bytes));
+        let (taken, last) = take_all(part, 0, |bytes, known| take(subscriber, bytes, known));
         subscriber.wire.body.extend_from_slice(&part[taken..]);
         last
     } else {
         let mut body = std::mem::take(&mut subscriber.wire.body);
         body.extend_from_slice(part);
-        let may_end = (format.may_end)(&body, known);
-        let last = if may_end { take_from(&mut body, |bytes| (format.take)(subscriber, bytes)) } else { Ok(None) };
+        let last = take_from(&mut body, known, |bytes, known| take(subscriber, bytes, known));
         subscriber.wire.body = body;
         last
     };

@@ -102,8 +102,9 @@ pub struct Subscriber {
     pub phase: Duration,
     /// Its place in the feed.
     pub progress: Progress,
-    /// Whether its next request is the first since its connection was lost: the server may have been started anew meanwhile.
-    pub returns: bool,
+    /// Whether its next request is to say of which feed its cursor is: the first one after a failure, since the server may have been
+    /// started anew meanwhile.
+    pub epoch_untold: bool,
     /// The record that it shares with the others.
     pub recorder: Shared,
     /// Whether it has told the recorder that its subscription stands.
@@ -123,7 +124,7 @@ impl Subscriber {
             wire,
             phase: Duration::ZERO,
             progress: Progress::new(Cursor(0).into()),
-            returns: false,
+            epoch_untold: false,
             recorder: Rc::new(RefCell::new(recorder)),
             connected: false,
         })
@@ -134,11 +135,11 @@ impl Subscriber {
         self.progress.cursor()
     }
 
-    /// Where its next request goes on. Of which feed that is a place is said by whoever returns, and once on a connection: there, it
-    /// can't become another.
+    /// Where its next request goes on. Of which feed that is a place is said once on a connection: the server at its other end stays the
+    /// same.
     pub fn place(&mut self) -> Bookmark {
         let bookmark = self.progress.bookmark();
-        if std::mem::take(&mut self.returns) { bookmark } else { bookmark.cursor.into() }
+        if std::mem::take(&mut self.epoch_untold) { bookmark } else { bookmark.cursor.into() }
     }
 
     /// Says that the subscription stands: what is published from now on will come.
@@ -185,17 +186,19 @@ impl Subscriber {
         self.deliver(json)
     }
 
-    /// Takes one line of `bytes`, at most `most` of them.
+    /// Takes one line of `bytes`, at most `most` of them; the first `known` have no end in them.
     ///
     /// # Errors
     /// When the line holds neither event nor gap, or has no end.
-    pub fn line<T>(&mut self, bytes: &[u8], most: usize) -> Result<Taken<T>, Fault> {
+    pub fn line<T>(&mut self, bytes: &[u8], known: usize, most: usize) -> Result<Taken<T>, Fault> {
         let bytes = &bytes[..bytes.len().min(most)];
-        let Some((json, whole)) = line::split(bytes) else {
+        let known = known.min(bytes.len());
+        let Some((_, more)) = line::split(&bytes[known..]) else {
             let endless = bytes.len() >= most.min(LONGEST_LINE);
             return if endless { Err(Fault::NotHttp("a line without end".into())) } else { Ok(Taken::Nothing) };
         };
-        self.event_or_gap(json)?;
+        let whole = known + more;
+        self.event_or_gap(&bytes[..whole - 1])?;
         self.wire.explain(Layer::Framing, 1);
         Ok(Taken::Bytes(whole))
     }

@@ -185,6 +185,22 @@ fn a_connection_whose_tls_handshake_fails_is_in_the_ledger_whole() {
     });
 }
 
+#[test]
+fn of_a_server_that_has_no_room_every_byte_has_its_layer_too() {
+    each_transport(async |transport| {
+        let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let options = Options { listen: free, tcp_listen: free, rate: 0.0, max_connections: 0, ..Options::default() };
+        let server = Server::start(&options).unwrap();
+        let subject = Subject::start(transport, server.addresses().http, server.addresses().tcp);
+        subject.task.await.unwrap();
+        let recorder = subject.recorder.borrow();
+        assert_eq!(recorder.given_up.len(), 1, "{transport}");
+        let ledger = *recorder.ledger.borrow();
+        assert!(ledger.received_bytes > 0, "{transport}: {ledger:?}");
+        assert_eq!(ledger.unexplained_bytes(), 0, "{transport}: {ledger:?}");
+    });
+}
+
 /// Five bytes of header, one that says what it holds, and a tag of 16 (RFC 8446, section 5.2).
 #[test]
 fn tls_adds_22_bytes_to_each_write_either_way() {

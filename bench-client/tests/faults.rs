@@ -114,7 +114,7 @@ async fn all_had(crowds: Vec<(Transport, Crowd)>, each: u32, since: u64, events:
 }
 
 /// How far a new feed is when those come back who were subscribed to the one before.
-enum Feed {
+enum NewFeed {
     /// Their cursors are beyond it.
     Behind,
     /// It has gone past their cursors: what follows them there is no more than a part of it.
@@ -122,15 +122,15 @@ enum Feed {
 }
 
 /// Ends a server under load, starts another at the same place, and sees that everyone comes back and loses nothing of its feed.
-async fn restart(signal: Signal, each: u32, rate: &str, feed: Feed) -> (bool, String) {
+async fn restart(signal: Signal, each: u32, rate: &str, feed: NewFeed) -> (bool, String) {
     const EVENTS: u64 = 5;
     let server = Process::start(["127.0.0.1:0"; 2], &["--rate", rate]);
     // As many polls a second however many poll.
     let target = Target { poll_interval: Duration::from_millis(2) * each, ..server.target() };
     // Who does not know of which feed its cursor is, can only be told where that is beyond the new one's head.
     let epoch = match feed {
-        Feed::Behind => None,
-        Feed::Ahead => Some(server.control().await.load().await.unwrap().epoch),
+        NewFeed::Behind => None,
+        NewFeed::Ahead => Some(server.control().await.load().await.unwrap().epoch),
     };
     let crowds = gather(&target, each, epoch).await;
     for (_, crowd) in &crowds {
@@ -143,8 +143,8 @@ async fn restart(signal: Signal, each: u32, rate: &str, feed: Feed) -> (bool, St
     let mut control = again.control().await;
     let furthest = |crowd: &Crowd| crowd.recorder.borrow().samples.iter().map(|sample| sample.seq).max();
     let events = match feed {
-        Feed::Behind => EVENTS,
-        Feed::Ahead => crowds.iter().filter_map(|(_, crowd)| furthest(crowd)).max().unwrap() + EVENTS,
+        NewFeed::Behind => EVENTS,
+        NewFeed::Ahead => crowds.iter().filter_map(|(_, crowd)| furthest(crowd)).max().unwrap() + EVENTS,
     };
     for number in 0..events {
         control.publish(&format!("event {number}")).await.unwrap();
@@ -157,7 +157,7 @@ async fn restart(signal: Signal, each: u32, rate: &str, feed: Feed) -> (bool, St
 #[test]
 fn a_server_killed_under_load_is_come_back_to_and_its_new_feed_is_had_whole() {
     run(async {
-        let (success, said) = restart(Signal::KILL, 10, "300", Feed::Ahead).await;
+        let (success, said) = restart(Signal::KILL, 10, "300", NewFeed::Ahead).await;
         assert_eq!((success, &*said), (false, ""));
     });
 }
@@ -165,9 +165,17 @@ fn a_server_killed_under_load_is_come_back_to_and_its_new_feed_is_had_whole() {
 #[test]
 fn a_server_with_two_thousand_connected_ends_in_good_order_and_its_ports_are_free_at_once() {
     run(async {
-        let (success, said) = restart(Signal::TERM, 350, "20", Feed::Behind).await;
+        let (success, said) = restart(Signal::TERM, 350, "20", NewFeed::Behind).await;
         assert_eq!((success, &*said), (true, ""));
     });
+}
+
+/// The headers of a WebSocket's handshake.
+const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+fn get(target: &str, more: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n")
 }
 
 /// Sends bytes and goes without a farewell: the connection is reset.
@@ -198,10 +206,7 @@ fn beside_peers_that_reset_stall_trickle_and_flood_honest_subscribers_lose_nothi
         let crowds = gather(&server.target(), EACH, None).await;
         let before = load().await;
 
-        let get = |target: &str, more: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
-        let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-        let mut half_a_frame = get("/ws", upgrade).into_bytes();
+        let mut half_a_frame = get("/ws", UPGRADE).into_bytes();
         half_a_frame.extend_from_slice(&frame_masked(Opcode::Text, &[b'?'; 1_000], [1, 2, 3, 4])[..500]);
         let half_a_body = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf".to_vec();
         let half_a_chunk =
@@ -270,12 +275,15 @@ fn in_own_network(test: &str) {
     };
     let set_up = unshared("ip".as_ref()).args(["link", "set", "lo", "up"]).output();
     if !set_up.is_ok_and(|set_up| set_up.status.success()) {
-        println!("{test}: skipped, since it takes root, unshare and ip to make a network namespace");
+        // Past the test harness, which would keep it to itself.
+        let _ =
+            writeln!(std::io::stderr(), "skipped: it takes root, unshare and ip to make a network namespace ({test})");
         return;
     }
     let again = std::env::current_exe().unwrap();
-    let status = unshared(again.as_ref()).args(["--exact", test, "--nocapture"]).env(OWN_NETWORK, "1").status();
-    assert!(status.unwrap().success());
+    let output = unshared(again.as_ref()).args(["--exact", test]).env(OWN_NETWORK, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains(" 1 passed"), "{said}");
 }
 
 fn ip(arguments: &str) {
@@ -297,16 +305,13 @@ fn peers_that_vanish_are_given_up_and_others_lose_nothing() {
         let load = async || server.control().await.load().await.unwrap();
         let honest = load().await.connections_open;
 
-        let get = |target: &str, more: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
-        let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
         let mut vanishing = Vec::new();
         for (to, request) in [
             (server.http, get("/poll?after=0", "")),
             (server.http, get("/long-poll", "")),
             (server.http, get("/stream", "")),
             (server.http, get("/sse", "")),
-            (server.http, get("/ws", upgrade)),
+            (server.http, get("/ws", UPGRADE)),
             (server.tcp, "SUB\n".into()),
         ] {
             let socket = tokio::net::TcpSocket::new_v4().unwrap();

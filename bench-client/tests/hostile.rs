@@ -14,8 +14,9 @@ use bench_client::recorder::{Recorder, Shared};
 use bench_client::session;
 use bench_client::stop::Stop;
 use bench_client::subscriber::{BackOff, Target};
-use protocol::schedule::{seeded, uniform};
-use protocol::{Cursor, Transport, clock};
+use protocol::schedule::{Spacing, seeded, uniform};
+use protocol::status::Load;
+use protocol::{Bookmark, Cursor, Epoch, Transport, clock};
 use server::{Options, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, LocalOptions};
@@ -56,6 +57,46 @@ async fn until_given_up(transport: Transport, target: Target) -> String {
     .await;
     let given_up = recorder.borrow().given_up.clone();
     given_up.into_iter().next().expect("a reason")
+}
+
+/// However often it failed before that.
+#[test]
+fn to_be_told_of_another_feed_is_to_come_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let events: String = (1..=3).map(|seq| format!("{{\"seq\":{seq},\"at\":1,\"data\":\"\"}}\n")).collect();
+    std::thread::spawn(move || {
+        let mut last = None;
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let words = match number {
+                // The connection is lost, and then four times there is nothing.
+                0 => &events,
+                1..=4 => "",
+                5 => "{\"gap\":{\"after\":3,\"oldest\":1,\"epoch\":2}}\n",
+                _ => &events,
+            };
+            stream.write_all(words.as_bytes()).unwrap();
+            last = (number > 5).then_some(stream);
+        }
+        drop(last);
+    });
+    run(async {
+        let recorder: Shared = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
+        let stop = Stop::default();
+        let after = Bookmark { cursor: Cursor(0), epoch: Some(Epoch(1)) };
+        let target = Rc::new(target(address));
+        let session = session::run(Transport::Tcp, target, after, Duration::ZERO, recorder.clone(), stop.told());
+        let all = async {
+            while recorder.borrow().samples.len() < 6 && recorder.borrow().given_up.is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            stop.tell();
+        };
+        tokio::join!(session, all);
+        let recorder = recorder.borrow();
+        assert_eq!((recorder.faults.duplicates, recorder.faults.lost, recorder.given_up.len()), (0, 0, 0));
+    });
 }
 
 /// Stands between client and server, and changes one of so many pieces of what comes down: bits, bytes gone, twice or new. Behind the
@@ -194,7 +235,7 @@ fn what_never_ends_is_given_up_before_it_fills_the_memory() {
             b"HTTP/1.1 100 Continue\r\n\r\n",
             "status 100",
         ),
-        (Transport::Ndjson, |_| HEAD.into(), b"a\r\n0123456789\r\n", "an event of more than"),
+        (Transport::Ndjson, |_| HEAD.into(), b"a\r\n0123456789\r\n", "without end"),
         (Transport::Ndjson, |_| HEAD.into(), b"0", "size line without end"),
         (Transport::Sse, |_| HEAD.into(), b"b\r\n0123456789\n\r\n", "an event of more than"),
         (Transport::WebSocket, |request| upgrade(request) + "\u{1}\u{7f}\0\0\u{1}\0\0\0\0\0", b"a", "a frame that is"),
@@ -248,16 +289,34 @@ fn asked(stream: &mut TcpStream) -> Option<String> {
 /// What `/load` would say, with one field's value replaced.
 fn load(field: &str, value: u64) -> String {
     let now = clock::now_ns();
-    let mut load = serde_json::json!({
-        "now_ns": now, "started_ns": now, "cpu_ns": 0, "resident_bytes": 0, "context_switches": 0,
-        "connections_open": 0, "connections_accepted": 0, "connections_refused": 0, "connections_stalled": 0,
-        "handshakes_failed": 0, "requests": 0, "head": 0, "history_bytes": 0, "tcp_port": 1, "rate": 10.0,
-        "schedule": "periodic", "payload_bytes": 200, "seed": 1, "threads": 1,
-    });
+    let honest = Load {
+        now_ns: now,
+        started_ns: now,
+        cpu_ns: 0,
+        resident_bytes: 0,
+        context_switches: 0,
+        connections_open: 0,
+        connections_accepted: 0,
+        connections_refused: 0,
+        connections_stalled: 0,
+        handshakes_failed: 0,
+        requests: 0,
+        head: 0,
+        epoch: Epoch(1),
+        history_bytes: 0,
+        tcp_port: 1,
+        rate: 10.0,
+        schedule: Spacing::Periodic,
+        payload_bytes: 200,
+        seed: 1,
+        threads: 1,
+    };
+    let mut load = serde_json::to_value(honest).unwrap();
     assert!(field.is_empty() || load.get(field).is_some(), "{field}");
     if !field.is_empty() {
         load[field] = value.into();
     }
+    assert!(serde_json::from_value::<Load>(load.clone()).is_ok(), "a lie about {field} is understood");
     load.to_string()
 }
 

@@ -62,8 +62,8 @@ pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
 /// Sends by POST, on a connection beside the one that events come on.
 async fn posts(bench: &mut Bench, transport: Transport, target: Target) -> anyhow::Result<(f64, Ledger)> {
     let link = Link::new(target.network, 7, None)?;
-    let sent = SharedLedger::default();
-    let mut wire = Counted::connect(target.place.address, Some(link), None, sent.clone()).await?;
+    let ledger = SharedLedger::default();
+    let mut wire = Counted::connect(target.place.address, Some(link), None, ledger.clone()).await?;
     let head = headers::post(target.headers, &target.place, "/publish", MESSAGE.len());
     let request = format!("{head}\r\n{MESSAGE}");
     let crowd = bench.gather(transport, target.clone(), 1).await?;
@@ -78,9 +78,9 @@ async fn posts(bench: &mut Bench, transport: Transport, target: Target) -> anyho
         ensure!(there, "message {number} never came back over {transport}");
         total_ns += received(&crowd, number).context("it has just come")? - sent;
     }
-    let ledger = *sent.borrow();
+    let sent = *ledger.borrow();
     crowd.leave().await;
-    Ok((total_ns as f64 / MESSAGES as f64 / 1e6, ledger))
+    Ok((total_ns as f64 / MESSAGES as f64 / 1e6, sent))
 }
 
 async fn post(wire: &mut Counted, request: &[u8]) -> Result<(), Fault> {

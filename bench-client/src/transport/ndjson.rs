@@ -2,19 +2,15 @@
 
 use std::convert::Infallible;
 
-use protocol::framing::line;
-
 use crate::fault::Fault;
 use crate::headers::Caller;
-use crate::stream::{self, Format};
+use crate::stream;
 use crate::subscriber::Subscriber;
-
-const LINES: Format = Format {
-    may_end: |body, known| line::split(&body[known..]).is_some(),
-    take: |subscriber, bytes| subscriber.line(bytes, usize::MAX),
-};
 
 /// Reads the one response for as long as it goes on.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
-    stream::subscribe(subscriber, Caller::Fetch, "/stream", &LINES).await
+    stream::subscribe(subscriber, Caller::Fetch, "/stream", |subscriber, bytes, known| {
+        subscriber.line(bytes, known, usize::MAX)
+    })
+    .await
 }

@@ -8,18 +8,19 @@ use protocol::framing::sse;
 use crate::fault::Fault;
 use crate::headers::Caller;
 use crate::hear::Taken;
-use crate::stream::{self, Format};
+use crate::stream;
 use crate::subscriber::Subscriber;
-
-const BLOCKS: Format = Format { may_end: sse::may_end, take: block };
 
 /// Reads the one response for as long as it goes on.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
-    stream::subscribe(subscriber, Caller::EventSource, "/sse", &BLOCKS).await
+    stream::subscribe(subscriber, Caller::EventSource, "/sse", block).await
 }
 
 /// Takes one block.
-fn block(subscriber: &mut Subscriber, bytes: &[u8]) -> Result<Taken, Fault> {
+fn block(subscriber: &mut Subscriber, bytes: &[u8], known: usize) -> Result<Taken, Fault> {
+    if known > 0 && !sse::may_end(bytes, known) {
+        return Ok(Taken::Nothing);
+    }
     let Some((block, whole)) = sse::split(bytes) else { return Ok(Taken::Nothing) };
     // A block without data is a heartbeat.
     let json = block.data.unwrap_or_default();

@@ -12,5 +12,5 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
     let request = format!("SUB {}\n", subscriber.place());
     subscriber.wire.send(request.as_bytes(), Layer::Handshake).await?;
     subscriber.connected();
-    subscriber.hear(|subscriber, bytes| subscriber.line(bytes, usize::MAX)).await
+    subscriber.hear(|subscriber, bytes, known| subscriber.line(bytes, known, usize::MAX)).await
 }

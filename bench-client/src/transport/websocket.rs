@@ -100,13 +100,15 @@ fn frame(subscriber: &mut Subscriber, bytes: &[u8]) -> Result<Option<(usize, Fra
     Ok(Some((whole, frame)))
 }
 
-/// Hears frame after frame, and answers pings, up to the first that is `awaited`.
-async fn hear(subscriber: &mut Subscriber, awaited: fn(&Frame) -> bool) -> Result<Frame, Fault> {
-    let mut take = |subscriber: &mut Subscriber, bytes: &[u8]| {
+/// Hears frame after frame, and answers pings, up to one that says close, whose payload it gives; or, if `events` are waited for, up
+/// to the next of them.
+async fn hear(subscriber: &mut Subscriber, events: bool) -> Result<Option<Bytes>, Fault> {
+    let mut take = |subscriber: &mut Subscriber, bytes: &[u8], _| {
         Ok(match frame(subscriber, bytes)? {
             None => Taken::Nothing,
-            Some((whole, frame)) if matches!(frame, Frame::Ping(_)) || awaited(&frame) => Taken::Last(whole, Ok(frame)),
-            Some((whole, _)) => Taken::Bytes(whole),
+            Some((whole, Frame::Other)) => Taken::Bytes(whole),
+            Some((whole, Frame::Event)) if !events => Taken::Bytes(whole),
+            Some((whole, frame)) => Taken::Last(whole, Ok(frame)),
         })
     };
     loop {
@@ -114,18 +116,15 @@ async fn hear(subscriber: &mut Subscriber, awaited: fn(&Frame) -> bool) -> Resul
             Frame::Ping(payload) => {
                 subscriber.wire.send(&frame_masked(Opcode::Pong, &payload, MASK), Layer::Framing).await?;
             }
-            frame => return Ok(frame),
+            Frame::Close(payload) => return Ok(Some(payload)),
+            Frame::Event | Frame::Other => return Ok(None),
         }
     }
 }
 
 /// Hears everything up to a frame that says close; gives its payload.
 async fn until_close(subscriber: &mut Subscriber) -> Result<Bytes, Fault> {
-    loop {
-        if let Frame::Close(payload) = hear(subscriber, |frame| matches!(frame, Frame::Close(_))).await? {
-            return Ok(payload);
-        }
-    }
+    Ok(hear(subscriber, false).await?.unwrap_or_default())
 }
 
 /// Hears everything up to the next event.
@@ -133,9 +132,9 @@ async fn until_close(subscriber: &mut Subscriber) -> Result<Bytes, Fault> {
 /// # Errors
 /// When the connection ends, in good order or not.
 pub async fn event(subscriber: &mut Subscriber) -> Result<(), Fault> {
-    match hear(subscriber, |frame| matches!(frame, Frame::Event | Frame::Close(_))).await? {
-        Frame::Close(payload) => Err(closed(subscriber, &payload)),
-        _ => Ok(()),
+    match hear(subscriber, true).await? {
+        Some(payload) => Err(closed(subscriber, &payload)),
+        None => Ok(()),
     }
 }
 

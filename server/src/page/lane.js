@@ -5,6 +5,8 @@ import { eventsIn } from './bytes.js';
 const AGAIN_MS = 300;
 // What is kept to look back at, in ms.
 const KEPT_MS = 60_000;
+// By less than this do the page's clock and the server's differ once it is set, in ms.
+const CLOCKS_MS = 1_000;
 
 export class Lane {
   // The last event it has; the next request says so.
@@ -136,8 +138,8 @@ export class Lane {
         if (left !== undefined && left <= at) crossing.left = left;
       }
     } else {
-      // The page may have had it before the server's word of it came.
-      const seen = this.deliveries.findLast((delivery) => crossing.seqs.includes(delivery.seq));
+      // The page may have had it before the server's word of it came. The same number long before is another feed's.
+      const seen = this.deliveries.findLast(({ seq, there }) => there > at - CLOCKS_MS && crossing.seqs.includes(seq));
       if (seen) crossing.arrived = seen.there;
       else if (crossing.seqs.length === 0 && this.#answers >= at) crossing.arrived = this.#answers;
       else this.#comings.push(crossing);

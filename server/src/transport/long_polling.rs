@@ -27,7 +27,7 @@ const USUAL_WAIT: Duration = Duration::from_secs(25);
 /// Answers one long poll, when there is something to say.
 ///
 /// # Errors
-/// When the history does not reach back to the cursor.
+/// When the history does not reach back to the cursor, or that is of another feed.
 pub async fn answer(feed: &Arc<Feed>, wake_list: Arc<WakeList>, socket: &Socket, query: Query) -> Polled {
     let after = feed.place(query.after)?;
     let mut subscription = Subscription::new(feed.clone(), wake_list, Some(after.into()));

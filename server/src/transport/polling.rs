@@ -17,7 +17,7 @@ pub const PARAMETERS: &[&str] = &["after", "lane"];
 /// Answers one poll.
 ///
 /// # Errors
-/// When the history does not reach back to the cursor.
+/// When the history does not reach back to the cursor, or that is of another feed.
 pub fn answer(feed: &Feed, query: Query) -> Polled {
     let after = feed.place(query.after)?;
     let events = feed.since(after, LARGEST_BATCH)?;

@@ -2,8 +2,8 @@
 //!
 //! - Initiated by `GET /sse?after=N`, one request and one response head, of type `text/event-stream`.
 //! - Framed as a block of fields, `id` and `data`, ended by a blank line, and as a chunk of its own.
-//! - Resumed by the browser itself: it asks again with `Last-Event-ID`, the `id` it saw last, which outweighs `after`. An `id` is a
-//!   number alone, so if `after` says of which feed it is, that is believed of `Last-Event-ID` too. A gap is an event of type `gap`;
+//! - Resumed by the browser itself: it asks again with `Last-Event-ID`, the `id` it saw last, which outweighs `after`. An event's `id`
+//!   is a number alone, so if `after` says of which feed it is, that is believed of `Last-Event-ID` too. A gap is an event of type `gap`;
 //!   whoever is told of another feed has to open a new `EventSource`, since this one would go on to ask for the old one.
 //! - Costs some twenty bytes an event, and a comment of three as heartbeat when nothing else was sent for a while.
 
