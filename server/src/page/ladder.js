@@ -23,17 +23,18 @@ export function draw(canvas, lane, { now, span, published, colours }) {
   line(pen, 0, client, width, client);
 
   // Waiting: from when an event was due until it left.
-  const departures = new Map();
-  for (const { at, seqs } of lane.crossings) for (const seq of seqs) departures.set(seq, [...(departures.get(seq) ?? []), at]);
+  const left = new Map();
+  // A server that is started anew counts from 1 again: numbers belong together that one watch told of.
+  const name = (watch, seq) => `${watch}-${seq}`;
+  for (const { at, seqs, watch } of lane.crossings) for (const seq of seqs) left.set(name(watch, seq), at);
   pen.strokeStyle = colours.lane;
   pen.lineWidth = 5;
   pen.globalAlpha = 0.35;
   for (const event of published) {
-    // A server that is started anew counts from 1 again: of that number, the event's own is the first to leave behind it.
-    const left = departures.get(event.seq)?.find((at) => at >= event.at);
+    const departure = left.get(name(event.watch, event.seq));
     // What it had before it began, or got after it was cut, has no departure here.
-    if (event.at < now - 2 * span || (left === undefined && event.seq <= lane.cursor)) continue;
-    line(pen, x(event.at), server, x(Math.min(left ?? now, now)), server);
+    if (event.at < now - 2 * span || (departure === undefined && event.seq <= lane.cursor)) continue;
+    line(pen, x(event.at), server, x(Math.min(departure ?? now, now)), server);
   }
   pen.globalAlpha = 1;
 

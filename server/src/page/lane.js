@@ -125,17 +125,19 @@ export class Lane {
   }
 
   // The server saw bytes cross this lane's socket.
-  crossed({ up, at, size, data, connection }) {
+  crossed({ up, at, size, data, connection, watch }) {
     const seqs = up ? [] : eventsIn(data);
-    const crossing = { up, at, left: at, arrived: up ? at : null, size, data, seqs: seqs.map((event) => event.seq) };
+    const crossing = { up, at, left: at, arrived: up ? at : null, size, data, watch, seqs: seqs.map((event) => event.seq) };
     this.connections.add(connection);
     this.bytes[up ? 'up' : 'down'] += size;
     this.bytes.event += seqs.reduce((sum, event) => sum + event.length, 0);
     if (up) {
       if (/^(GET|POST) /.test(String.fromCharCode(...data.subarray(0, 5)))) {
         this.requests += 1;
-        const left = this.#asks.shift();
-        if (left !== undefined && left <= at) crossing.left = left;
+        // Those before it went to a server that is gone, or were not seen.
+        const left = this.#asks.filter((asked) => asked <= at).at(-1);
+        this.#asks = this.#asks.filter((asked) => asked > at);
+        if (left !== undefined) crossing.left = left;
       }
     } else {
       // The page may have had it before the server's word of it came. The same number long before is another feed's.

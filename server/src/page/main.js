@@ -186,7 +186,18 @@ function told(message) {
     for (const control of document.querySelectorAll('[data-control]')) control.disabled = !message.control;
     get('watching').hidden = message.control;
   }
-  if (message.kind === 'there' || message.kind === 'away') get('away').hidden = message.kind === 'there';
+  if (message.kind === 'away') get('away').hidden = false;
+  if (message.kind === 'there' && !get('away').hidden) {
+    get('away').hidden = true;
+    openAgain();
+  }
+}
+
+// Nobody saw what was opened while the watcher was away, and so nobody would see what crosses it.
+function openAgain() {
+  const running = lanes.filter((lane) => lane.state !== 'off' && lane.state !== 'full');
+  for (const lane of running) lane.stop();
+  setTimeout(() => running.forEach(start), 100);
 }
 
 // Keeps the two heads of the WebSocket's handshake, the newest of each.

@@ -158,6 +158,21 @@ fn a_server_started_anew_is_told_from_the_one_before_however_far_its_feed_is() {
     // Each lane has a number that this feed has too, and has had nothing of it.
     publish(&server, 5);
     assert_eq!(received(&browser, 8), json!(vec![json!([[1, 2, 3, 1, 2, 3, 4, 5], 0, 0]); 5]));
+    // And what crosses the wire is seen again, though the lanes were back before the watcher was.
+    let seen = browser.run(
+        "const look = () => lab.lanes.every(lane => lane.state === 'on' && lane.crossings.at(-1)?.at > lab.clock.now() - 1000)
+             && document.getElementById('away').hidden ? done(true) : setTimeout(look, 20);
+         look();",
+    );
+    assert_eq!(seen, json!(true));
+    publish(&server, 1);
+    received(&browser, 9);
+    let carried = browser.run(
+        "const look = () => lab.lanes.every(lane => lane.crossings.some(({ seqs }) => seqs.includes(6)))
+             ? done(true) : setTimeout(look, 20);
+         look();",
+    );
+    assert_eq!(carried, json!(true));
 }
 
 #[test]
