@@ -1,7 +1,8 @@
 //! The load client: subscribes through every transport at once many times over, and measures what arrives.
 //!
-//! Follow a delivery: a file in [`transport`] takes an event's bytes off a [`counted`] connection, the [`subscriber`]
-//! decodes and stamps it, the [`recorder`] keeps it, the [`runner`] judges the round, and the `reports` crate draws it.
+//! Follow a delivery: a file in [`transport`] takes an event's bytes from what a subscriber [`hear`]s on a [`counted`] connection,
+//! the [`subscriber`] decodes and stamps it, the [`recorder`] keeps it, the [`runner`] judges the round, and the `reports` crate
+//! draws it.
 //! The [`session`] keeps a subscriber subscribed meanwhile.
 
 pub mod alarm;
