@@ -103,11 +103,15 @@ impl Crowd {
         self.recorder.borrow().deliveries()
     }
 
-    /// Waits until that many deliveries have been made, but not beyond `deadline` (ns); whether they were.
-    pub async fn has(&self, deliveries: u64, deadline: u64) -> bool {
+    /// Waits until that many deliveries have been made.
+    pub async fn have(&self, deliveries: u64) {
         // To ask again each millisecond would have the kernel set a timer before each sleep, which costs more than an event does.
-        let arrived = poll_fn(|context| self.recorder.borrow_mut().await_deliveries(deliveries, context.waker()));
-        timeout(Duration::from_nanos(deadline.saturating_sub(clock::now_ns())), arrived).await.is_ok()
+        poll_fn(|context| self.recorder.borrow_mut().await_deliveries(deliveries, context.waker())).await;
+    }
+
+    /// The same, but not beyond `deadline` (ns); whether they were.
+    pub async fn have_by(&self, deliveries: u64, deadline: u64) -> bool {
+        timeout(Duration::from_nanos(deadline.saturating_sub(clock::now_ns())), self.have(deliveries)).await.is_ok()
     }
 
     /// Tells all to leave: what they have seen, and whether they left in time.

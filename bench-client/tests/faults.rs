@@ -134,7 +134,7 @@ async fn restart(signal: Signal, each: u32, rate: &str, feed: NewFeed) -> (bool,
     };
     let crowds = gather(&target, each, epoch).await;
     for (_, crowd) in &crowds {
-        assert!(crowd.has(u64::from(each) * 4 * EVENTS, u64::MAX).await);
+        crowd.have(u64::from(each) * 4 * EVENTS).await;
     }
     let (http, tcp) = (server.http.to_string(), server.tcp.to_string());
     let ended = tokio::task::spawn_blocking(move || server.end(signal)).await.unwrap();
@@ -254,7 +254,7 @@ fn beside_peers_that_reset_stall_trickle_and_flood_honest_subscribers_lose_nothi
         assert!(growth < 32 << 20, "memory grew by {growth} bytes");
         let head = load().await.head;
         for (transport, crowd) in crowds {
-            assert!(crowd.has(head * u64::from(EACH), u64::MAX).await, "{transport}");
+            crowd.have(head * u64::from(EACH)).await;
             let (recorder, _) = crowd.leave().await;
             assert_eq!(recorder.faults, Faults::default(), "{transport}");
         }
@@ -330,7 +330,7 @@ fn peers_that_vanish_are_given_up_and_others_lose_nothing() {
         }
         let head = load().await.head;
         for (transport, crowd) in crowds {
-            assert!(crowd.has(head * u64::from(EACH), u64::MAX).await, "{transport}");
+            crowd.have(head * u64::from(EACH)).await;
             let (recorder, _) = crowd.leave().await;
             assert_eq!(recorder.faults, Faults::default(), "{transport}");
         }

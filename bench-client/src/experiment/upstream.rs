@@ -72,7 +72,7 @@ async fn posts(bench: &mut Bench, transport: Transport, target: Target) -> anyho
     let mut total_ns = 0;
     for number in 1..=MESSAGES {
         let sent = clock::now_ns();
-        let there = crowd.has(number, sent + PATIENCE.as_nanos() as u64);
+        let there = crowd.have_by(number, sent + PATIENCE.as_nanos() as u64);
         let (answered, there) = tokio::join!(post(&mut wire, request.as_bytes()), there);
         answered?;
         ensure!(there, "message {number} never came back over {transport}");
