@@ -10,10 +10,8 @@ pub const LAST: &[u8] = b"0\r\n\r\n";
 
 /// `data` as a chunk.
 pub fn frame(data: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("{:x}\r\n", data.len()).into_bytes();
-    bytes.extend_from_slice(data);
-    bytes.extend_from_slice(END);
-    bytes
+    // Frames are kept for as long as their event is: in one piece of just that length.
+    [format!("{:x}\r\n", data.len()).as_bytes(), data, END].concat()
 }
 
 /// The longest chunk that is believed, in bytes. The server sends an event a chunk; a size of gigabytes is an attack.

@@ -2,10 +2,7 @@
 
 /// `json` as a line.
 pub fn frame(json: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(json.len() + 1);
-    bytes.extend_from_slice(json);
-    bytes.push(b'\n');
-    bytes
+    [json, b"\n"].concat()
 }
 
 /// The first line of `buffer` without its line feed, and how many bytes it takes with it; `None` while it is unfinished.

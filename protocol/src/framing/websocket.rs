@@ -44,9 +44,8 @@ const SEVEN_BITS: usize = 125;
 
 /// A server's frame: one whole message, not masked, so its bytes are the same for every subscriber.
 pub fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = header(opcode, payload.len(), 0);
-    bytes.extend_from_slice(payload);
-    bytes
+    // Of just that length, since it is kept for as long as its event is.
+    [&*header(opcode, payload.len(), 0), payload].concat()
 }
 
 /// A client's frame: one whole message, masked with `key`.
@@ -61,7 +60,7 @@ pub fn frame_masked(opcode: Opcode, payload: &[u8], key: [u8; 4]) -> Vec<u8> {
 
 fn header(opcode: Opcode, length: usize, mask_bit: u8) -> Vec<u8> {
     // FIN is always set: nothing here is fragmented.
-    let mut bytes = Vec::with_capacity(14 + length);
+    let mut bytes = Vec::with_capacity(14);
     bytes.push(0x80 | opcode as u8);
     match length {
         0..=SEVEN_BITS => bytes.push(mask_bit | length as u8),
