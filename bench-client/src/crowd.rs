@@ -106,7 +106,7 @@ impl Crowd {
     /// Waits until that many deliveries have been made.
     pub async fn have(&self, deliveries: u64) {
         // To ask again each millisecond would have the kernel set a timer before each sleep, which costs more than an event does.
-        poll_fn(|context| self.recorder.borrow_mut().await_deliveries(deliveries, context.waker())).await;
+        poll_fn(|context| self.recorder.borrow_mut().poll_deliveries(deliveries, context.waker())).await;
     }
 
     /// The same, but not beyond `deadline` (ns); whether they were.

@@ -75,8 +75,8 @@ impl Recorder {
         self.deliveries.load(Ordering::Relaxed)
     }
 
-    /// Asks for a wake-up when that many deliveries have been made; who asked before is forgotten.
-    pub fn await_deliveries(&mut self, due: u64, waker: &Waker) -> Poll<()> {
+    /// Polls until that many deliveries have been made. One task at a time can wait for that.
+    pub fn poll_deliveries(&mut self, due: u64, waker: &Waker) -> Poll<()> {
         if self.deliveries() >= due {
             return Poll::Ready(());
         }

@@ -135,8 +135,8 @@ impl Subscriber {
         self.progress.cursor()
     }
 
-    /// Where its next request goes on. Of which feed that is a place is said once on a connection: the server at its other end stays the
-    /// same.
+    /// Where its next request goes on. Of which feed that is a place is said once on a connection, since the server at its other end stays
+    /// the same; behind a proxy that keeps connections for servers that come and go, that would have to be said each time.
     pub fn place(&mut self) -> Bookmark {
         let bookmark = self.progress.bookmark();
         if std::mem::take(&mut self.epoch_untold) { bookmark } else { bookmark.cursor.into() }

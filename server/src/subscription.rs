@@ -60,11 +60,6 @@ impl Subscription {
         }
     }
 
-    /// Where the subscription stands.
-    pub fn cursor(&self) -> Cursor {
-        self.cursor
-    }
-
     /// What follows, without waiting; the cursor moves past it.
     pub fn take(&mut self) -> Next {
         let next = self.gap.take().map_or_else(|| self.feed.next(self.cursor), Next::Gap);

@@ -4,14 +4,14 @@
 const AGAIN_MS = 1000;
 
 export function watch(session, token, told) {
+  // Whoever is told of something is told in which watch: beyond a watch's end, another server may count anew.
   let watches = 0;
   const open = () => {
-    // Which of the watches tells it.
-    const watch = (watches += 1);
+    const number = (watches += 1);
     const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/watch?session=${session}${token ? `&token=${token}` : ''}`);
     socket.onopen = () => told({ kind: 'there' });
     socket.onmessage = ({ data }) => {
-      const message = { ...JSON.parse(data), watch };
+      const message = { ...JSON.parse(data), watch: number };
       if (message.kind === 'crossing') {
         message.data = Uint8Array.from(message.data.match(/../g) ?? [], (digits) => parseInt(digits, 16));
         message.at = message.at_ns / 1e6;
