@@ -5,7 +5,7 @@
 //! is this program again, told over its standard input what to do, a line of JSON each, and answers likewise.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::process::Stdio;
@@ -18,6 +18,7 @@ use anyhow::Context;
 use protocol::network::Network;
 use protocol::result::{Faults, Headers};
 use protocol::status::Published;
+use protocol::timetable::Timetable;
 use protocol::{Bookmark, Histogram, Ledger, Transport, clock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,10 @@ pub struct Task {
     pub seed: u64,
     /// Until when they may connect, in ns.
     pub deadline: u64,
+    /// When an interval between polls begins, in ns of our own clock; one for all processes.
+    pub poll_origin_ns: u64,
+    /// What the server publishes by.
+    pub timetable: Timetable,
     /// The scheduled times, in ns, that count.
     pub window: Range<u64>,
     /// Deliveries that room is made for.
@@ -77,6 +82,8 @@ pub struct Standing {
     pub deliveries: u64,
     /// Of these, those of events that were scheduled in the window.
     pub in_window: u64,
+    /// The bytes so far.
+    pub ledger: Ledger,
     /// CPU time of the processes so far, in ns.
     pub cpu_ns: u64,
 }
@@ -90,6 +97,8 @@ pub struct Seen {
     pub latency_ns: Histogram,
     /// What a client would report that takes t1, the time of entry, for the event's time.
     pub naive_latency_ns: Histogram,
+    /// The slowest delivery of each event, in ns, by sequence number.
+    pub slowest_ns: BTreeMap<u64, u64>,
     /// How late the event loops of the processes were.
     pub lag_ns: Histogram,
     /// The bytes of all connections.
@@ -161,6 +170,7 @@ impl Audience {
             all.deliveries += one.deliveries;
             all.in_window += one.in_window;
             all.cpu_ns += one.cpu_ns;
+            all.ledger += one.ledger;
         }
         if let Self::Elsewhere(_, deliveries) = self {
             deliveries.store(all.deliveries, Ordering::Relaxed);
@@ -214,6 +224,10 @@ impl Seen {
         self.delivered += other.delivered;
         self.latency_ns.merge(&other.latency_ns);
         self.naive_latency_ns.merge(&other.naive_latency_ns);
+        for (seq, ns) in other.slowest_ns {
+            let slowest = self.slowest_ns.entry(seq).or_default();
+            *slowest = ns.max(*slowest);
+        }
         self.lag_ns.merge(&other.lag_ns);
         self.ledger += other.ledger;
         self.faults += other.faults;
@@ -226,25 +240,28 @@ impl Seen {
 pub struct Gathered {
     crowd: Crowd,
     lag: Lag,
+    timetable: Timetable,
+    window: Range<u64>,
 }
 
 impl Gathered {
     async fn gather(task: Task, deliveries: Arc<AtomicU64>) -> anyhow::Result<Self> {
-        let Task { transport, after, share, seed, deadline, .. } = task;
+        let Task { transport, after, share, seed, deadline, timetable, window, .. } = task;
         let target = Target {
             place: Place::named(&task.url, task.insecure)?,
             tcp: task.tcp,
             headers: task.headers,
             poll_interval: task.poll_interval,
+            poll_origin_ns: task.poll_origin_ns,
             network: task.network,
             trace: None,
             back_off: BackOff::default(),
             clock_ahead_ns: task.clock_ahead_ns,
         };
         let recorder =
-            Recorder::new(task.window, task.expected / share.of.max(1) as usize * share.count as usize, deliveries);
+            Recorder::new(window.clone(), task.expected / share.of.max(1) as usize * share.count as usize, deliveries);
         let crowd = Crowd::gather(transport, target, after, share, recorder, seed, deadline).await;
-        Ok(Self { crowd, lag: Lag::default() })
+        Ok(Self { crowd, lag: Lag::default(), timetable, window })
     }
 
     fn stand(&self) -> Standing {
@@ -253,17 +270,21 @@ impl Gathered {
             connect_ns: self.crowd.connect_ns,
             deliveries: self.crowd.deliveries(),
             in_window: self.crowd.recorder.borrow().samples.len() as u64,
+            ledger: *self.crowd.recorder.borrow().ledger.borrow(),
             cpu_ns: clock::process_cpu_ns(),
         }
     }
 
     async fn leave(self, sent: &[Published]) -> Seen {
-        let (recorder, all_left) = self.crowd.leave().await;
-        let (latency_ns, naive_latency_ns) = latencies(&recorder.samples, sent);
+        let (mut recorder, all_left) = self.crowd.leave().await;
+        let latencies = Latencies::of(&recorder.samples, sent);
+        let due = self.timetable.due(self.window);
+        recorder.faults.altered += latencies.moved + recorder.contents.altered(&self.timetable, &due, sent);
         Seen {
             delivered: recorder.samples.len() as u64,
-            latency_ns,
-            naive_latency_ns,
+            latency_ns: latencies.latency,
+            naive_latency_ns: latencies.naive,
+            slowest_ns: latencies.slowest,
             lag_ns: self.lag.histogram.take(),
             ledger: *recorder.ledger.borrow(),
             faults: recorder.faults,
@@ -273,17 +294,34 @@ impl Gathered {
     }
 }
 
-/// The delivery latency t2 - t0, and what a client would report that takes t1, the time of entry, for the event's time.
-fn latencies(samples: &[Sample], sent: &[Published]) -> (Histogram, Histogram) {
-    let entered: HashMap<u64, u64> = sent.iter().map(|event| (event.seq, event.entered)).collect();
-    let (mut latency, mut naive) = (Histogram::default(), Histogram::default());
-    for sample in samples {
-        latency.record_between(sample.at, sample.received);
-        if let Some(&entered) = entered.get(&sample.seq) {
-            naive.record_between(entered, sample.received);
+/// What follows from samples once it is known when the events entered the feed.
+#[derive(Default)]
+struct Latencies {
+    /// Delivery latency t2 - t0.
+    latency: Histogram,
+    /// What a client would report that takes t1, the time of entry, for the event's time.
+    naive: Histogram,
+    /// The slowest delivery of each event, in ns, by sequence number.
+    slowest: BTreeMap<u64, u64>,
+    /// Deliveries that bore another time than their event was published with.
+    moved: u64,
+}
+
+impl Latencies {
+    fn of(samples: &[Sample], sent: &[Published]) -> Self {
+        let published: HashMap<u64, &Published> = sent.iter().map(|event| (event.seq, event)).collect();
+        let mut found = Self::default();
+        for sample in samples {
+            found.latency.record_between(sample.at, sample.received);
+            let slowest = found.slowest.entry(sample.seq).or_default();
+            *slowest = sample.received.saturating_sub(sample.at).max(*slowest);
+            if let Some(event) = published.get(&sample.seq) {
+                found.naive.record_between(event.entered, sample.received);
+                found.moved += u64::from(event.at != sample.at);
+            }
         }
+        found
     }
-    (latency, naive)
 }
 
 /// How late this process's event loop is.

@@ -12,12 +12,14 @@ use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use protocol::{Layer, Ledger, clock};
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, Shutdown};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::link::Link;
 use crate::tcp_info;
@@ -27,6 +29,8 @@ use crate::tls::{Session, Tls};
 const READ: usize = 4 << 10;
 /// What is read of what came too late, in bytes: more than a socket holds, but not all that somebody may send for ever.
 const MOST_LEFT: usize = 16 << 20;
+/// How long the server may take to end its side of a connection once we have ended ours.
+const LEAVE: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// What all connections read into, one after another: a buffer of its own for each would have left the processor's caches by
@@ -54,6 +58,10 @@ pub struct Counted {
     ledger: SharedLedger,
     /// Bytes of the request that is not answered yet: only the answer says what they were for.
     unanswered: u64,
+    /// Whether our side has been ended.
+    left: bool,
+    /// Whether a read has come upon the peer's end.
+    ended: bool,
 }
 
 /// A modelled link before the socket, and what has come out of it and not yet gone into the socket.
@@ -84,7 +92,8 @@ impl Counted {
         stream.set_nodelay(true)?;
         ledger.borrow_mut().connections += 1;
         let (received, body) = (BytesMut::new(), BytesMut::new());
-        let mut wire = Self { stream, link, tls: None, received, body, ledger, unanswered: 0 };
+        let mut wire =
+            Self { stream, link, tls: None, received, body, ledger, unanswered: 0, left: false, ended: false };
         if let Some(tls) = tls {
             wire.shake_hands(Session::new(tls)?).await?;
         }
@@ -161,6 +170,7 @@ impl Counted {
         let mut buffer = ReadBuf::new(buffer);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
         let read = buffer.filled().len();
+        self.ended |= read == 0;
         self.ledger().received_bytes += read as u64;
         Poll::Ready(if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) })
     }
@@ -271,21 +281,50 @@ impl Counted {
         self.ledger.borrow_mut()
     }
 
-    /// Ends the ledger: what leaving cuts off is explained, and the kernel is asked what it counted.
-    ///
-    /// A request without its answer is a poll that brought nothing; bytes that came too late to be a whole event belong to the
-    /// closing.
-    fn finish(&mut self) {
+    /// Ends our side, and takes what the server still sends until it has ended its own: the answer to a poll that was under way, for
+    /// one. A server that goes on sending for longer than [`LEAVE`] is cut off, and the ledger counts that connection.
+    pub async fn leave(&mut self) {
+        self.end_our_side();
+        let until_end = poll_fn(|context| {
+            loop {
+                let read = with_buffer(|buffer| {
+                    let read = ready!(self.poll_read(context, buffer));
+                    Poll::Ready(read.map(|read| self.unopened().extend_from_slice(&buffer[..read])))
+                });
+                if ready!(read).is_err() || self.unopened().len() > MOST_LEFT {
+                    return Poll::Ready(());
+                }
+            }
+        });
+        if timeout(LEAVE, until_end).await.is_err() {
+            self.ledger().cut_off += 1;
+        }
+    }
+
+    fn end_our_side(&mut self) {
+        if std::mem::replace(&mut self.left, true) {
+            return;
+        }
         self.take_leave();
         self.empty_link();
+        // The peer may be gone.
+        let _ = rustix::net::shutdown(&self.stream, Shutdown::Write);
+    }
+
+    /// Ends the ledger: what leaving cuts off is explained, and the kernel is asked what it counted.
+    ///
+    /// A request whose answer was not taken is a poll that brought nothing, and so is that answer; other bytes that came too late to
+    /// be a whole event belong to the closing.
+    fn finish(&mut self) {
+        self.end_our_side();
         // What has come and was not read is in the kernel's count; it is read until none comes while the kernel is asked.
         let mut left = 0;
-        let mut info = tcp_info::read(self.stream.as_fd()).unwrap_or_default();
+        let mut info = tcp_info::read(self.stream.as_fd(), self.ended).unwrap_or_default();
         while left <= MOST_LEFT {
             let read = self.read_at_once();
             left += read;
             // The peer's FIN may come while the kernel answers, which says first how the connection stands and then what it counted.
-            let again = tcp_info::read(self.stream.as_fd()).unwrap_or_default();
+            let again = tcp_info::read(self.stream.as_fd(), self.ended).unwrap_or_default();
             if read == 0 && again == info {
                 break;
             }
@@ -296,6 +335,7 @@ impl Counted {
         ledger.kernel_sent_bytes += info.bytes_sent;
         ledger.segments_received += info.segments_received;
         ledger.segments_sent += info.segments_sent;
+        let late_answer = if self.unanswered > 0 { Layer::EmptyPoll } else { Layer::Handshake };
         ledger.empty_polls += u64::from(self.unanswered > 0);
         drop(ledger);
         self.answered(Layer::EmptyPoll);
@@ -303,7 +343,7 @@ impl Counted {
         let _ = self.open_records();
         let sealed = self.tls.as_mut().map_or(0, |session| session.sealed().len());
         self.explain(Layer::Handshake, sealed);
-        self.explain(Layer::Handshake, self.received.len() + self.body.len());
+        self.explain(late_answer, self.received.len() + self.body.len());
     }
 
     /// Says that nothing follows, where TLS has a word for it.
@@ -328,7 +368,8 @@ impl Counted {
     /// Ends the link: what is under way arrives at once, since nobody waits for it any more.
     fn empty_link(&mut self) {
         let Some(modelled) = self.link.take() else { return };
-        let Modelled { mut link, mut unsent, .. } = *modelled;
+        let Modelled { mut link, mut unsent, ended } = *modelled;
+        self.ended |= ended;
         while let Some(bytes) = link.down.leave(u64::MAX) {
             self.unopened().extend_from_slice(&bytes);
         }
@@ -368,12 +409,13 @@ impl Counted {
     fn read_at_once(&mut self) -> usize {
         let mut buffer = [0; READ];
         match rustix::net::recv(&self.stream, &mut buffer, RecvFlags::DONTWAIT) {
-            Ok((_, read)) if read > 0 => {
+            Ok((_, read)) => {
+                self.ended |= read == 0;
                 self.unopened().extend_from_slice(&buffer[..read]);
                 self.ledger().received_bytes += read as u64;
                 read
             }
-            _ => 0,
+            Err(_) => 0,
         }
     }
 }

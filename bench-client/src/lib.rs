@@ -9,6 +9,7 @@ pub mod alarm;
 pub mod audience;
 pub mod bench;
 pub mod compare;
+pub mod contents;
 pub mod control;
 pub mod counted;
 pub mod crowd;

@@ -10,6 +10,7 @@ use std::task::{Poll, Waker};
 use protocol::result::Faults;
 use protocol::{Bookmark, Cursor, Epoch, Gap};
 
+use crate::contents::Contents;
 use crate::counted::SharedLedger;
 
 /// Deliveries that room is made for beforehand, at the most: some 100 MB.
@@ -42,6 +43,8 @@ pub struct Recorder {
     pub samples: Vec<Sample>,
     /// What went wrong.
     pub faults: Faults,
+    /// What the events held.
+    pub contents: Contents,
     /// The bytes of all connections; complete of those that have ended.
     pub ledger: SharedLedger,
     /// Subscribers whose subscription stands, or stood.
@@ -62,6 +65,7 @@ impl Recorder {
             // Growing by copying would hold up every subscriber in the middle of the round.
             samples: Vec::with_capacity(expected.min(MOST_EXPECTED)),
             faults: Faults::default(),
+            contents: Contents::default(),
             ledger: SharedLedger::default(),
             connected: 0,
             given_up: Vec::new(),

@@ -1,13 +1,17 @@
 //! Runs one round: connect, warm up, measure, drain, and judge; it knows of no transport what it does.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use anyhow::ensure;
 use protocol::result::{ClientCost, Faults, Round, Scenario, ServerCost};
 use protocol::status::{Load, Published};
-use protocol::{Bookmark, Cursor, Histogram, Transport, clock};
+use protocol::timetable::Timetable;
+use protocol::{Bookmark, Cursor, Histogram, Transport, clock, fnv};
 use reports::number;
 use tokio::time::sleep;
 
@@ -18,14 +22,23 @@ use crate::place::Place;
 
 /// How long the server may take to count the requests that subscribers sent in leaving.
 const LAST_REQUESTS: Duration = Duration::from_millis(200);
-/// How long, beyond a poll interval, the last deliveries may take after the window.
+/// How late after the window events that were due in it may still be published; and how long, beyond a poll interval, their
+/// deliveries may take from then on.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Publisher lateness in the tail above which a round is doubtful, in ns.
-const LATE_NS: u64 = 100_000;
 /// The share of the window for which the client may be busy before its own queue is a large part of every latency.
 const BUSY: f64 = 0.4;
-/// Client lag in the tail above which a round is doubtful, in ns: tokio's timers have a granularity of 1 ms.
+/// Lateness of a single event, or of a single look at the client's event loop, above which a round is doubtful, in ns.
+const FROZEN_NS: u64 = 50_000_000;
+/// Publisher lateness that is no cause for doubt, in ns, and the share of events that may be later.
+const LATE_NS: u64 = 100_000;
+const LATE_SHARE: f64 = 0.1;
+/// Client lag that is no cause for doubt, in ns: timers have a granularity of 1 ms. And the share of the window that may be lost to
+/// what lies beyond it.
 const LAG_NS: u64 = 5_000_000;
+const LOST_SHARE: f64 = 0.02;
+
+/// Events since a schedule's beginning up to which it is worked out which of them are due; each takes some 10 ns.
+const MAX_SCHEDULED: f64 = 1e9;
 
 /// What is measured, and where.
 pub struct Plan<'a> {
@@ -57,6 +70,13 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     let warm_up_ns = scenario.warm_up_ms * 1_000_000;
     let begin = if plan.fresh { before.started_ns } else { server_now(clock) } + warm_up_ns;
     let window = begin..begin + scenario.duration_ms * 1_000_000;
+    let timetable = Timetable::of(&before);
+    ensure!(
+        timetable.rate * begin.saturating_sub(timetable.started_ns) as f64 / 1e9 < MAX_SCHEDULED,
+        "that server's schedule is too long to be followed: {} events/s since {} s",
+        timetable.rate,
+        begin.saturating_sub(timetable.started_ns) / 1_000_000_000
+    );
     let events = (scenario.rate * scenario.duration_ms as f64 / 1_000.0).ceil() as usize;
     let expected = events * scenario.subscribers as usize;
     let ahead_ns = clock.map_or(0, |offset| offset.ahead_ns);
@@ -74,6 +94,8 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
         share: Share::all(scenario.subscribers),
         seed: scenario.seed ^ u64::from(plan.round),
         deadline: window.start.saturating_add_signed(-ahead_ns),
+        poll_origin_ns: clock::now_ns(),
+        timetable: timetable.clone(),
         window: window.clone(),
         expected,
     };
@@ -87,11 +109,15 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     let end = Reading::take(&mut control, &mut audience).await?;
     audience.measure_lag(false).await?;
 
-    let published = control.published(Cursor(before.head)).await?;
-    let sent: Vec<Published> = published.into_iter().filter(|event| window.contains(&event.at)).collect();
-    let due = sent.len() as u64 * u64::from(scenario.subscribers);
+    let due = timetable.due(window.clone());
+    let last_due = due.last().map_or(0, |due| due.at);
+    let sent =
+        published(&mut control, before.head, &window, last_due, clock::now_ns() + DRAIN.as_nanos() as u64).await?;
+    let times: HashSet<u64> = sent.iter().map(|event| event.at).collect();
+    let unpublished = due.iter().filter(|due| !times.contains(&due.at)).count() as u64;
+    let expected = sent.len() as u64 * u64::from(scenario.subscribers);
     let deadline = clock::now_ns() + drain.as_nanos() as u64;
-    while audience.stand().await?.in_window < due && clock::now_ns() < deadline {
+    while audience.stand().await?.in_window < expected && clock::now_ns() < deadline {
         sleep(Duration::from_millis(1)).await;
     }
     let seen = audience.leave(&sent).await?;
@@ -109,14 +135,16 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     let mut round = Round {
         transport: plan.transport,
         round: plan.round,
-        sent: sent.len() as u64,
+        sent: sent.len() as u64 + unpublished,
         delivered: seen.delivered,
         schedule_hash: schedule_hash(&sent, before.started_ns),
         latency_ns: seen.latency_ns,
         naive_latency_ns: seen.naive_latency_ns,
+        slowest_ns: seen.slowest_ns.into_values().collect(),
         publisher_lateness_ns,
         clock_bound_ns: clock.map(|offset| offset.bound_ns),
         ledger: seen.ledger,
+        window_ledger: Some(end.audience.ledger - start.audience.ledger),
         faults: seen.faults,
         server: server_cost(&before, &start, &end),
         client: ClientCost {
@@ -127,6 +155,12 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
         failures: Vec::new(),
         warnings: Vec::new(),
     };
+    if unpublished > 0 {
+        round.failures.push(format!("{unpublished} of {} events that were due were never published", due.len()));
+    }
+    if Timetable::of(&after) != timetable {
+        round.failures.push("the server's schedule was changed during the round".into());
+    }
     let connected = start.audience.connected;
     if connected < scenario.subscribers {
         round.failures.push(format!(
@@ -156,6 +190,27 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     }
     judge(&mut round, scenario);
     Ok(round)
+}
+
+/// The events that were published in the window, and when they entered the feed. One that is due at `last_due` is waited for until
+/// `deadline` (ns): a server that stands still at the window's end publishes late what was due before it.
+async fn published(
+    control: &mut Control,
+    after: u64,
+    window: &Range<u64>,
+    last_due: u64,
+    deadline: u64,
+) -> anyhow::Result<Vec<Published>> {
+    let mut all: Vec<Published> = Vec::new();
+    loop {
+        let cursor = Cursor(all.last().map_or(after, |event| event.seq));
+        all.extend(control.published(cursor).await?);
+        if all.iter().rev().any(|event| event.at >= last_due) || clock::now_ns() >= deadline {
+            all.retain(|event| window.contains(&event.at));
+            return Ok(all);
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// What both processes had used and done at a moment.
@@ -188,13 +243,10 @@ fn server_cost(before: &Load, start: &Reading, end: &Reading) -> ServerCost {
     }
 }
 
-/// FNV-1a, 64 bits, over each event's seq and offset from the feed's start, in hex.
+/// Fingerprint over each event's seq and offset from the feed's start, in hex.
 fn schedule_hash(sent: &[Published], started_ns: u64) -> String {
     let words = sent.iter().flat_map(|event| [event.seq, event.at.wrapping_sub(started_ns)]);
-    let hash = words
-        .flat_map(u64::to_le_bytes)
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    format!("{hash:016x}")
+    format!("{:016x}", fnv::hash(&words.flat_map(u64::to_le_bytes).collect::<Vec<_>>()))
 }
 
 /// Holds a round against the gates, and adds what it failed and what is doubtful.
@@ -207,10 +259,14 @@ pub fn judge(round: &mut Round, scenario: &Scenario) {
     if round.delivered != expected {
         failures.push(format!("{} of {expected} deliveries came", round.delivered));
     }
-    let Faults { lost, duplicates, reordered, gaps, reconnects } = round.faults;
-    for (count, what) in
-        [(lost, "lost"), (duplicates, "delivered twice"), (reordered, "out of order"), (gaps, "gone from the history")]
-    {
+    let Faults { lost, duplicates, reordered, gaps, reconnects, altered } = round.faults;
+    for (count, what) in [
+        (lost, "lost"),
+        (duplicates, "delivered twice"),
+        (reordered, "out of order"),
+        (gaps, "gone from the history"),
+        (altered, "with other bytes than were published"),
+    ] {
         if count > 0 {
             failures.push(format!("{count} events {what}"));
         }
@@ -238,23 +294,39 @@ pub fn judge(round: &mut Round, scenario: &Scenario) {
     if reconnects > 0 {
         warnings.push(format!("{reconnects} connections broke and were resumed"));
     }
-    let share = client_share(round, scenario.processes.min(scenario.subscribers));
-    if share > BUSY {
-        let percent = number::short(share * 100.0);
-        round.warnings.push(format!(
-            "client-limited: the client was busy for {percent} % of the window, so events waited for it"
+    if round.ledger.cut_off > 0 {
+        warnings.push(format!(
+            "{} connections were cut off while the server was still sending: what came after that is not counted",
+            round.ledger.cut_off
         ));
     }
+    let percent = |share: f64| number::short(share * 100.0);
+    let ms = |ns: u64| number::short(ns as f64 / 1e6);
+    let share = client_share(round, scenario.processes.min(scenario.subscribers));
     let warnings = &mut round.warnings;
-    for (histogram, limit_ns, what) in [
-        (&round.publisher_lateness_ns, LATE_NS, "the publisher was late"),
-        (&round.client.lag_ns, LAG_NS, "client-limited: the client's own event loop was late"),
-    ] {
-        let Some((percentile, ns)) = tail(histogram) else { continue };
-        if ns > limit_ns {
-            let ms = |ns: u64| number::short(ns as f64 / 1e6);
-            warnings.push(format!("{what} by {} ms at {percentile}, more than {}", ms(ns), ms(limit_ns)));
-        }
+    if share > BUSY {
+        warnings.push(format!(
+            "client-limited: the client was busy for {} % of the window, so events waited for it; --processes shares the work out",
+            percent(share)
+        ));
+    }
+    // A freeze is one sample of many, however long it lasts: so the longest counts, and no percentile.
+    let lag = &round.client.lag_ns;
+    if let Some(longest) = lag.max().filter(|&longest| longest > FROZEN_NS) {
+        warnings.push(format!("client-limited: the client stood still for {} ms", ms(longest)));
+    }
+    let lost = time_beyond(lag, LAG_NS) as f64 / round.server.window_ns.max(1) as f64;
+    if lost > LOST_SHARE {
+        warnings
+            .push(format!("client-limited: the client's event loop was late for {} % of the window", percent(lost)));
+    }
+    let lateness = &round.publisher_lateness_ns;
+    if let Some(latest) = lateness.max().filter(|&latest| latest > FROZEN_NS) {
+        warnings.push(format!("the server stood still: an event was published {} ms late", ms(latest)));
+    }
+    let late = lateness.count_beyond(LATE_NS) as f64 / lateness.count().max(1) as f64;
+    if late > LATE_SHARE {
+        warnings.push(format!("{} % of the events were published more than {} ms late", percent(late), ms(LATE_NS)));
     }
 }
 
@@ -263,10 +335,9 @@ fn client_share(round: &Round, processes: u32) -> f64 {
     round.client.cpu_ns as f64 / round.server.window_ns.max(1) as f64 / f64::from(processes.max(1))
 }
 
-/// The farthest of p99, p90 and p50 that the samples carry, in ns.
-fn tail(histogram: &Histogram) -> Option<(&'static str, u64)> {
-    let percentiles = [("p99", 0.99), ("p90", 0.9), ("p50", 0.5)];
-    percentiles.into_iter().find_map(|(name, quantile)| Some((name, histogram.carried_quantile(quantile)?)))
+/// What durations have beyond `limit_ns`, all together, in ns.
+fn time_beyond(histogram: &Histogram, limit_ns: u64) -> u64 {
+    histogram.buckets().map(|(ns, count)| ns.saturating_sub(limit_ns) * count).sum()
 }
 
 fn server_now(clock: Option<ClockOffset>) -> u64 {
@@ -275,4 +346,55 @@ fn server_now(clock: Option<ClockOffset>) -> u64 {
 
 async fn sleep_until(due_ns: u64, clock: Option<ClockOffset>) {
     sleep(Duration::from_nanos(due_ns.saturating_sub(server_now(clock)))).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::small;
+    use crate::verify::tests::round_with;
+
+    /// A sound round of a second: 50 events to 20 subscribers, and 50 looks at the client's event loop.
+    fn sound() -> Round {
+        let mut round = round_with([1_000_000; 1_000]);
+        (round.sent, round.delivered, round.server.window_ns) = (50, 1_000, 1_000_000_000);
+        round.publisher_lateness_ns = [20_000; 50].into_iter().collect();
+        round.client.lag_ns = [1_200_000; 50].into_iter().collect();
+        round
+    }
+
+    fn warnings(change: impl FnOnce(&mut Round)) -> Vec<String> {
+        let mut round = sound();
+        change(&mut round);
+        judge(&mut round, &small(&[]));
+        assert_eq!(round.failures, [""; 0]);
+        round.warnings
+    }
+
+    #[test]
+    fn a_frozen_client_is_told_from_a_frozen_server_by_a_single_late_sample() {
+        assert_eq!(warnings(|_| ()), [""; 0]);
+        let client = warnings(|round| round.client.lag_ns.record(600_000_000));
+        assert!(client[0].contains("the client stood still for 600 ms"), "{client:?}");
+        assert!(!client.iter().any(|warning| warning.contains("server")), "{client:?}");
+        let server = warnings(|round| round.publisher_lateness_ns.record(600_000_000));
+        assert_eq!(server, ["the server stood still: an event was published 600 ms late"]);
+    }
+
+    #[test]
+    fn many_short_delays_are_doubtful_as_one_long_one_is() {
+        // One in five looks 9 ms late: 4 ms beyond what is no cause for doubt, ten times in a second.
+        let lag = warnings(|round| (0..10).for_each(|_| round.client.lag_ns.record(9_000_000)));
+        assert!(lag[0].starts_with("client-limited: the client's event loop was late for"), "{lag:?}");
+        let late = warnings(|round| (0..10).for_each(|_| round.publisher_lateness_ns.record(500_000)));
+        assert!(late[0].contains("were published more than"), "{late:?}");
+    }
+
+    #[test]
+    fn altered_events_reject_a_round() {
+        let mut round = sound();
+        round.faults.altered = 1;
+        judge(&mut round, &small(&[]));
+        assert_eq!(round.failures, ["1 events with other bytes than were published"]);
+    }
 }

@@ -34,6 +34,8 @@ pub struct Target {
     pub headers: Headers,
     /// Time from one poll's start to the next's.
     pub poll_interval: Duration,
+    /// When an interval begins, in ns of our own clock, for all pollers of all processes alike: each polls at its own phase of it.
+    pub poll_origin_ns: u64,
     /// The network that connections are led through.
     pub network: Network,
     /// Where to write down what goes over it.
@@ -68,6 +70,7 @@ impl Target {
             tcp,
             headers: Headers::Lean,
             poll_interval: Duration::from_millis(250),
+            poll_origin_ns: clock::now_ns(),
             network: Network::default(),
             trace: None,
             back_off: BackOff::default(),
@@ -98,7 +101,7 @@ pub struct Subscriber {
     pub target: Rc<Target>,
     /// Its connection.
     pub wire: Counted,
-    /// When its first poll after connecting is due: pollers that started together must not stay in step.
+    /// How long after an interval's beginning its polls are due: pollers must not be in step.
     pub phase: Duration,
     /// Its place in the feed.
     pub progress: Progress,
@@ -162,6 +165,8 @@ impl Subscriber {
         ledger.events += 1;
         drop(ledger);
         let mut recorder = self.recorder.borrow_mut();
+        let Recorder { contents, faults, .. } = &mut *recorder;
+        faults.altered += u64::from(!contents.agree(sample.seq, json));
         if self.progress.event(sample.seq, &mut recorder.faults) {
             recorder.deliver(sample);
         }
@@ -170,7 +175,9 @@ impl Subscriber {
 
     /// Takes a gap that the server announced.
     pub fn gap(&mut self, gap: Gap) {
-        self.progress.gap(gap, &mut self.recorder.borrow_mut().faults);
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.contents.begin(gap.epoch);
+        self.progress.gap(gap, &mut recorder.faults);
     }
 
     /// Takes a line's content, an event or a gap; explains all but the line feed.

@@ -23,16 +23,18 @@ const SEGMENTS_OUT: usize = 136;
 const SEGMENTS_IN: usize = 140;
 const BYTES_SENT: usize = 200;
 const BYTES_RETRANSMITTED: usize = 208;
-/// The state of a connection that the peer has ended and we have not (`include/net/tcp_states.h`).
-const CLOSE_WAIT: u8 = 8;
+/// The states of a connection whose peer has ended its side, whatever we have done: TIME_WAIT, CLOSE_WAIT, LAST_ACK and CLOSING
+/// (`include/net/tcp_states.h`). In CLOSE it may have, or may have reset the connection.
+const PEER_HAS_ENDED: [u8; 4] = [6, 8, 9, 11];
 /// As much as we read: up to the end of the last of them, which Linux 4.19 was the first to have.
 const LENGTH: usize = 216;
 
-/// Asks the kernel.
+/// Asks the kernel. `ended` says whether a read has come upon the peer's end, which the connection's state alone does not tell once
+/// both sides have ended.
 ///
 /// # Errors
 /// When `socket` is no TCP socket, or the kernel is too old to say.
-pub fn read(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
+pub fn read(socket: BorrowedFd<'_>, ended: bool) -> io::Result<TcpInfo> {
     let mut bytes = [0u8; LENGTH];
     let mut length = LENGTH as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes to `bytes`, which has as many, and the descriptor is open for as long as
@@ -56,9 +58,9 @@ pub fn read(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     let u32_at = |at: usize| u64::from(u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes")));
     let u64_at = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
     // The peer's FIN takes a number in the sequence, and so the kernel counts it as a byte.
-    let fin = u64::from(bytes[STATE] == CLOSE_WAIT);
+    let fin = u64::from(ended || PEER_HAS_ENDED.contains(&bytes[STATE]));
     Ok(TcpInfo {
-        bytes_received: u64_at(BYTES_RECEIVED) - fin,
+        bytes_received: u64_at(BYTES_RECEIVED).saturating_sub(fin),
         bytes_sent: u64_at(BYTES_SENT) - u64_at(BYTES_RETRANSMITTED),
         segments_sent: u32_at(SEGMENTS_OUT),
         segments_received: u32_at(SEGMENTS_IN),
@@ -68,7 +70,7 @@ pub fn read(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{Shutdown, TcpListener, TcpStream};
     use std::os::fd::AsFd;
 
     use super::*;
@@ -82,11 +84,23 @@ mod tests {
         far.read_exact(&mut [0; 1_000]).unwrap();
         far.write_all(&[2; 77]).unwrap();
         near.read_exact(&mut [0; 77]).unwrap();
-        let info = read(near.as_fd()).unwrap();
+        let info = read(near.as_fd(), false).unwrap();
         assert_eq!((info.bytes_sent, info.bytes_received), (1_000, 77));
         assert!(info.segments_sent >= 2 && info.segments_received >= 2, "{info:?}");
         drop(far);
         assert_eq!(near.read(&mut [0; 1]).unwrap(), 0);
-        assert_eq!(read(near.as_fd()).unwrap().bytes_received, 77, "the peer's end is no byte");
+        assert_eq!(read(near.as_fd(), false).unwrap().bytes_received, 77, "the peer's end is no byte");
+    }
+
+    #[test]
+    fn the_peers_end_is_no_byte_either_when_we_ended_first() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut far, _) = listener.accept().unwrap();
+        near.shutdown(Shutdown::Write).unwrap();
+        far.write_all(&[2; 77]).unwrap();
+        drop(far);
+        assert_eq!(near.read_to_end(&mut Vec::new()).unwrap(), 77);
+        assert_eq!(read(near.as_fd(), true).unwrap().bytes_received, 77);
     }
 }

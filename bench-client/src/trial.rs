@@ -97,7 +97,27 @@ pub async fn rounds(scenarios: &[Scenario], tell_each: bool) -> anyhow::Result<V
         found[index].push(result);
     }
     progress.finish();
+    // A server that runs already shows each round another part of its schedule.
+    scenarios.iter().zip(&mut found).filter(|(scenario, _)| scenario.url.is_none()).for_each(|(_, rounds)| {
+        compare_schedules(rounds);
+    });
     Ok(found)
+}
+
+/// Rejects rounds of one number that did not see the same schedule: their transports did not carry the same events.
+fn compare_schedules(rounds: &mut [Round]) {
+    let first = |number: u32, rounds: &[Round]| {
+        rounds.iter().find(|round| round.round == number && round.is_sound()).map(|round| round.schedule_hash.clone())
+    };
+    for index in 0..rounds.len() {
+        let expected = first(rounds[index].round, rounds);
+        let round = &mut rounds[index];
+        if expected.is_some_and(|expected| expected != round.schedule_hash) {
+            round
+                .failures
+                .push("it saw another schedule than the other transports in rounds of the same number".into());
+        }
+    }
 }
 
 async fn numbered(

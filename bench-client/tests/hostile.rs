@@ -292,6 +292,8 @@ fn load(field: &str, value: u64) -> String {
     let honest = Load {
         now_ns: now,
         started_ns: now,
+        schedule_started_ns: now,
+        schedule_first: 1,
         cpu_ns: 0,
         resident_bytes: 0,
         context_switches: 0,
@@ -323,13 +325,14 @@ fn load(field: &str, value: u64) -> String {
 #[test]
 fn a_server_that_lies_about_itself_ends_the_comparison_in_a_line_and_no_panic() {
     type Lie = (&'static str, fn(&str) -> Option<String>);
-    let lies: [Lie; 12] = [
+    let lies: [Lie; 13] = [
         ("no JSON", |_| Some("hello".into())),
         ("nothing at all", |_| None),
         ("ever the same publish times", |path| {
             Some(if path == "/published" { "{\"seq\":1,\"at\":1,\"entered\":1}\n".into() } else { load("", 0) })
         }),
         ("a feed from the end of time", |_| Some(load("started_ns", u64::MAX))),
+        ("a schedule that began before all clocks", |_| Some(load("schedule_started_ns", 0).replace("10.0", "1e6"))),
         ("a clock at the end of time", |_| Some(load("now_ns", u64::MAX))),
         ("a clock that begins", |_| Some(load("now_ns", 0))),
         ("countless requests", |_| Some(load("requests", u64::MAX))),

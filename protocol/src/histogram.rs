@@ -77,6 +77,11 @@ impl Histogram {
         if beyond + 1e-6 >= 10.0 { self.quantile(quantile) } else { None }
     }
 
+    /// How many durations were longer than `ns`, to within a bucket.
+    pub fn count_beyond(&self, ns: u64) -> u64 {
+        self.buckets().filter(|bucket| bucket.0 > ns).map(|bucket| bucket.1).sum()
+    }
+
     /// The arithmetic mean in ns, or `None` while nothing is counted.
     pub fn mean(&self) -> Option<f64> {
         (self.count() > 0).then(|| self.hdr.mean())
@@ -90,6 +95,15 @@ impl Histogram {
     /// The buckets that hold something, shortest first: highest value in ns, and how many.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.hdr.iter_recorded().map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
+    }
+}
+
+impl FromIterator<u64> for Histogram {
+    /// Counts durations in ns.
+    fn from_iter<I: IntoIterator<Item = u64>>(durations: I) -> Self {
+        let mut histogram = Self::default();
+        durations.into_iter().for_each(|ns| histogram.record(ns));
+        histogram
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where the wire bytes went: layers that add up exactly to what was counted at the socket.
 
-use std::ops::{AddAssign, Index, IndexMut};
+use std::ops::{AddAssign, Index, IndexMut, Sub};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,9 @@ pub struct Ledger {
     pub empty_polls: u64,
     /// Connections opened.
     pub connections: u64,
+    /// Connections whose end had not come a second after we ended our side; what the server still sent on them is not counted.
+    #[serde(default)]
+    pub cut_off: u64,
 }
 
 impl Ledger {
@@ -165,6 +168,34 @@ impl AddAssign for Ledger {
         self.requests += other.requests;
         self.empty_polls += other.empty_polls;
         self.connections += other.connections;
+        self.cut_off += other.cut_off;
+    }
+}
+
+impl Sub for Ledger {
+    type Output = Self;
+
+    /// What has been added since `earlier`, a state of the same ledger.
+    fn sub(mut self, earlier: Self) -> Self {
+        for layer in Layer::ALL {
+            self[layer] = self[layer].saturating_sub(earlier[layer]);
+        }
+        for (figure, before) in [
+            (&mut self.received_bytes, earlier.received_bytes),
+            (&mut self.sent_bytes, earlier.sent_bytes),
+            (&mut self.kernel_received_bytes, earlier.kernel_received_bytes),
+            (&mut self.kernel_sent_bytes, earlier.kernel_sent_bytes),
+            (&mut self.segments_received, earlier.segments_received),
+            (&mut self.segments_sent, earlier.segments_sent),
+            (&mut self.events, earlier.events),
+            (&mut self.requests, earlier.requests),
+            (&mut self.empty_polls, earlier.empty_polls),
+            (&mut self.connections, earlier.connections),
+            (&mut self.cut_off, earlier.cut_off),
+        ] {
+            *figure = figure.saturating_sub(before);
+        }
+        self
     }
 }
 

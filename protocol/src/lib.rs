@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod event;
 pub mod experiment;
+pub mod fnv;
 pub mod framing;
 pub mod histogram;
 pub mod ledger;
@@ -14,6 +15,7 @@ pub mod result;
 pub mod run;
 pub mod schedule;
 pub mod status;
+pub mod timetable;
 pub mod transport;
 
 pub use event::{Bookmark, Cursor, Epoch, Event, Gap};

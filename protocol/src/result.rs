@@ -111,7 +111,8 @@ pub struct Round {
     pub transport: Transport,
     /// Which of the transport's rounds this is, from 1.
     pub round: u32,
-    /// Events whose scheduled time lies in the measurement window.
+    /// Events that were due in the measurement window by the schedule, whether the server published them or not, and those that
+    /// were published in it beside the schedule.
     pub sent: u64,
     /// Of these, deliveries to all subscribers together; `sent` times the subscribers when nothing is lost.
     pub delivered: u64,
@@ -119,6 +120,10 @@ pub struct Round {
     pub schedule_hash: String,
     /// Delivery latency t2 - t0, in ns, of every delivery in the window.
     pub latency_ns: Histogram,
+    /// The slowest delivery of each event in the window, in ns: one sample an event, so that a percentile can say how many events it
+    /// rests on.
+    #[serde(default)]
+    pub slowest_ns: Histogram,
     /// Naive latency t2 - t1, in ns: what a client that forgets the schedule would report.
     pub naive_latency_ns: Histogram,
     /// Publisher lateness t1 - t0, in ns, of every event in the window.
@@ -127,6 +132,10 @@ pub struct Round {
     pub clock_bound_ns: Option<u64>,
     /// Wire bytes of all subscribers, from connecting to closing, by layer.
     pub ledger: Ledger,
+    /// The part of them that falls into the measurement window: what a subscription takes once it stands. `None` in results of
+    /// earlier versions.
+    #[serde(default)]
+    pub window_ledger: Option<Ledger>,
     /// What went wrong with deliveries, over the whole connection.
     pub faults: Faults,
     /// What the window cost the server.
@@ -159,16 +168,21 @@ pub struct Faults {
     pub gaps: u64,
     /// Connections that broke and were resumed from the cursor.
     pub reconnects: u64,
+    /// Events whose bytes are not those that were published: another payload than follows from the seed, another time, or other bytes
+    /// for one subscriber than for the next.
+    #[serde(default)]
+    pub altered: u64,
 }
 
 impl AddAssign for Faults {
     fn add_assign(&mut self, other: Self) {
-        let Self { lost, duplicates, reordered, gaps, reconnects } = other;
+        let Self { lost, duplicates, reordered, gaps, reconnects, altered } = other;
         self.lost = self.lost.saturating_add(lost);
         self.duplicates += duplicates;
         self.reordered += reordered;
         self.gaps = self.gaps.saturating_add(gaps);
         self.reconnects += reconnects;
+        self.altered += altered;
     }
 }
 

@@ -17,8 +17,12 @@ pub struct Time {
 pub struct Load {
     /// When this was taken, in ns on the server host's monotonic clock.
     pub now_ns: u64,
-    /// When the feed began: the schedule's offsets count from here.
+    /// When the feed began, in ns on the same clock.
     pub started_ns: u64,
+    /// When the schedule in force began, in ns: its offsets count from here. It is the feed's start until a presenter changes it.
+    pub schedule_started_ns: u64,
+    /// Number of the schedule's first event, from 1; payloads are drawn from the seed and an event's number.
+    pub schedule_first: u64,
     /// CPU time of the whole process, user and system, ended threads included, in ns; less what measuring itself cost:
     /// taking these figures, and watching the clock for an event that is about to be due.
     pub cpu_ns: u64,

@@ -1,7 +1,7 @@
 //! What the process counts of itself as it goes: connections, requests, and what measuring costs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use protocol::clock;
 
@@ -16,6 +16,7 @@ pub struct Counters {
     requests: AtomicU64,
     /// CPU time that measuring itself has cost, in ns; it is not the transports', so it is not reported as load.
     measuring_ns: AtomicU64,
+    schedule: Mutex<(u64, u64)>,
 }
 
 impl Counters {
@@ -67,6 +68,16 @@ impl Counters {
         let result = work();
         self.measuring_ns.fetch_add(clock::thread_cpu_ns() - before, Relaxed);
         result
+    }
+
+    /// Notes that the schedule in force began at `started_ns` (monotonic clock) with event number `first`.
+    pub fn schedule_begins(&self, started_ns: u64, first: u64) {
+        *self.schedule.lock().expect("no holder panics") = (started_ns, first);
+    }
+
+    /// When the schedule in force began, in ns, and the number of its first event.
+    pub fn schedule(&self) -> (u64, u64) {
+        *self.schedule.lock().expect("no holder panics")
     }
 
     /// How many requests have begun.

@@ -13,9 +13,12 @@ use crate::publisher::Plan;
 /// Takes all figures now.
 pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, threads: usize, plan: &Plan) -> Load {
     let cpu_ns = clock::process_cpu_ns().saturating_sub(counters.measuring_ns());
+    let (schedule_started_ns, schedule_first) = counters.schedule();
     counters.measuring(|| Load {
         now_ns: clock::now_ns(),
         started_ns: feed.started_ns,
+        schedule_started_ns,
+        schedule_first,
         cpu_ns,
         resident_bytes: resident_bytes(),
         context_switches: context_switches(),

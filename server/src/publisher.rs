@@ -74,16 +74,18 @@ impl Publisher {
         orders: Sender<Option<Plan>>,
         ordered: Receiver<Option<Plan>>,
     ) -> std::io::Result<Self> {
+        counters.schedule_begins(feed.started_ns, 1);
         let thread = std::thread::Builder::new().name("publisher".into()).spawn(move || {
             // The kernel may put a sleeper's wake-up off by its timer slack, 50 us unless told otherwise. Where that is
             // refused, lateness is larger, and reported.
             let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
             let mut start = feed.started_ns;
-            let mut numbers = 1..;
+            let mut numbers = 1u64..;
             let mut plan = plan;
             while let Some(next) = follow(&feed, &plan, start, &mut numbers, &counters, &ordered) {
                 plan = next;
                 start = clock::now_ns();
+                counters.schedule_begins(start, numbers.start);
             }
         })?;
         Ok(Self { orders, thread: Some(thread) })

@@ -32,9 +32,10 @@ pub async fn subscribe(transport: Transport, subscriber: &mut Subscriber) -> Res
     }
 }
 
-/// Takes leave in the transport's own way, where it has one.
+/// Leaves: in the transport's own way where it has one, and then by ending the connection.
 pub async fn leave(transport: Transport, subscriber: &mut Subscriber) {
     if transport == Transport::WebSocket {
         websocket::leave(subscriber).await;
     }
+    subscriber.wire.leave().await;
 }

@@ -20,7 +20,7 @@ pub fn check() -> anyhow::Result<Finding> {
     });
     near.write_all(&vec![0; SENT])?;
     near.read_exact(&mut vec![0; RECEIVED])?;
-    let info = tcp_info::read(near.as_fd())?;
+    let info = tcp_info::read(near.as_fd(), false)?;
     peer.join().expect("the peer does not panic")?;
     Ok(judge(&info))
 }

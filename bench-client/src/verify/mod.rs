@@ -102,7 +102,7 @@ fn comparison_of(scenario: &Scenario, rounds: &[Round]) -> Comparison {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use protocol::result::{ClientCost, Faults, ServerCost};
     use protocol::{Histogram, Ledger, Transport};
 
@@ -119,10 +119,12 @@ mod tests {
             delivered: 0,
             schedule_hash: String::new(),
             latency_ns,
+            slowest_ns: Histogram::default(),
             naive_latency_ns: Histogram::default(),
             publisher_lateness_ns: Histogram::default(),
             clock_bound_ns: None,
             ledger: Ledger::default(),
+            window_ledger: None,
             faults: Faults::default(),
             server: ServerCost {
                 window_ns: 0,

@@ -1,0 +1,93 @@
+//! A schedule with its beginning: which events are due when, and what each of them holds.
+//!
+//! The server publishes by it, and the load client holds what was published and delivered against it. So what a round must bring
+//! follows from settings alone, not from what the server got round to publishing.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Event;
+use crate::schedule::{self, Spacing};
+use crate::status::Load;
+
+/// The schedule of a running feed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timetable {
+    /// When the schedule began, in ns on the server host's monotonic clock.
+    pub started_ns: u64,
+    /// Number of its first event.
+    pub first: u64,
+    /// Events a second; 0 has no events.
+    pub rate: f64,
+    /// How the events are spaced.
+    pub spacing: Spacing,
+    /// Seed of times and payloads.
+    pub seed: u64,
+    /// Payload of an event, in bytes.
+    pub payload_bytes: u32,
+}
+
+/// An event of a timetable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Its number in the schedule, from which its payload is drawn. It is also its sequence number, unless something was published
+    /// beside the schedule.
+    pub number: u64,
+    /// When it is to be published, t0, in ns on the server host's monotonic clock.
+    pub at: u64,
+}
+
+impl Timetable {
+    /// The timetable that a server says it publishes by.
+    pub fn of(load: &Load) -> Self {
+        Self {
+            started_ns: load.schedule_started_ns,
+            first: load.schedule_first,
+            rate: load.rate,
+            spacing: load.schedule,
+            seed: load.seed,
+            payload_bytes: load.payload_bytes,
+        }
+    }
+
+    /// The events that are due at a time within `window` (ns), in order.
+    pub fn due(&self, window: Range<u64>) -> Vec<Due> {
+        if self.rate <= 0.0 {
+            return Vec::new();
+        }
+        let offsets = schedule::offsets(self.spacing, self.rate, self.seed);
+        let at = |offset: std::time::Duration| self.started_ns.saturating_add(offset.as_nanos() as u64);
+        let all = (self.first..).zip(offsets).map(|(number, offset)| Due { number, at: at(offset) });
+        all.skip_while(|due| due.at < window.start).take_while(|due| due.at < window.end).collect()
+    }
+
+    /// The bytes of an event under sequence number `seq`: its one JSON encoding.
+    pub fn json(&self, due: Due, seq: u64) -> Vec<u8> {
+        let data = schedule::payload(self.seed, due.number, self.payload_bytes as usize);
+        Event { seq, at: due.at, data: data.into() }.encode()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_follows_from_the_settings_alone() {
+        let table = Timetable {
+            started_ns: 1_000,
+            first: 5,
+            rate: 1_000.0,
+            spacing: Spacing::Periodic,
+            seed: 1,
+            payload_bytes: 4,
+        };
+        let due = table.due(2_001_000..4_001_000);
+        assert_eq!(due, [Due { number: 6, at: 2_001_000 }, Due { number: 7, at: 3_001_000 }]);
+        let json = table.json(due[0], 9);
+        let event = Event::decode(&json).unwrap();
+        assert_eq!((event.seq, event.at, &*event.data), (9, 2_001_000, &*schedule::payload(1, 6, 4)));
+        assert_eq!(Timetable { rate: 0.0, ..table }.due(0..u64::MAX), []);
+    }
+}
