@@ -8,24 +8,35 @@ use clap::{Args, FromArgMatches};
 use protocol::Transport;
 use protocol::network::Network;
 use protocol::result::{Comparison, Headers, Scenario};
-use protocol::run::Part;
 use protocol::schedule::Spacing;
 
+use reports::table::wrapped;
 use server::options::FASTEST;
 
 use crate::control::Control;
 use crate::place::Place;
-use crate::{report, trial};
+use crate::report::{self, Finished};
+use crate::trial;
 
 /// Compare transports under the same load and draw the comparison.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
+    /// Subscribers connected at once; several numbers, separated by commas, are several loads, each compared by itself: what an event
+    /// costs an idle server and a busy one differs
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_values_t = [50, 1000], value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub subscribers: Vec<u32>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of --help")]
+    pub fixed: Fixed,
+}
+
+/// What a comparison holds fixed beside the number of subscribers.
+#[derive(Debug, Clone, Args)]
+#[group(id = "fixed")]
+pub struct Fixed {
     /// Transports to compare, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = Transport::ALL)]
     pub transports: Vec<Transport>,
-    /// Subscribers connected at once
-    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=50_000))]
-    pub subscribers: u32,
     /// Events a second
     #[arg(long, value_name = "EVENTS_PER_S", default_value_t = 20.0, value_parser = rate, allow_negative_numbers = true, conflicts_with = "url")]
     pub rate: f64,
@@ -39,11 +50,11 @@ pub struct Options {
     #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = duration)]
     pub poll_interval: Duration,
     /// Rounds of each transport
-    #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "COUNT", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub rounds: u32,
-    /// Measurement window of each round
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
-    pub duration: Duration,
+    /// Measurement window of each round; by default 1.5s, and longer where events or polls are rare: ten events, six poll intervals
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub duration: Option<Duration>,
     /// Request headers: lean (what HTTP demands) or browser (what Chrome sends, with a cookie)
     #[arg(long, value_name = "KIND", default_value = "browser", value_parser = headers)]
     pub headers: Headers,
@@ -69,7 +80,7 @@ pub struct Options {
     /// Take whatever certificate the server at --url shows, a self-signed one too
     #[arg(long, requires = "url")]
     pub insecure: bool,
-    /// Directory for the report
+    /// Directory for the report; one that is there already is moved to a folder below it
     #[arg(long, value_name = "DIR", default_value = "lab-report")]
     pub out: PathBuf,
 }
@@ -114,36 +125,60 @@ fn headers(text: &str) -> Result<Headers, String> {
 /// When the options make no scenario, a server cannot be started or asked, or the report cannot be written; and when no
 /// round of some transport was sound, after the report is written.
 pub fn compare(options: &Options, command: String) -> anyhow::Result<()> {
-    let run = report::make(&options.out, command, async {
-        let scenarios = [scenario(options).await?];
-        raise_open_files(&scenarios)?;
-        let rounds = trial::rounds(&scenarios, true).await?.concat();
-        let [scenario] = scenarios;
-        Ok(vec![Part::Comparison(Comparison { scenario, rounds })])
-    })?;
-    let comparison = run.comparison().expect("it was just made");
-
-    println!("\n{}\n\n{}", reports::table::scenario(comparison), reports::table::text(comparison));
-    let rankings = reports::answer::rankings(comparison);
-    rankings.iter().for_each(|line| println!("{line}"));
-    if !rankings.is_empty() {
-        println!();
+    let run = report::make(&options.fixed.out, command, async |finished| measure(options, finished).await)?;
+    for comparison in run.comparisons() {
+        print(comparison);
     }
-    for sentence in reports::answer::sentences(comparison) {
-        println!("{sentence}");
+    for sentence in reports::loads::sentences(&run) {
+        println!("{}", wrapped(&sentence, ""));
     }
-    for doubt in reports::answer::disturbances(&run.environment).into_iter().chain(reports::answer::doubts(comparison))
-    {
-        println!("Note: {doubt}");
+    if let Some(disturbance) = reports::answer::disturbances(&run.environment) {
+        println!("{}", wrapped(&format!("Note: {disturbance}"), "  "));
     }
-    println!("\nReport: {}", options.out.join("index.html").display());
-    let unsound: Vec<_> = reports::summary::rows(comparison)
-        .iter()
-        .filter(|row| row.sound == 0)
-        .map(|row| row.transport.name())
+    println!("\nReport: {}", options.fixed.out.join("index.html").display());
+    let unsound: Vec<String> = run
+        .comparisons()
+        .flat_map(|comparison| {
+            let rows = reports::summary::rows(comparison).into_iter().filter(|row| row.sound == 0);
+            rows.map(|row| format!("{} with {} subscribers", row.transport.in_words(), comparison.scenario.subscribers))
+        })
         .collect();
     ensure!(unsound.is_empty(), "no round passed its gates for: {}", unsound.join(", "));
     Ok(())
+}
+
+/// Measures a comparison for each load, their rounds interleaved.
+///
+/// # Errors
+/// When the options make no scenario, or a server cannot be started or asked.
+pub async fn measure(options: &Options, finished: &Finished) -> anyhow::Result<()> {
+    let mut subscribers = options.subscribers.clone();
+    subscribers.sort_unstable();
+    subscribers.dedup();
+    let mut scenarios = Vec::new();
+    for subscribers in subscribers {
+        scenarios.push(scenario(&options.fixed, subscribers).await?);
+    }
+    raise_open_files(&scenarios)?;
+    let first = finished.begin(&scenarios);
+    trial::rounds_into(&scenarios, true, |index, rounds| finished.rounds(first + index, rounds)).await?;
+    Ok(())
+}
+
+fn print(comparison: &Comparison) {
+    let scenario = wrapped(&reports::table::scenario(comparison), "  ");
+    println!("\n{scenario}\n\n{}", reports::table::text(comparison));
+    let rankings = reports::answer::rankings(comparison);
+    rankings.iter().for_each(|line| println!("{}", wrapped(line, "  ")));
+    if !rankings.is_empty() {
+        println!("{}\n", wrapped(&format!("({})", reports::answer::LETTERS), " "));
+    }
+    for sentence in reports::answer::sentences(comparison) {
+        println!("{}", wrapped(&sentence, ""));
+    }
+    for doubt in reports::answer::doubts(comparison) {
+        println!("{}", wrapped(&format!("Note: {doubt}"), "  "));
+    }
 }
 
 /// Makes sure that all subscribers of each scenario can be connected at once.
@@ -166,11 +201,11 @@ pub fn raise_open_files(scenarios: &[Scenario]) -> anyhow::Result<()> {
 /// Files that a process needs beside its connections.
 const SPARE_FILES: u64 = 64;
 
-/// The scenario that the options ask for.
+/// The scenario that the options ask for, with so many subscribers.
 ///
 /// # Errors
 /// When a server that runs already cannot be asked, or publishes nothing.
-pub async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
+pub async fn scenario(options: &Fixed, subscribers: u32) -> anyhow::Result<Scenario> {
     let mut transports = options.transports.clone();
     transports.sort();
     transports.dedup();
@@ -189,18 +224,21 @@ pub async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
         _ => {}
     }
     let running = running.as_ref();
+    let rate = running.map_or(options.rate, |load| load.rate);
+    let polls = transports.contains(&Transport::Polling);
+    let duration = options.duration.unwrap_or_else(|| window(rate, polls.then_some(options.poll_interval)));
     Ok(Scenario {
         transports,
-        subscribers: options.subscribers,
-        rate: running.map_or(options.rate, |load| load.rate),
+        subscribers,
+        rate,
         schedule: running.map_or(options.schedule, |load| load.schedule),
         payload_bytes: running.map_or(options.payload as u32, |load| load.payload_bytes),
         poll_interval_ms: options.poll_interval.as_millis() as u64,
         rounds: options.rounds,
-        warm_up_ms: warm_up_ms(options.subscribers, options.network)
-            + if options.tls { tls_ms(options.subscribers, options.network) } else { 0 }
+        warm_up_ms: warm_up_ms(subscribers, options.network)
+            + if options.tls { tls_ms(subscribers, options.network) } else { 0 }
             + u64::from(options.processes - 1) * PROCESS_MS,
-        duration_ms: options.duration.as_millis() as u64,
+        duration_ms: duration.as_millis() as u64,
         headers: options.headers,
         network: options.network,
         server_threads: running.map_or(options.threads as u32, |load| load.threads),
@@ -211,6 +249,19 @@ pub async fn scenario(options: &Options) -> anyhow::Result<Scenario> {
         insecure: options.insecure,
     })
 }
+
+/// A measurement window that holds enough of the slowest rhythm in it: one and a half seconds, ten events, and six polls.
+fn window(rate: f64, poll_interval: Option<Duration>) -> Duration {
+    let events = Duration::from_secs_f64((EVENTS_IN_A_WINDOW / rate).min(MAX_WINDOW.as_secs_f64()));
+    let polls = poll_interval.unwrap_or_default() * POLLS_IN_A_WINDOW;
+    MIN_WINDOW.max(events).max(polls).min(MAX_WINDOW)
+}
+
+/// Bounds of a window that is worked out.
+const MIN_WINDOW: Duration = Duration::from_millis(1_500);
+const MAX_WINDOW: Duration = Duration::from_secs(3600);
+const EVENTS_IN_A_WINDOW: f64 = 10.0;
+const POLLS_IN_A_WINDOW: u32 = 6;
 
 /// Time for connecting and warming up, in ms.
 pub fn warm_up_ms(subscribers: u32, network: Network) -> u64 {
@@ -231,3 +282,17 @@ const PROCESS_MS: u64 = 100;
 const WARM_UP_MS: u64 = 400;
 /// Time allowed for a subscriber to connect, in us; both processes share two cores while they do.
 const CONNECT_US: u64 = 700;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_holds_ten_events_and_six_polls() {
+        let seconds = Duration::from_secs;
+        assert_eq!(window(20.0, Some(Duration::from_millis(250))), MIN_WINDOW);
+        assert_eq!(window(1.0, Some(seconds(1))), seconds(10));
+        assert_eq!((window(20.0, Some(seconds(5))), window(20.0, None)), (seconds(30), MIN_WINDOW));
+        assert_eq!(window(1e-9, None), MAX_WINDOW);
+    }
+}

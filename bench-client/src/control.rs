@@ -70,7 +70,7 @@ impl Control {
     }
 
     async fn exchange(&mut self, request: &str) -> anyhow::Result<(Head, BytesMut)> {
-        let silent = || format!("what listens there gave no answer within {PATIENCE:?}");
+        let silent = || format!("the server gave no answer within {PATIENCE:?}");
         timeout(PATIENCE, self.ask(request)).await.with_context(silent)?
     }
 
@@ -87,7 +87,8 @@ impl Control {
 
     async fn json<T: serde::de::DeserializeOwned>(&mut self, target: &str) -> anyhow::Result<T> {
         let (head, body) = self.get(target).await.context("the server was lost")?;
-        let stranger = || format!("what answers there is no server of this lab ({target}, status {})", head.status);
+        let stranger =
+            || format!("the server there is not this lab's: its answer to {target} has status {}", head.status);
         ensure!(head.status == 200, stranger());
         serde_json::from_slice(&body).with_context(stranger)
     }

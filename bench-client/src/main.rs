@@ -32,8 +32,8 @@ enum Command {
     /// Run experiments by their names
     #[command(name = "experiment")]
     Experiment {
-        /// Names, separated by commas; a wrong one lists them all
-        #[arg(value_name = "NAMES", value_delimiter = ',', required = true, value_parser = name)]
+        /// Names, separated by commas; without one they are listed
+        #[arg(value_name = "NAMES", value_delimiter = ',', value_parser = name)]
         names: Vec<&'static str>,
         #[command(flatten)]
         options: experiment::Options,
@@ -66,6 +66,10 @@ fn main() -> ExitCode {
         Some(Command::Crossover(options)) => named(&options, &["crossover"]),
         Some(Command::Claims(options)) => claims::claims(&options, command_line()),
         Some(Command::Papers(options)) => named(&options, &["papers"]),
+        Some(Command::Experiment { names, .. }) if names.is_empty() => {
+            print!("{}", experiment::list());
+            Ok(())
+        }
         Some(Command::Experiment { names, options }) => named(&options, &names),
         Some(Command::All(options)) => claims::all(&options, command_line()),
         Some(Command::Demo(options)) => demo::demo(&options),
@@ -83,7 +87,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench-client: {error:#}");
-            ExitCode::FAILURE
+            // As shells have it for a program that Ctrl-C ended: 128 and the signal's number.
+            if error.is::<report::Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
     }
 }

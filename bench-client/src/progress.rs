@@ -1,6 +1,6 @@
-//! Says how far a run is: a bar where stdout is a terminal, a line a round where it is not.
+//! Says how far a run is, on standard error: a bar where that is a terminal, a line a round where it is not.
 
-use std::io::{IsTerminal, stdout};
+use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ impl Progress {
         let deliveries: Arc<AtomicU64> = Arc::default();
         let began = Instant::now();
         let ends_ms = Arc::new(AtomicU64::new(length.as_millis() as u64));
-        let bar = stdout().is_terminal().then(|| {
+        let bar = stderr().is_terminal().then(|| {
             let (live, ends) = (deliveries.clone(), ends_ms.clone());
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len}  {msg}  {live} events  {left} s left")
                 .expect("the template is a constant")
@@ -42,7 +42,7 @@ impl Progress {
                     let left = Duration::from_millis(ends.load(Ordering::Relaxed)).saturating_sub(began.elapsed());
                     let _ = write!(out, "{:>3}", left.as_secs());
                 });
-            let target = ProgressDrawTarget::stdout();
+            let target = ProgressDrawTarget::stderr();
             let bar = ProgressBar::with_draw_target(Some(u64::from(rounds)), target).with_style(style);
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
@@ -50,31 +50,30 @@ impl Progress {
         Self { bar, deliveries, rounds, done: 0, each_round, began, ends_ms }
     }
 
-    /// A round begins.
-    pub fn begin(&mut self, transport: protocol::Transport) {
+    /// A round with so many subscribers begins.
+    pub fn begin(&mut self, transport: protocol::Transport, subscribers: u32) {
         self.deliveries.store(0, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{:<12}", transport.label()));
+            bar.set_message(format!("{:<12} {subscribers:>6}", transport.label()));
         }
     }
 
-    /// A round has ended.
-    pub fn end(&mut self, round: &Round) {
+    /// A round with so many subscribers has ended.
+    pub fn end(&mut self, round: &Round, subscribers: u32) {
         self.done += 1;
         let whole = self.began.elapsed() * self.rounds / self.done;
         self.ends_ms.store(whole.as_millis() as u64, Ordering::Relaxed);
-        let ms = |quantile| short_or_dash(round.latency_ns.carried_quantile(quantile).map(|ns| ns as f64 / 1e6));
+        let ms = |ns: Option<u64>| short_or_dash(ns.map(|ns| ns as f64 / 1e6));
         let mut lines = Vec::new();
         if self.bar.is_none() && self.each_round {
             let left = whole.saturating_sub(self.began.elapsed());
             lines.push(format!(
-                "{:>3}/{}  {:<12}  p50 {:>6} ms  p99 {:>6} ms  {:>7} events  {:>3} s left",
+                "{:>3}/{}  {:<12} {subscribers:>6}  p50 {:>6} ms  max {:>6} ms  {:>4} s left",
                 self.done,
                 self.rounds,
                 round.transport.label(),
-                ms(0.5),
-                ms(0.99),
-                thousands(round.delivered),
+                ms(round.latency_ns.quantile(0.5)),
+                ms(round.latency_ns.max()),
                 left.as_secs_f64().ceil(),
             ));
         }
@@ -85,7 +84,7 @@ impl Progress {
                 lines.iter().for_each(|line| bar.println(line));
                 bar.inc(1);
             }
-            None => lines.iter().for_each(|line| println!("{line}")),
+            None => lines.iter().for_each(|line| eprintln!("{line}")),
         }
     }
 

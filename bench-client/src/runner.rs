@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::ensure;
-use protocol::result::{ClientCost, Faults, Round, Scenario, ServerCost};
+use protocol::result::{CLIENT_LIMITED, ClientCost, Faults, Round, Scenario, ServerCost};
 use protocol::status::{Load, Published};
 use protocol::timetable::Timetable;
 use protocol::{Bookmark, Cursor, Histogram, Transport, clock, fnv};
@@ -31,7 +31,7 @@ const BUSY: f64 = 0.4;
 const FROZEN_NS: u64 = 50_000_000;
 /// Publisher lateness that is no cause for doubt, in ns, and the share of events that may be later.
 const LATE_NS: u64 = 100_000;
-const LATE_SHARE: f64 = 0.1;
+const LATE_SHARE: f64 = 0.25;
 /// Client lag that is no cause for doubt, in ns: timers have a granularity of 1 ms. And the share of the window that may be lost to
 /// what lies beyond it.
 const LAG_NS: u64 = 5_000_000;
@@ -306,19 +306,19 @@ pub fn judge(round: &mut Round, scenario: &Scenario) {
     let warnings = &mut round.warnings;
     if share > BUSY {
         warnings.push(format!(
-            "client-limited: the client was busy for {} % of the window, so events waited for it; --processes shares the work out",
+            "{CLIENT_LIMITED}: the client was busy for {} % of the window, so events waited for it; --processes shares the work out",
             percent(share)
         ));
     }
     // A freeze is one sample of many, however long it lasts: so the longest counts, and no percentile.
     let lag = &round.client.lag_ns;
     if let Some(longest) = lag.max().filter(|&longest| longest > FROZEN_NS) {
-        warnings.push(format!("client-limited: the client stood still for {} ms", ms(longest)));
+        warnings.push(format!("{CLIENT_LIMITED}: the client stood still for {} ms", ms(longest)));
     }
     let lost = time_beyond(lag, LAG_NS) as f64 / round.server.window_ns.max(1) as f64;
     if lost > LOST_SHARE {
         warnings
-            .push(format!("client-limited: the client's event loop was late for {} % of the window", percent(lost)));
+            .push(format!("{CLIENT_LIMITED}: the client's event loop was late for {} % of the window", percent(lost)));
     }
     let lateness = &round.publisher_lateness_ns;
     if let Some(latest) = lateness.max().filter(|&latest| latest > FROZEN_NS) {
@@ -386,7 +386,7 @@ mod tests {
         // One in five looks 9 ms late: 4 ms beyond what is no cause for doubt, ten times in a second.
         let lag = warnings(|round| (0..10).for_each(|_| round.client.lag_ns.record(9_000_000)));
         assert!(lag[0].starts_with("client-limited: the client's event loop was late for"), "{lag:?}");
-        let late = warnings(|round| (0..10).for_each(|_| round.publisher_lateness_ns.record(500_000)));
+        let late = warnings(|round| (0..20).for_each(|_| round.publisher_lateness_ns.record(500_000)));
         assert!(late[0].contains("were published more than"), "{late:?}");
     }
 

@@ -86,21 +86,35 @@ pub async fn round(scenario: &Scenario, transport: Transport) -> anyhow::Result<
 /// # Errors
 /// When a server does not start or cannot be asked.
 pub async fn rounds(scenarios: &[Scenario], tell_each: bool) -> anyhow::Result<Vec<Vec<Round>>> {
+    rounds_into(scenarios, tell_each, |_, _| ()).await
+}
+
+/// The same; each time that a round has ended, `ended` is given the number of its scenario and that scenario's rounds so far.
+///
+/// # Errors
+/// When a server does not start or cannot be asked.
+pub async fn rounds_into(
+    scenarios: &[Scenario],
+    tell_each: bool,
+    ended: impl Fn(usize, &[Round]),
+) -> anyhow::Result<Vec<Vec<Round>>> {
     let order = order(scenarios);
     let mut progress = Progress::start(order.len() as u32, length(scenarios), tell_each);
     let mut found: Vec<Vec<Round>> = scenarios.iter().map(|_| Vec::new()).collect();
     for (round, index, transport) in order {
-        progress.begin(transport);
+        progress.begin(transport, scenarios[index].subscribers);
         let result = numbered(&scenarios[index], transport, round, progress.deliveries.clone()).await;
-        let result = result.with_context(|| format!("{transport}, round {round}"))?;
-        progress.end(&result);
+        let result = result.with_context(|| format!("{}, round {round}", transport.label()))?;
+        progress.end(&result, scenarios[index].subscribers);
         found[index].push(result);
+        ended(index, &found[index]);
     }
     progress.finish();
     // A server that runs already shows each round another part of its schedule.
-    scenarios.iter().zip(&mut found).filter(|(scenario, _)| scenario.url.is_none()).for_each(|(_, rounds)| {
+    for (index, rounds) in found.iter_mut().enumerate().filter(|(index, _)| scenarios[*index].url.is_none()) {
         compare_schedules(rounds);
-    });
+        ended(index, rounds);
+    }
     Ok(found)
 }
 

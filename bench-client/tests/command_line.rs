@@ -1,9 +1,11 @@
 //! The command line, as a person meets it: a short comparison with its files, and wrong input of every kind.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use protocol::Transport;
 use protocol::experiment::{Drawing, Experiment};
@@ -65,8 +67,103 @@ fn a_short_comparison_measures_every_transport_and_leaves_a_whole_report() {
     for outside in ["src=\"http", "href=\"http", "@import", "url("] {
         assert!(!page.contains(outside), "the page must need nothing from outside: {outside}");
     }
-    assert_eq!(fs::read_dir(out.join("charts")).unwrap().count(), 6);
+    assert_eq!(fs::read_dir(out.join("charts")).unwrap().count(), 5);
     assert_eq!(fs::read_to_string(out.join("summary.csv")).unwrap().lines().count(), 7);
+    let wide: Vec<_> = stdout.lines().filter(|line| line.chars().count() > 80).collect();
+    assert!(wide.iter().all(|line| line.starts_with("Report: ")), "wider than a terminal: {wide:?}");
+    // Progress is no result.
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("1/6") && !stdout.contains("1/6"), "{stderr}");
+}
+
+#[test]
+fn several_loads_are_compared_each_by_itself_and_set_side_by_side() {
+    let out = scratch("loads");
+    let output = lab(&[
+        "--rounds=1",
+        "--duration=300ms",
+        "--subscribers=20,3",
+        "--transports=polling,websocket",
+        "--rate=100",
+        "--poll-interval=20ms",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let run: Run = reports::read(&out.join("run.json")).unwrap();
+    let loads: Vec<_> = run.comparisons().map(|found| (found.scenario.subscribers, found.rounds.len())).collect();
+    assert_eq!(loads, [(3, 2), (20, 2)]);
+    for chart in ["latency-cdf", "latency-cdf-20", "server-cpu-by-load"] {
+        assert!(out.join(format!("charts/{chart}.svg")).exists(), "{chart}");
+    }
+    assert!(fs::read_to_string(out.join("index.html")).unwrap().contains("An idle server and a busy one"));
+    assert_eq!(fs::read_to_string(out.join("summary.csv")).unwrap().lines().count(), 1 + 4);
+}
+
+#[test]
+fn a_second_report_in_the_same_place_leaves_the_first_one_whole() {
+    let out = scratch("twice");
+    let run = |transports: &str| {
+        let arguments = ["--rounds=1", "--duration=200ms", "--subscribers=2", "--rate=50", transports, "--out"];
+        lab(&[&arguments[..], &[out.to_str().unwrap()]].concat())
+    };
+    assert!(run("--transports=websocket").status.success());
+    let first = fs::read(out.join("run.json")).unwrap();
+    fs::write(out.join("notes.txt"), "mine").unwrap();
+    let said = String::from_utf8(run("--transports=tcp").stderr).unwrap();
+    assert!(said.contains("earlier/1"), "{said}");
+    assert_eq!(fs::read(out.join("earlier/1/run.json")).unwrap(), first);
+    assert!(out.join("earlier/1/charts").is_dir() && out.join("earlier/1/summary.csv").exists());
+    assert!(out.join("notes.txt").exists(), "what is not the report's stays");
+    assert_ne!(fs::read(out.join("run.json")).unwrap(), first);
+}
+
+#[test]
+fn ctrl_c_leaves_what_had_been_finished_as_a_report_that_says_so_or_nothing_at_all() {
+    let interrupted = |out: &Path, after: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bench-client"))
+            .args([
+                "--rounds=50",
+                "--duration=300ms",
+                "--subscribers=2",
+                "--rate=50",
+                "--transports=websocket",
+                "--out",
+            ])
+            .arg(out)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        if !after.is_empty() {
+            assert!(lines.any(|line| line.contains(after)));
+        } else {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        let said = lines.last().unwrap_or_default();
+        (child.wait().unwrap().code(), said)
+    };
+    let out = scratch("interrupted").join("new");
+    let (code, said) = interrupted(&out, "2/50");
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.starts_with("bench-client: interrupted; what had been finished is in "), "{said}");
+    let run = reports::read(&out.join("run.json")).unwrap();
+    assert!(run.interrupted && (2..50).contains(&run.comparison().unwrap().rounds.len()));
+    assert!(fs::read_to_string(out.join("index.html")).unwrap().contains("This run was interrupted"));
+
+    let none = scratch("interrupted-at-once").join("new");
+    let (code, said) = interrupted(&none, "");
+    assert_eq!(code, Some(130), "{said}");
+    assert!(!none.exists(), "no empty directory is left");
+}
+
+#[test]
+fn experiments_are_listed_where_none_is_named() {
+    let stdout = String::from_utf8(lab(&["experiment"]).stdout).unwrap();
+    assert!(stdout.lines().count() > 10 && stdout.contains("handshake"), "{stdout}");
 }
 
 /// What a command left in its directory, which must have succeeded.
@@ -109,11 +206,14 @@ fn a_sweep_has_a_point_for_each_value_and_draws_its_lines_over_them() {
 
 #[test]
 fn every_trial_of_handshake_and_frames_goes_as_the_standard_has_it() {
-    let (_, found) = experiments("trials", &["experiment", "handshake,frames"]);
+    let (out, found) = experiments("trials", &["experiment", "handshake,frames"]);
     for experiment in &found {
         assert_eq!(experiment.doubts, [""; 0], "{}", experiment.name);
     }
     assert_eq!(found.iter().map(|experiment| experiment.verdicts.len()).collect::<Vec<_>>(), [6, 6]);
+    for table in ["handshake-1", "frames-1"] {
+        assert!(out.join(format!("tables/{table}.csv")).exists(), "{table}");
+    }
 }
 
 #[test]
@@ -154,19 +254,21 @@ fn wrong_options_are_answered_with_what_would_be_right() {
         (&["--poll-interval=250"], "like 250ms or 2s"),
         (&["--headers=none"], "lean or browser"),
         (&["--network=pigeon"], "a network is one of loopback, lan"),
-        (&["--network=delay=9s"], "no time up to 500 ms"),
+        (&["--network=delay=9"], "'9' lacks its unit: write 9ms"),
+        (&["--network=delay=9s"], "not a time from 0ms to 500ms"),
         (&["--schedule=daily"], "periodic or poisson"),
         (&["--url=ftp://x"], "http://HOST:PORT"),
         (&["--url=http://127.0.0.1:1", "--rate=5"], "cannot be used with"),
         (&["sweep"], "--over"),
         (&["sweep", "--over=speed=1,2"], "factors are subscribers, rate, payload, poll-interval, delay"),
         (&["sweep", "--over=rate=1,2", "--url=http://127.0.0.1:1"], "takes no --url"),
-        (&["experiment", "telepathy"], "there are ladder, idle"),
+        (&["experiment", "telepathy"], "what goes over the wire, and when"),
         (&["serve", "--listen=nowhere"], "invalid socket address"),
         (&["serve", "--threads=0"], "from 1 to 256"),
         (&["dance"], "dance"),
     ] {
         let said = complaint(arguments);
+        assert!(!Path::new("lab-report").exists(), "{arguments:?} left a directory");
         assert!(said.contains(right), "{arguments:?} should be answered with '{right}', not:\n{said}");
     }
 }

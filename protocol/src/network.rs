@@ -32,7 +32,7 @@ pub const NAMED: [(&str, Network); 6] = [
 ];
 
 /// The longest delay that can be asked for.
-const LONGEST: Duration = Duration::from_millis(500);
+const MAX_DELAY: Duration = Duration::from_millis(500);
 /// The bandwidths that can be asked for, in bits a second.
 const BANDWIDTHS: std::ops::RangeInclusive<u64> = 1_000..=1_000_000_000_000;
 
@@ -96,8 +96,9 @@ fn duration(text: &str) -> Result<u64, String> {
     let known = [("us", 1.0), ("ms", 1e3), ("s", 1e6)];
     let us = known.iter().find_map(|(unit, us)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * us));
     match us {
-        Some(us) if (0.0..=LONGEST.as_micros() as f64).contains(&us) => Ok(us.round() as u64),
-        _ => Err(format!("'{text}' is no time up to {} ms", LONGEST.as_millis())),
+        Some(us) if (0.0..=MAX_DELAY.as_micros() as f64).contains(&us) => Ok(us.round() as u64),
+        None if text.parse::<f64>().is_ok() => Err(format!("'{text}' lacks its unit: write {text}ms")),
+        _ => Err(format!("'{text}' is not a time from 0ms to {}ms", MAX_DELAY.as_millis())),
     }
 }
 
@@ -107,7 +108,8 @@ fn bandwidth(text: &str) -> Result<u64, String> {
     let bits = known.iter().find_map(|(unit, bits)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * bits));
     match bits.map(|bits| bits.round() as u64) {
         Some(bits) if BANDWIDTHS.contains(&bits) => Ok(bits),
-        _ => Err(format!("'{text}' is no bandwidth from 1kbit to 1000gbit")),
+        None if text.parse::<f64>().is_ok() => Err(format!("'{text}' lacks its unit: write {text}mbit")),
+        _ => Err(format!("'{text}' is not a bandwidth from 1kbit to 1000gbit")),
     }
 }
 
@@ -149,11 +151,11 @@ mod tests {
     fn what_is_no_network_is_answered_with_what_would_be() {
         for (text, fault) in [
             ("telegraph", "no network is called 'telegraph'"),
-            ("delay=40", "'40' is no time"),
-            ("delay=-1ms", "is no time"),
-            ("delay=NaNms", "is no time"),
+            ("delay=40", "'40' lacks its unit: write 40ms"),
+            ("delay=-1ms", "is not a time"),
+            ("delay=NaNms", "is not a time"),
             ("delay=1ms,jitter=2ms", "larger than the delay"),
-            ("bandwidth=0mbit", "is no bandwidth"),
+            ("bandwidth=0mbit", "is not a bandwidth"),
             ("loss=1", "has no 'loss'"),
             ("delay=1ms,delay=2ms", "delay is given twice"),
         ] {

@@ -148,6 +148,10 @@ pub struct Round {
     pub warnings: Vec<String>,
 }
 
+/// How a warning begins that says that the client was too slow: it makes the round's latencies doubtful, and leaves what the server
+/// counted and used as it is.
+pub const CLIENT_LIMITED: &str = "client-limited";
+
 impl Round {
     /// Whether every gate was passed.
     pub fn is_sound(&self) -> bool {

@@ -18,6 +18,9 @@ pub struct Run {
     pub command: String,
     /// Where it ran.
     pub environment: Environment,
+    /// Whether it was ended before all was measured; what had been finished by then is here.
+    #[serde(default)]
+    pub interrupted: bool,
     /// What was found, in the order of the report.
     pub parts: Vec<Part>,
 }
@@ -29,12 +32,17 @@ impl Run {
         serde_json::to_string_pretty(&schema).expect("a schema is plain JSON") + "\n"
     }
 
-    /// The comparison that the run holds, if it holds one.
-    pub fn comparison(&self) -> Option<&Comparison> {
-        self.parts.iter().find_map(|part| match part {
+    /// The comparisons that the run holds, one for each load.
+    pub fn comparisons(&self) -> impl Iterator<Item = &Comparison> {
+        self.parts.iter().filter_map(|part| match part {
             Part::Comparison(comparison) => Some(comparison),
             Part::Experiment(_) => None,
         })
+    }
+
+    /// The first of the comparisons that the run holds, if it holds one.
+    pub fn comparison(&self) -> Option<&Comparison> {
+        self.comparisons().next()
     }
 
     /// The experiments that the run holds.

@@ -1,10 +1,13 @@
 //! The comparison as a table: one for the terminal, one as CSV; the page has the same columns.
 
 use protocol::experiment::Table;
-use protocol::result::Comparison;
+use protocol::result::{Comparison, Headers};
 
 use crate::number::{short_or_dash, thousands};
-use crate::summary::{Row, median, rows};
+use crate::summary::{Row, rows};
+
+/// Columns that a terminal has at the least: tables for it fit, and sentences break there.
+pub const TERMINAL: usize = 80;
 
 /// A column: its heading, its unit, and what stands in it.
 pub struct Column {
@@ -14,50 +17,66 @@ pub struct Column {
     pub unit: &'static str,
     /// Name in CSV, unit included.
     pub name: &'static str,
+    /// Its width in the terminal, in characters; 0 where there is no room for it.
+    pub width: usize,
     /// The value for a row; `None` where the samples do not carry it.
     pub value: fn(&Row) -> Option<f64>,
 }
 
 /// All columns behind the transport's name, in order.
-pub const COLUMNS: [Column; 9] = [
-    Column { heading: "p50", unit: "ms", name: "latency_p50_ms", value: |row| row.latency_ms(0.5) },
-    Column { heading: "p99", unit: "ms", name: "latency_p99_ms", value: |row| row.latency_ms(0.99) },
-    Column { heading: "p99.9", unit: "ms", name: "latency_p999_ms", value: |row| row.latency_ms(0.999) },
+pub const COLUMNS: [Column; 11] = [
+    Column { heading: "p50", unit: "ms", name: "latency_p50_ms", width: 7, value: |row| row.latency_ms(0.5) },
+    Column { heading: "p99", unit: "ms", name: "latency_p99_ms", width: 7, value: |row| row.latency_ms(0.99) },
+    Column { heading: "p99.9", unit: "ms", name: "latency_p999_ms", width: 0, value: |row| row.latency_ms(0.999) },
     Column {
         heading: "max",
         unit: "ms",
         name: "latency_max_ms",
+        width: 7,
         value: |row| row.latency.max().map(|ns| ns as f64 / 1e6),
     },
     Column {
-        heading: "on the wire",
+        heading: "wire",
         unit: "B/event",
         name: "wire_bytes_per_event",
+        width: 9,
         value: |row| known(row, Row::wire_bytes_per_event),
     },
     Column {
         heading: "overhead",
         unit: "B/event",
         name: "overhead_bytes_per_event",
+        width: 10,
         value: |row| known(row, Row::overhead_bytes_per_event),
+    },
+    Column {
+        heading: "opening",
+        unit: "B/connection",
+        name: "opening_bytes_per_connection",
+        width: 0,
+        value: |row| known(row, Row::opening_bytes),
     },
     Column {
         heading: "requests",
         unit: "/event",
         name: "requests_per_event",
+        width: 10,
         value: |row| known(row, Row::requests_per_event),
     },
     Column {
-        heading: "server CPU",
-        unit: "us/event",
-        name: "server_cpu_us_per_event",
-        value: |row| median(&row.cpu_us()),
+        heading: "empty",
+        unit: "% of requests",
+        name: "empty_polls_percent",
+        width: 0,
+        value: |row| row.empty_share().map(|share| share * 100.0),
     },
+    Column { heading: "server CPU", unit: "us/event", name: "server_cpu_us_per_event", width: 11, value: Row::cpu_us },
     Column {
-        heading: "memory",
-        unit: "KiB/conn",
-        name: "server_memory_kib_per_connection",
-        value: |row| median(&row.memory_kib()),
+        heading: "busy",
+        unit: "%",
+        name: "server_busy_percent",
+        width: 6,
+        value: |row| row.utilisation().map(|share| share * 100.0),
     },
 ];
 
@@ -65,57 +84,97 @@ fn known(row: &Row, figure: fn(&Row) -> f64) -> Option<f64> {
     (row.sound > 0).then(|| figure(row))
 }
 
-/// The table as lines of text, about 100 columns wide.
+/// The table as lines of text, no wider than [`TERMINAL`].
 pub fn text(comparison: &Comparison) -> String {
+    let shown = || COLUMNS.iter().filter(|column| column.width > 0);
+    let line = |label: &str, cells: Vec<String>| {
+        let cells: String =
+            cells.iter().zip(shown()).map(|(cell, column)| format!("{cell:>width$}", width = column.width)).collect();
+        format!("{label:<13}{cells}").trim_end().to_string()
+    };
     let mut lines = vec![
-        line("", COLUMNS.iter().map(|column| column.heading.into())),
-        line("", COLUMNS.iter().map(|column| column.unit.into())),
+        line("", shown().map(|column| column.heading.into()).collect()),
+        line("", shown().map(|column| column.unit.into()).collect()),
     ];
     for row in rows(comparison) {
-        let cells = COLUMNS.iter().map(|column| short_or_dash((column.value)(&row)));
-        let mut text = line(row.transport.label(), cells);
-        if row.rejected > 0 {
-            text += &format!("   {} of {} rounds rejected", row.rejected, row.rejected + row.sound);
-        }
-        lines.push(text);
+        let cells = shown().map(|column| short_or_dash((column.value)(&row)));
+        lines.push(line(row.transport.label(), cells.collect()));
     }
     lines.join("\n") + "\n"
 }
 
-fn line(label: &str, cells: impl Iterator<Item = String>) -> String {
-    let cells: String = cells.zip(WIDTHS).map(|(cell, width)| format!("{cell:>width$}")).collect();
-    format!("{label:<13}{cells}").trim_end().to_string()
+/// Text broken between words into lines no wider than [`TERMINAL`], those behind the first indented by `indent`.
+pub fn wrapped(text: &str, indent: &str) -> String {
+    textwrap::fill(text, textwrap::Options::new(TERMINAL).subsequent_indent(indent).break_words(false))
 }
 
-const WIDTHS: [usize; 9] = [8, 8, 8, 8, 13, 10, 10, 12, 10];
-
-/// An experiment's table as lines of text, its columns as wide as what stands in them; cells of prose are left to the page.
+/// An experiment's table as lines of text no wider than [`TERMINAL`]: in columns where they fit, and otherwise each row as a block, its
+/// cells below each other.
 pub fn plain(table: &Table) -> String {
-    const WIDEST: usize = 60;
-    let shown = |cell: &String| -> String { cell.chars().take(WIDEST).collect() };
     let rows = || std::iter::once(&table.columns).chain(&table.rows);
-    let width = |column: usize| rows().map(|row| shown(&row[column]).chars().count()).max().unwrap_or(0);
+    let width = |column: usize| rows().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..table.columns.len()).map(width).collect();
+    let title = wrapped(&table.title, "");
+    if widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1) > TERMINAL {
+        return format!("{title}\n\n{}", table.rows.iter().map(|row| block(&table.columns, row)).collect::<String>());
+    }
     let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{:<width$}", shown(cell)));
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_string() + "\n"
     };
-    format!("{}\n{}", table.title, rows().map(line).collect::<String>())
+    format!("{title}\n{}", rows().map(line).collect::<String>())
 }
 
-/// The table as CSV, numbers unrounded, empty where the samples carry none.
-pub fn csv(comparison: &Comparison) -> String {
+/// A row whose cells stand below each other: the first as its heading, the others behind the names of their columns.
+fn block(columns: &[String], row: &[String]) -> String {
+    let cells = columns.iter().zip(row).skip(1).filter(|(_, cell)| !cell.is_empty()).map(|(column, cell)| {
+        let name = if column.is_empty() { String::new() } else { format!("{column}: ") };
+        wrapped(&format!("    {name}{cell}"), "      ") + "\n"
+    });
+    format!("{}\n{}", wrapped(row.first().map_or("", String::as_str), "  "), cells.collect::<String>())
+}
+
+/// The comparisons as CSV, a line for each transport of each load; numbers unrounded, empty where the samples carry none.
+pub fn csv<'a>(comparisons: impl Iterator<Item = &'a Comparison>) -> String {
     let names: Vec<_> = COLUMNS.iter().map(|column| column.name).collect();
-    let mut text = format!("transport,rounds,rejected_rounds,samples,{}\n", names.join(","));
-    for row in rows(comparison) {
-        let values: Vec<_> = COLUMNS
-            .iter()
-            .map(|column| (column.value)(&row).map_or(String::new(), |value| value.to_string()))
-            .collect();
-        let samples = row.latency.count();
-        text += &format!("{},{},{},{samples},{}\n", row.transport, row.sound, row.rejected, values.join(","));
+    let mut text = format!(
+        "subscribers,events_per_s,payload_bytes,poll_interval_ms,delay_ms,transport,rounds,rejected_rounds,samples,events,{}\n",
+        names.join(",")
+    );
+    for comparison in comparisons {
+        let scenario = &comparison.scenario;
+        for row in rows(comparison) {
+            let values: Vec<_> = COLUMNS
+                .iter()
+                .map(|column| (column.value)(&row).map_or(String::new(), |value| value.to_string()))
+                .collect();
+            text += &format!(
+                "{},{},{},{},{},{},{},{},{},{},{}\n",
+                scenario.subscribers,
+                scenario.rate,
+                scenario.payload_bytes,
+                scenario.poll_interval_ms,
+                scenario.network.delay_us as f64 / 1e3,
+                row.transport,
+                row.sound,
+                row.rejected,
+                row.latency.count(),
+                row.slowest.count(),
+                values.join(",")
+            );
+        }
     }
     text
+}
+
+/// A table as CSV (RFC 4180).
+pub fn table_csv(table: &Table) -> String {
+    let cell = |cell: &String| match cell.contains([',', '"', '\n']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell.clone(),
+    };
+    let line = |row: &Vec<String>| row.iter().map(cell).collect::<Vec<_>>().join(",") + "\n";
+    std::iter::once(&table.columns).chain(&table.rows).map(line).collect()
 }
 
 /// What the run compared, in one line.
@@ -148,8 +207,42 @@ pub fn scenario(comparison: &Comparison) -> String {
         scenario.rounds,
         scenario.duration_ms as f64 / 1e3,
         match scenario.headers {
-            protocol::result::Headers::Lean => "lean",
-            protocol::result::Headers::Browser => "browser",
+            Headers::Lean => "lean",
+            Headers::Browser => "browser",
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_terminals_table_is_no_wider_than_a_terminal() {
+        assert!(13 + COLUMNS.iter().map(|column| column.width).sum::<usize>() <= TERMINAL);
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_is_set_in_blocks_and_nothing_of_it_is_cut() {
+        let text =
+            "a sentence that is long enough to need several lines of a terminal, whatever the terminal is called";
+        let table = Table {
+            title: "T".into(),
+            columns: ["claim", "why", "none"].map(String::from).to_vec(),
+            rows: vec![["1", text, ""].map(String::from).to_vec()],
+        };
+        let plain = plain(&table);
+        assert!(plain.lines().all(|line| line.chars().count() <= TERMINAL), "{plain}");
+        assert_eq!(plain.split_whitespace().collect::<Vec<_>>().join(" "), format!("T 1 why: {text}"));
+    }
+
+    #[test]
+    fn cells_with_commas_or_quotes_are_quoted_in_csv() {
+        let table = Table {
+            title: String::new(),
+            columns: vec!["a".into(), "b, c".into()],
+            rows: vec![vec!["1".into(), "say \"x\"".into()]],
+        };
+        assert_eq!(table_csv(&table), "a,\"b, c\"\n1,\"say \"\"x\"\"\"\n");
+    }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use protocol::run::{Part, Run};
+use protocol::run::Run;
 
 fn record() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("record/all")
@@ -22,7 +22,7 @@ fn redrawing_the_recorded_run_gives_every_file_byte_for_byte() {
     let run = reports::read(&record().join("run.json")).unwrap();
     reports::write(&run, &fresh).unwrap();
     let mut compared = 0;
-    for directory in ["", "charts"] {
+    for directory in ["", "charts", "tables"] {
         for entry in fs::read_dir(record().join(directory)).unwrap().map(Result::unwrap) {
             if entry.file_type().unwrap().is_file() {
                 let kept = fs::read(entry.path()).unwrap();
@@ -33,18 +33,15 @@ fn redrawing_the_recorded_run_gives_every_file_byte_for_byte() {
             }
         }
     }
-    let charts = run.parts.iter().map(|part| match part {
-        Part::Comparison(comparison) => reports::chart::comparison(comparison).unwrap().len(),
-        Part::Experiment(experiment) => experiment.drawings.len(),
-    });
-    assert_eq!(compared, 3 + charts.sum::<usize>(), "run.json, summary.csv, index.html and every chart");
+    let charts = reports::chart::of(&run).unwrap().iter().map(Vec::len).sum::<usize>();
+    let tables: usize = run.experiments().map(|experiment| experiment.tables.len()).sum();
+    assert_eq!(compared, 3 + charts + tables, "run.json, summary.csv, index.html, every chart and every table");
 }
 
 #[test]
 fn nothing_in_a_chart_lies_outside_its_sheet() {
     let run = reports::read(&record().join("run.json")).unwrap();
-    let experiments = run.experiments().flat_map(|experiment| reports::chart::experiment(experiment).unwrap());
-    for figure in reports::chart::comparison(run.comparison().unwrap()).unwrap().into_iter().chain(experiments) {
+    for figure in reports::chart::of(&run).unwrap().into_iter().flatten() {
         for (attribute, most) in
             [("x", 1280.0), ("y", 720.0), ("x1", 1280.0), ("x2", 1280.0), ("y1", 720.0), ("y2", 720.0)]
         {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Context;
 use protocol::experiment::Verdict;
-use protocol::run::{Part, Run};
+use protocol::run::Run;
 use reports::chart::{self, Figure};
 use reports::number::short_or_dash;
 use reports::summary::{Row, rows};
@@ -56,14 +56,7 @@ impl Figures {
     pub fn of(run: &Run) -> anyhow::Result<Self> {
         let comparison =
             run.comparison().context("the lecture needs a run of `bench-client all`: this one holds no comparison")?;
-        let mut charts = HashMap::new();
-        for part in &run.parts {
-            let figures = match part {
-                Part::Comparison(comparison) => chart::comparison(comparison)?,
-                Part::Experiment(experiment) => chart::experiment(experiment)?,
-            };
-            charts.extend(figures.into_iter().map(|figure| (figure.name.clone(), figure)));
-        }
+        let charts = chart::of(run)?.into_iter().flatten().map(|figure| (figure.name.clone(), figure)).collect();
         let columns: Vec<_> = COLUMNS.iter().filter(|column| SHOWN.contains(&column.name)).collect();
         let cells = |row: &Row| columns.iter().map(|column| short_or_dash((column.value)(row))).collect();
         let table = Table {

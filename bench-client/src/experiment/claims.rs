@@ -4,8 +4,7 @@ use protocol::experiment::{Experiment, Standing, Table};
 use protocol::run::Part;
 
 use super::{ALL, Entry, Options};
-use crate::{compare, report, trial};
-use protocol::result::Comparison;
+use crate::{compare, report};
 
 /// A claim, in our words; and what a test of it waits for, where there is none yet.
 struct Claim {
@@ -73,9 +72,10 @@ const CLAIMS: [Claim; 33] = [
 pub fn claims(options: &Options, command: String) -> anyhow::Result<()> {
     let entries: Vec<&Entry> = ALL.iter().filter(|entry| entry.claims).collect();
     compare::raise_open_files(&[])?;
-    let run = report::make(&options.out, command, async {
-        let found = super::each(&entries, options.seed).await?;
-        Ok(std::iter::once(ledger(&found)).chain(found).map(Part::Experiment).collect())
+    let run = report::make(&options.out, command, async |finished| {
+        let found = super::each(&entries, options.seed, finished).await?;
+        finished.push_front(Part::Experiment(ledger(&found)));
+        Ok(())
     })?;
     if let Some(ledger) = run.experiments().next() {
         super::print(ledger);
@@ -91,18 +91,15 @@ pub fn claims(options: &Options, command: String) -> anyhow::Result<()> {
 pub fn all(options: &Options, command: String) -> anyhow::Result<()> {
     let entries: Vec<&Entry> = ALL.iter().collect();
     compare::raise_open_files(&[])?;
-    let defaults = compare::Options { seed: options.seed, ..compare::Options::default() };
-    let run = report::make(&options.out, command, async {
-        let scenarios = [compare::scenario(&defaults).await?];
-        let first = trial::length(&scenarios).as_secs();
-        let whole = first + entries.iter().map(|entry| entry.seconds).sum::<u64>();
-        println!("The comparison first, about {first} s; with all experiments about {} min", whole.div_ceil(60));
-        let rounds = trial::rounds(&scenarios, true).await?.concat();
-        let [scenario] = scenarios;
-        let found = super::each(&entries, options.seed).await?;
-        let comparison = Part::Comparison(Comparison { scenario, rounds });
-        let experiments = std::iter::once(ledger(&found)).chain(found).map(Part::Experiment);
-        Ok(std::iter::once(comparison).chain(experiments).collect())
+    let mut defaults = compare::Options::default();
+    defaults.fixed.seed = options.seed;
+    let run = report::make(&options.out, command, async |finished| {
+        let whole = entries.iter().map(|entry| entry.seconds).sum::<u64>();
+        eprintln!("The comparison first; the experiments after it take about {} min", whole.div_ceil(60));
+        compare::measure(&defaults, finished).await?;
+        let found = super::each(&entries, options.seed, finished).await?;
+        finished.push_front(Part::Experiment(ledger(&found)));
+        Ok(())
     })?;
     for experiment in run.experiments() {
         println!("\n{}", experiment.title);

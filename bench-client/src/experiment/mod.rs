@@ -1,6 +1,7 @@
 //! Experiments: each asks one question, answers it from what it measures, and says what that means for the claims that
 //! course notes make. An experiment is a file, and a line in [`ALL`].
 
+mod capacity;
 pub mod claims;
 mod compared;
 pub mod crossover;
@@ -10,6 +11,7 @@ mod herd;
 mod idle;
 mod keep_alive;
 mod ladder;
+pub mod memory;
 pub mod papers;
 pub mod sweep;
 mod sweeps;
@@ -24,8 +26,10 @@ use protocol::Transport;
 use protocol::experiment::{Axis, Experiment, Line, Point, Standing, Verdict};
 use protocol::result::Comparison;
 use protocol::run::Part;
+use reports::table::wrapped;
 
-use crate::{compare, report};
+use crate::compare;
+use crate::report::{self, Finished};
 
 /// An experiment, as the lists and the command line know it.
 pub struct Entry {
@@ -45,7 +49,7 @@ pub struct Entry {
 pub type Pending = Pin<Box<dyn Future<Output = anyhow::Result<Experiment>>>>;
 
 /// All experiments, in the order of a report.
-pub const ALL: [Entry; 16] = [
+pub const ALL: [Entry; 18] = [
     Entry {
         name: "ladder",
         about: "what goes over the wire, and when, for three events",
@@ -94,6 +98,20 @@ pub const ALL: [Entry; 16] = [
         seconds: 145,
         claims: false,
         run: |seed| Box::pin(sweeps::subscribers(seed)),
+    },
+    Entry {
+        name: "capacity",
+        about: "the highest load within a latency bound, and what a delivery costs on the way there",
+        seconds: 230,
+        claims: false,
+        run: |seed| Box::pin(capacity::run(seed)),
+    },
+    Entry {
+        name: "memory",
+        about: "what a waiting connection takes of the server's memory",
+        seconds: 100,
+        claims: false,
+        run: |seed| Box::pin(memory::run(seed)),
     },
     Entry {
         name: "compared",
@@ -176,10 +194,13 @@ pub struct Options {
 /// # Errors
 /// When none has it; the message names all.
 pub fn known(name: &str) -> Result<&'static Entry, String> {
-    let names = || ALL.map(|entry| entry.name).join(", ");
-    ALL.iter()
-        .find(|entry| entry.name == name)
-        .ok_or_else(|| format!("no experiment is called '{name}'; there are {}", names()))
+    let entry = ALL.iter().find(|entry| entry.name == name);
+    entry.ok_or_else(|| format!("no experiment is called '{name}'; there are:\n{}", list()))
+}
+
+/// All experiments, a line each with what it asks.
+pub fn list() -> String {
+    ALL.iter().map(|entry| format!("  {:<14} {} ({} s)\n", entry.name, entry.about, entry.seconds)).collect()
 }
 
 /// Runs experiments and writes one report of them.
@@ -188,38 +209,39 @@ pub fn known(name: &str) -> Result<&'static Entry, String> {
 /// When one of them cannot be run, or the report cannot be written.
 pub fn run(options: &Options, command: String, entries: &[&Entry]) -> anyhow::Result<()> {
     compare::raise_open_files(&[])?;
-    let run = report::make(&options.out, command, async {
-        Ok(each(entries, options.seed).await?.into_iter().map(Part::Experiment).collect())
+    let run = report::make(&options.out, command, async |finished| {
+        each(entries, options.seed, finished).await?;
+        Ok(())
     })?;
     run.experiments().for_each(print);
     println!("Report: {}", options.out.join("index.html").display());
     Ok(())
 }
 
-/// Runs experiments one after another, and says which is under way and how long all will take.
+/// Runs experiments one after another, and says which is under way and how long all will take. Each becomes a chapter of the report when
+/// it has finished.
 ///
 /// # Errors
 /// When one of them cannot be run.
-pub async fn each(entries: &[&Entry], seed: u64) -> anyhow::Result<Vec<Experiment>> {
+pub async fn each(entries: &[&Entry], seed: u64, finished: &Finished) -> anyhow::Result<Vec<Experiment>> {
     let mut found = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         let left: u64 = entries[index..].iter().map(|entry| entry.seconds).sum();
         let (number, count) = (index + 1, entries.len());
-        println!(
-            "{number:>2}/{count}  {:<14} {}  (about {} s, {left} s in all)",
-            entry.name, entry.about, entry.seconds
-        );
-        found.push((entry.run)(seed).await.with_context(|| format!("experiment {}", entry.name))?);
+        eprintln!("{number:>2}/{count}  {:<14} about {:>3} s, {left:>4} s in all", entry.name, entry.seconds);
+        let experiment = (entry.run)(seed).await.with_context(|| format!("experiment {}", entry.name))?;
+        finished.push(Part::Experiment(experiment.clone()));
+        found.push(experiment);
     }
     Ok(found)
 }
 
 /// Prints what an experiment found.
 pub fn print(experiment: &Experiment) {
-    println!("\n{}\n  {}", experiment.title, experiment.question);
-    experiment.answer.iter().for_each(|sentence| println!("{sentence}"));
+    println!("\n{}\n  {}", experiment.title, wrapped(&experiment.question, "  "));
+    experiment.answer.iter().for_each(|sentence| println!("{}", wrapped(sentence, "")));
     experiment.tables.iter().for_each(|table| println!("\n{}", reports::table::plain(table)));
-    experiment.doubts.iter().for_each(|doubt| println!("Note: {doubt}"));
+    experiment.doubts.iter().for_each(|doubt| println!("{}", wrapped(&format!("Note: {doubt}"), "  ")));
 }
 
 /// A verdict on a claim.

@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn intervals_that_are_too_narrow_are_found() {
-        let honest = Ratio { estimate: 1.02, low: 0.9, high: 1.1 };
+        let honest = Ratio { estimate: 1.02, low: 0.9, high: 1.1, p_value: 0.5 };
         let narrow = Ratio { low: 1.01, high: 1.03, ..honest };
         assert!(judge(&[honest; TRIALS]).holds);
         assert!(!judge(&[[narrow; 3].as_slice(), &[honest; 17]].concat()).holds);

@@ -18,6 +18,7 @@ pub fn check(comparison: &Comparison) -> anyhow::Result<Vec<Finding>> {
         schema_version: SCHEMA_VERSION,
         command: "verify".into(),
         environment: Watch::start().finish(),
+        interrupted: false,
         parts: vec![Part::Comparison(comparison.clone())],
     };
     let directory = env::temp_dir().join(format!("transport-lab-verify-{}", process::id()));

@@ -12,7 +12,7 @@ use crate::summary::Row;
 /// The part is named inside the bar where it is at least this wide, in pixels.
 const ROOM_FOR_A_NUMBER: i32 = 62;
 
-pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
+pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
     let title = match extremes(rows, |row| Some(row.overhead_bytes_per_event())) {
         Some([(light, least), (heavy, greatest)]) => format!(
             "Beside the event itself: {} bytes over {}, {} bytes over {}",
@@ -24,7 +24,8 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
         None => "Bytes on the wire per event".into(),
     };
     let greatest = rows.iter().map(Row::wire_bytes_per_event).fold(1.0, f64::max);
-    sheet::draw(&title, "Bytes on the wire per delivered event, both ways, by what they are for", |area| {
+    let subtitle = format!("Bytes on the wire per delivered event, both ways, once connections are open; {load}");
+    sheet::draw(&title, &subtitle, |area| {
         let (left, right, top, bottom) = (LEFT, WIDTH - RIGHT, TOP + 44, HEIGHT - BOTTOM + 40);
         legend(area, rows)?;
         let width = |bytes: f64| bytes / greatest * f64::from(right - left);
@@ -57,7 +58,7 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
                 VPos::Center,
             )?;
         }
-        let note = "what is paid once is spread over the events that the connection carried";
+        let note = "bytes per delivered event; what opening a connection takes is not in them";
         sheet::write(area, note, ((left + right) / 2, HEIGHT - 36), TEXT - 3, &FAINT, HPos::Center, VPos::Top)
     })
 }

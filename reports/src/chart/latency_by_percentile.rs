@@ -14,7 +14,7 @@ const FIRST: f64 = 0.5;
 const NAMED: [(f64, &str); 5] =
     [(FIRST, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %")];
 
-pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
+pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
     let title = match extremes(rows, |row| row.latency_ms(0.99)) {
         Some([(fast, least), (slow, greatest)]) => format!(
             "99 % of events arrive within {} ms over {}, within {} ms over {}",
@@ -29,7 +29,7 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
     let low = rows.iter().filter_map(|row| row.latency.quantile(FIRST)).min().unwrap_or(1_000) as f64 / 1e6 * 0.7;
     let high =
         rows.iter().filter_map(|row| row.latency.quantile(carried(row))).max().unwrap_or(1_000_000) as f64 / 1e6 * 1.4;
-    sheet::draw(&title, "Delivery latency from scheduled publish time to decoded event, in ms, by percentile", |area| {
+    sheet::draw(&title, &format!("Delivery latency in ms, from the scheduled time, by percentile; {load}"), |area| {
         let plot = area.margin(TOP, BOTTOM, LEFT, RIGHT);
         let mut chart = ChartBuilder::on(&plot)
             .build_cartesian_2d(nines(FIRST)..nines(farthest), (low..high).log_scale())
@@ -86,11 +86,7 @@ fn nines(quantile: f64) -> f64 {
     -(1.0 - quantile).log10()
 }
 
-/// The farthest named quantile that the row's samples carry.
+/// The farthest named quantile that the row's deliveries and events carry.
 fn carried(row: &Row) -> f64 {
-    NAMED
-        .iter()
-        .map(|named| named.0)
-        .filter(|&quantile| row.latency.carried_quantile(quantile).is_some())
-        .fold(FIRST, f64::max)
+    NAMED.iter().map(|named| named.0).filter(|&quantile| row.latency_ms(quantile).is_some()).fold(FIRST, f64::max)
 }

@@ -8,7 +8,7 @@ use crate::answer::extremes;
 use crate::number::short;
 use crate::summary::Row;
 
-pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
+pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
     let title = match extremes(rows, |row| row.latency_ms(0.5)) {
         Some([(fast, least), (slow, greatest)]) => format!(
             "Half of all events arrive within {} ms over {}, within {} ms over {}",
@@ -21,7 +21,7 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
     };
     let low = rows.iter().filter_map(|row| row.latency.quantile(0.0)).min().unwrap_or(1_000) as f64 / 1e6 * 0.8;
     let high = rows.iter().filter_map(|row| row.latency.max()).max().unwrap_or(1_000_000) as f64 / 1e6 * 1.2;
-    sheet::draw(&title, "Share of deliveries that have arrived, by delivery latency", |area| {
+    sheet::draw(&title, &format!("Share of deliveries that have arrived, by delivery latency; {load}"), |area| {
         let plot = area.margin(TOP, BOTTOM, LEFT, RIGHT);
         let mut chart =
             ChartBuilder::on(&plot).build_cartesian_2d((low..high).log_scale(), 0.0..1.0f64).map_err(lost)?;

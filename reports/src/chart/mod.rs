@@ -6,15 +6,17 @@ mod latency_by_percentile;
 mod latency_cdf;
 mod lines;
 mod map;
-mod memory_per_connection;
 mod requests_per_event;
 mod server_cpu;
 mod sheet;
 mod strip;
 
-use protocol::experiment::{Drawing, Experiment};
+use protocol::experiment::{Drawing, Experiment, Lines};
 use protocol::result::Comparison;
+use protocol::run::{Part, Run};
 
+use crate::answer;
+use crate::loads;
 use crate::summary::{Row, rows};
 
 /// A figure, drawn.
@@ -33,11 +35,17 @@ impl Figure {
     }
 }
 
-/// All figures of an experiment, in its order.
+/// The figure of the loads of a run side by side, where it has several.
 ///
 /// # Errors
 /// When the drawing library fails.
-pub fn experiment(experiment: &Experiment) -> anyhow::Result<Vec<Figure>> {
+pub fn loads(run: &Run) -> anyhow::Result<Option<Figure>> {
+    let draw = |drawing: Lines| Ok(Figure::new(&drawing.name, &drawing.caption, lines::draw(&drawing)?));
+    loads::drawing(run).map(draw).transpose()
+}
+
+/// All figures of an experiment, in its order.
+fn experiment(experiment: &Experiment) -> anyhow::Result<Vec<Figure>> {
     let draw = |drawing: &Drawing| {
         Ok(match drawing {
             Drawing::Lines(drawing) => Figure::new(&drawing.name, &drawing.caption, lines::draw(drawing)?),
@@ -48,52 +56,63 @@ pub fn experiment(experiment: &Experiment) -> anyhow::Result<Vec<Figure>> {
     experiment.drawings.iter().map(draw).collect()
 }
 
-/// All figures of a comparison, in the order of the page. Transports without a sound round are left out.
+/// The figures of each part of a run. Those of a second comparison, which has another load, bear its subscribers in their names.
 ///
 /// # Errors
 /// When the drawing library fails.
-pub fn comparison(comparison: &Comparison) -> anyhow::Result<Vec<Figure>> {
+pub fn of(run: &Run) -> anyhow::Result<Vec<Vec<Figure>>> {
+    let first = run.comparison();
+    let draw = |part: &Part| match part {
+        Part::Experiment(found) => experiment(found),
+        Part::Comparison(found) if first.is_some_and(|first| std::ptr::eq(first, found)) => comparison(found),
+        Part::Comparison(found) => {
+            let mut figures = comparison(found)?;
+            figures.iter_mut().for_each(|figure| figure.name += &format!("-{}", found.scenario.subscribers));
+            Ok(figures)
+        }
+    };
+    run.parts.iter().map(draw).collect()
+}
+
+/// All figures of a comparison, in the order of the page. Transports without a sound round are left out.
+fn comparison(comparison: &Comparison) -> anyhow::Result<Vec<Figure>> {
     let rows: Vec<Row> = rows(comparison).into_iter().filter(|row| row.sound > 0).collect();
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let mut figures = vec![
+    let load = answer::load(comparison);
+    Ok(vec![
         Figure::new(
             "latency-by-percentile",
             "Each line says how long a share of all deliveries, the fastest, took at the most. Every step to the right \
-                      looks ten times further into the slow tail; a line ends where the samples no longer carry it. Both \
-                      scales are logarithmic.",
-            latency_by_percentile::draw(&rows)?,
+                      looks ten times further into the slow tail; a line ends where deliveries and different events no longer \
+                      carry it. Both scales are logarithmic.",
+            latency_by_percentile::draw(&rows, &load)?,
         ),
         Figure::new(
             "latency-cdf",
             "The share of deliveries that had arrived after a time. A steep line is a transport that always takes \
                       about as long; polling is a slope, because an event may fall anywhere between two polls.",
-            latency_cdf::draw(&rows)?,
+            latency_cdf::draw(&rows, &load)?,
         ),
         Figure::new(
             "bytes-per-event",
-            "All bytes that crossed the socket, both ways, divided by the events they brought. What is paid once, \
-                      handshake and the heads of a stream, is spread over the events of the run, so it shrinks as a \
-                      connection lives longer.",
-            bytes_per_event::draw(&rows)?,
+            "All bytes that crossed the sockets in the measurement windows, both ways, divided by the events they brought. What \
+                      opening a connection takes, handshake and the heads of a stream, stands in the table.",
+            bytes_per_event::draw(&rows, &load)?,
         ),
         Figure::new(
             "server-cpu-per-event",
             "CPU time of the server's process, user and kernel, per delivered event. Each dot is a round, the bar \
-                      is their median.",
-            server_cpu::draw(&rows)?,
+                      is their geometric mean. A server that is hardly busy is woken up for each event and spends more on it than \
+                      a busy one: compare the loads.",
+            server_cpu::draw(&rows, &load)?,
         ),
         Figure::new(
             "requests-per-event",
-            "HTTP requests that a subscriber sent per event it received, the upgrade to WebSocket included. Below 1, \
-                      several events shared an answer, or one request brought them all.",
-            requests_per_event::draw(&rows)?,
+            "HTTP requests that a subscriber sent per event it received, in the measurement windows. Below 1, several events \
+                      shared a response, or one request brought them all.",
+            requests_per_event::draw(&rows, &load)?,
         ),
-    ];
-    if rows.iter().any(|row| !row.memory_kib().is_empty()) {
-        figures.push(Figure::new("memory-per-connection", "Growth of the server's resident memory while the subscribers connected, per connection, without what \
-                      the event history grew by. Memory in the kernel's socket buffers is not in it. Each dot is a round.", memory_per_connection::draw(&rows)?));
-    }
-    Ok(figures)
+    ])
 }

@@ -3,15 +3,15 @@
 use super::strip;
 use crate::answer::extremes;
 use crate::number::short;
-use crate::summary::Row;
+use crate::summary::{Row, median};
 
-pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
+pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
     let title = match extremes(rows, |row| Some(row.requests_per_event())) {
         Some([_, (heavy, greatest)]) => {
             format!("{} sends {} requests for each event it receives", heavy.transport.label(), short(greatest))
         }
         None => "Requests per delivered event".into(),
     };
-    let subtitle = "HTTP requests sent per event received, over all rounds";
-    strip::draw(&title, subtitle, "requests per delivered event", rows, |row| vec![row.requests_per_event()])
+    let subtitle = format!("HTTP requests sent per event received, once connections are open; {load}");
+    strip::draw(&title, &subtitle, "requests per delivered event", rows, |row| vec![row.requests_per_event()], median)
 }

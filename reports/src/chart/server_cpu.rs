@@ -3,10 +3,10 @@
 use super::strip;
 use crate::answer::extremes;
 use crate::number::short;
-use crate::summary::{Row, median};
+use crate::summary::{Row, geometric_mean};
 
-pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
-    let title = match extremes(rows, |row| median(&row.cpu_us())) {
+pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
+    let title = match extremes(rows, Row::cpu_us) {
         Some([(light, least), (heavy, greatest)]) => format!(
             "A delivery costs the server {} us of CPU over {}, {} us over {}",
             short(least),
@@ -16,6 +16,7 @@ pub fn draw(rows: &[Row]) -> anyhow::Result<String> {
         ),
         None => "Server CPU per delivered event".into(),
     };
-    let subtitle = "CPU time of the server process per delivered event: median, and each round as a dot";
-    strip::draw(&title, subtitle, "microseconds of CPU per delivered event", rows, Row::cpu_us)
+    let subtitle = format!("CPU time of the server process: geometric mean, and each round as a dot; {load}");
+    let rounds = |row: &Row| row.each(|figures| figures.cpu_us);
+    strip::draw(&title, &subtitle, "microseconds of CPU per delivered event", rows, rounds, geometric_mean)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use protocol::experiment::Table;
 use protocol::result::Comparison;
 
 use super::{escape, table};
@@ -9,7 +10,8 @@ use crate::answer;
 use crate::capacity;
 use crate::chart::Figure;
 use crate::number::{short, short_or_dash, thousands};
-use crate::ranking::{CRITERIA, in_words, ranking};
+use crate::ranking::{CRITERIA, ranking};
+use crate::statistics::Ratio;
 use crate::summary::{Row, rows};
 use crate::table::{COLUMNS, scenario};
 
@@ -23,9 +25,12 @@ pub fn chapter(comparison: &Comparison, charts: &[Figure]) -> String {
     text += &super::doubts("What to doubt", &answer::doubts(comparison));
     charts.iter().for_each(|figure| text += &super::figure(figure));
     text += &[figures(comparison), differences(comparison), beside(comparison)].join("\n");
-    text +=
-        &format!("\n{}<p>{}</p>\n", table(&capacity::table(comparison)), escape(&capacity::assumptions(comparison)));
     text + &method(comparison) + "\n"
+}
+
+/// What many more subscribers would need, carried on from this comparison.
+pub fn capacity(comparison: &Comparison) -> String {
+    format!("{}<p>{}</p>\n", table(&capacity::table(comparison)), escape(&capacity::assumptions(comparison)))
 }
 
 fn figures(comparison: &Comparison) -> String {
@@ -42,30 +47,49 @@ fn figures(comparison: &Comparison) -> String {
         }
         writeln!(text, "<td>{}/{}</td></tr>", row.sound, row.sound + row.rejected).expect("writing to memory");
     }
-    text + "</tbody>\n</table>\n</div>\n<p>A percentile is given only where at least ten samples lie beyond it. \
-            Latencies of all sound rounds are merged; CPU and memory are medians of rounds.</p>\n</section>"
+    text + "</tbody>\n</table>\n</div>\n<p>A percentile is given only where at least ten deliveries and five different \
+            events lie beyond it. Latencies of all sound rounds are merged; CPU is the geometric mean of rounds. Bytes and requests are \
+            those of the measurement windows; opening is what a connection takes once.</p>\n</section>"
 }
 
-/// Who differs from whom, and how sure that is.
+/// Which transports differ, and how sure that is.
 fn differences(comparison: &Comparison) -> String {
     let rows: Vec<Row> = rows(comparison).into_iter().filter(|row| row.sound > 0).collect();
+    let rankings: Vec<_> =
+        CRITERIA.iter().filter_map(|criterion| Some((criterion.name, ranking(&rows, criterion)?))).collect();
+    if rankings.is_empty() {
+        return String::new();
+    }
     let mut text =
-        "<section>\n<h2>Who differs from whom</h2>\n<div class=\"wide\">\n<table class=\"ranking\">\n".to_string();
-    for criterion in &CRITERIA {
-        write!(text, "<tr><th>{}</th><td>", criterion.name).expect("writing to memory");
-        for place in ranking(&rows, criterion) {
-            let label = place.transport.label();
-            match place.times_the_one_before {
-                None => write!(text, "<span>{label}</span>"),
-                Some(ratio) => write!(text, "<span>{label}<small>{}</small></span>", in_words(&ratio)),
-            }
-            .expect("writing to memory");
+        "<section>\n<h2>Which transports differ</h2>\n<div class=\"wide\">\n<table class=\"ranking\">\n".to_string();
+    for (name, ranking) in &rankings {
+        write!(text, "<tr><th>{name}</th><td>").expect("writing to memory");
+        for place in &ranking.places {
+            write!(text, "<span>{}<small>{}</small></span>", place.transport.label(), place.letters)
+                .expect("writing to memory");
         }
         text += "</td></tr>\n";
     }
-    text + "</table>\n</div>\n<p>From the least to the greatest. Under each name: how many times the figure of the one before it, \
-            with the 95 % interval from bootstrapping the rounds, paired by when they ran. Where the interval holds 1, the \
-            rounds show no difference, whatever the figures look like.</p>\n</section>"
+    write!(text, "</table>\n</div>\n<p>{} ", answer::LETTERS).expect("writing to memory");
+    text += "Rounds are paired by when they ran; the intervals come from bootstrapping them, the correction for the number of pairs is \
+             Holm's. Rounds in doubt are left out, and so is a transport of which too few are left.</p>\n";
+    for (name, ranking) in &rankings {
+        let pairs = ranking.pairs.iter().map(|pair| {
+            let sign = if pair.differs { "" } else { "not significant" };
+            let Ratio { estimate, low, high, .. } = pair.ratio;
+            let (greater, lesser) = (pair.greater.label().to_string(), pair.lesser.label().to_string());
+            vec![greater, lesser, short(estimate), format!("{} to {}", short(low), short(high)), sign.into()]
+        });
+        let table = Table {
+            title: String::new(),
+            columns: ["", "compared with", "times", "95 %", ""].map(Into::into).to_vec(),
+            rows: pairs.collect(),
+        };
+        let pairs = super::rows_of(&table);
+        writeln!(text, "<details>\n<summary>{name}: all pairs</summary>\n{pairs}</details>")
+            .expect("writing to memory");
+    }
+    text + "</section>"
 }
 
 /// What stands beside the figures so that they are not mistaken: the publisher, the naive view, the client.
@@ -73,10 +97,11 @@ fn beside(comparison: &Comparison) -> String {
     let ms = |histogram: &protocol::Histogram, quantile| {
         short_or_dash(histogram.carried_quantile(quantile).map(|ns| ns as f64 / 1e6))
     };
-    let mut text = "<section>\n<h2>Beside them</h2>\n<div class=\"wide\">\n<table>\n<thead>\n<tr><th>Transport</th>\
+    let mut text = "<section>\n<h2>Measurement quality</h2>\n<div class=\"wide\">\n<table>\n<thead>\n<tr><th>Transport</th>\
         <th>latency<span>p99, ms</span></th><th>naive<span>p99, ms</span></th><th>publisher late<span>p90, ms</span></th>\
         <th>client lag<span>p90, ms</span></th><th>client CPU<span>us/event</span></th>\
-        <th>deliveries<span>in the windows</span></th><th>connect<span>ms, all</span></th></tr>\n</thead>\n<tbody>\n"
+        <th>events<span>in the windows</span></th>\
+        <th>events<span>at or beyond p99</span></th><th>deliveries<span>in the windows</span></th><th>connect<span>ms, all</span></th></tr>\n</thead>\n<tbody>\n"
         .to_string();
     for row in rows(comparison) {
         let sound = || comparison.rounds_of(row.transport).filter(|round| round.is_sound());
@@ -85,16 +110,18 @@ fn beside(comparison: &Comparison) -> String {
         let deliveries: u64 = sound().map(|round| round.server.deliveries).sum();
         let client_cpu: u64 = sound().map(|round| round.client.cpu_ns).sum();
         let connect: Vec<f64> = sound().map(|round| round.client.connect_ns as f64 / 1e6).collect();
-        let Row { transport, latency, naive, lateness, .. } = &row;
+        let Row { transport, latency, slowest, naive, lateness, .. } = &row;
         writeln!(
             text,
-            "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             transport.label(),
-            ms(latency, 0.99),
+            short_or_dash(row.latency_ms(0.99)),
             ms(naive, 0.99),
             ms(lateness, 0.9),
             ms(&lag, 0.9),
             short(client_cpu as f64 / 1e3 / deliveries.max(1) as f64),
+            thousands(slowest.count()),
+            row.events_beyond(0.99).map_or("-".into(), thousands),
             thousands(latency.count()),
             short_or_dash(crate::summary::median(&connect)),
         )
@@ -109,7 +136,7 @@ fn beside(comparison: &Comparison) -> String {
 fn method(comparison: &Comparison) -> String {
     let server = match comparison.scenario.url {
         None => "Each round has a server process of its own",
-        Some(_) => "All rounds had the same server, which ran before them, so memory per connection is not given",
+        Some(_) => "All rounds had the same server, which ran before them",
     };
     METHOD.replace("{server}", server)
 }

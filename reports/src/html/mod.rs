@@ -11,16 +11,14 @@ use protocol::run::{Part, Run};
 
 use crate::answer;
 use crate::chart::Figure;
+use crate::loads;
 use crate::number::{short, thousands};
 
 const STYLE: &str = include_str!("page.css");
 /// The question that a comparison answers.
 const QUESTION: &str = "Polling, long polling, HTTP streaming or WebSocket?";
-/// Where the comparison's chapter begins.
-const COMPARISON: &str = "comparison";
-
-/// The page; `figures` are those of each part.
-pub fn page(run: &Run, figures: &[Vec<Figure>]) -> String {
+/// The page; `figures` are those of each part, `loads` the one of several loads side by side.
+pub fn page(run: &Run, figures: &[Vec<Figure>], loads: Option<&Figure>) -> String {
     let title = match &run.parts[..] {
         [Part::Experiment(experiment)] => &experiment.title,
         _ => QUESTION,
@@ -33,17 +31,30 @@ pub fn page(run: &Run, figures: &[Vec<Figure>]) -> String {
         title = escape(title)
     );
     page += &doubts("The machine was disturbed", answer::disturbances(&run.environment).as_slice());
+    if run.interrupted {
+        let note = "It was ended before all was measured; what had been finished by then is here.".to_string();
+        page += &doubts("This run was interrupted", &[note]);
+    }
     let alone = run.parts.len() == 1;
     if !alone {
         page += &contents(run);
     }
     for (part, figures) in run.parts.iter().zip(figures) {
-        let (anchor, heading, chapter) = match part {
-            Part::Comparison(found) => (COMPARISON, "The comparison", comparison::chapter(found, figures)),
-            Part::Experiment(found) => (&*found.name, &*found.title, experiment::chapter(found, figures)),
+        let (anchor, heading) = name(part);
+        let chapter = match part {
+            Part::Comparison(found) => comparison::chapter(found, figures),
+            Part::Experiment(found) => experiment::chapter(found, figures),
         };
-        let heading = if alone { String::new() } else { format!("<h1 class=\"chapter\">{}</h1>\n", escape(heading)) };
+        let heading = if alone { String::new() } else { format!("<h1 class=\"chapter\">{}</h1>\n", escape(&heading)) };
         page += &format!("<article id=\"{anchor}\">\n{heading}{chapter}</article>\n");
+        // The largest load is the last, and the one to carry on from.
+        let is_last = |found| run.comparisons().last().is_some_and(|last| std::ptr::eq(found, last));
+        if let Part::Comparison(found) = part
+            && is_last(found)
+        {
+            page += &loads.map_or(String::new(), |loads| side_by_side(run, loads));
+            page += &comparison::capacity(found);
+        }
     }
     page += &machine(&run.environment);
     page += &format!("\n<section>\n<h2>The command</h2>\n<pre>{}</pre>\n", escape(&run.command));
@@ -52,15 +63,39 @@ pub fn page(run: &Run, figures: &[Vec<Figure>]) -> String {
             </main>\n</body>\n</html>\n"
 }
 
+/// A chapter's anchor and heading.
+fn name(part: &Part) -> (String, String) {
+    match part {
+        Part::Comparison(found) => {
+            let subscribers = found.scenario.subscribers;
+            let heading = format!("The comparison with {} subscribers", thousands(u64::from(subscribers)));
+            (format!("comparison-{subscribers}"), heading)
+        }
+        Part::Experiment(found) => (found.name.clone(), found.title.clone()),
+    }
+}
+
+/// The chapter that sets several loads side by side.
+fn side_by_side(run: &Run, figure: &Figure) -> String {
+    let sentences: String = loads::sentences(run).iter().map(|text| format!("<p>{}</p>\n", escape(text))).collect();
+    let tables: String = loads::table(run).iter().map(table).collect();
+    format!(
+        "<article id=\"loads\">\n<h1 class=\"chapter\">An idle server and a busy one</h1>\n<section class=\"answer\">\n{sentences}\
+         </section>\n{}{tables}</article>\n",
+        self::figure(figure)
+    )
+}
+
 /// What the report holds, a link to each chapter.
 fn contents(run: &Run) -> String {
     let mut text = "<nav>\n<h2>Contents</h2>\n<ol>\n".to_string();
     for part in &run.parts {
-        let (anchor, title, question) = match part {
-            Part::Comparison(_) => (COMPARISON, "The comparison", "Under one load, what does each transport take?"),
-            Part::Experiment(found) => (&*found.name, &*found.title, &*found.question),
+        let (anchor, title) = name(part);
+        let question = match part {
+            Part::Comparison(_) => "Under one load, what does each transport take?",
+            Part::Experiment(found) => &found.question,
         };
-        let (title, question) = (escape(title), escape(question));
+        let (title, question) = (escape(&title), escape(question));
         writeln!(text, "<li><a href=\"#{anchor}\">{title}</a> <span>{question}</span></li>")
             .expect("writing to memory");
     }
@@ -82,8 +117,13 @@ fn figure(figure: &Figure) -> String {
     format!("<figure id=\"{name}\">\n{svg}\n<figcaption>{caption}</figcaption>\n</figure>\n")
 }
 
-/// A table. A cell that begins with `#` and names a chapter is a link to it.
+/// A table below its title.
 fn table(table: &Table) -> String {
+    format!("<section>\n<h2>{}</h2>\n{}</section>\n", escape(&table.title), rows_of(table))
+}
+
+/// A table without its title. A cell that begins with `#` and names a chapter is a link to it.
+fn rows_of(table: &Table) -> String {
     let cell = |text: &String| match text.strip_prefix('#') {
         Some(anchor) => format!("<a href=\"#{0}\">{0}</a>", escape(anchor)),
         None => escape(text),
@@ -97,9 +137,7 @@ fn table(table: &Table) -> String {
     };
     let rows: String = table.rows.iter().map(|row| line("td", row)).collect();
     format!(
-        "<section>\n<h2>{}</h2>\n<div class=\"wide\">\n<table class=\"{}\">\n<thead>\n{}</thead>\n<tbody>\n{rows}</tbody>\n\
-         </table>\n</div>\n</section>\n",
-        escape(&table.title),
+        "<div class=\"wide\">\n<table class=\"{}\">\n<thead>\n{}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n",
         if is_prose(table) { "prose" } else { "numbers" },
         line("th", &table.columns),
     )
