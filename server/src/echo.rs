@@ -3,16 +3,15 @@
 use std::pin::pin;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio_tungstenite::WebSocketStream;
 
 use crate::closing;
-use crate::socket::Stream;
+use crate::frames::WebSocket;
 
 /// The largest message that is echoed, in bytes, however many fragments it comes in: 16 MiB.
 pub const LARGEST: usize = 16 << 20;
 
 /// Echoes until the peer closes or breaks a rule, or the server is `closing`; tungstenite answers pings by itself.
-pub async fn session(mut socket: WebSocketStream<Stream>, closing: impl Future<Output = ()>) {
+pub async fn session(mut socket: WebSocket, closing: impl Future<Output = ()>) {
     let mut closing = pin!(closing);
     loop {
         let message = tokio::select! {

@@ -172,13 +172,15 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/ws" => {
             let subscription = subscribe(query.after);
             let feed = feed.clone();
-            upgrade::upgrade(&request, socket, LARGEST_PAYLOAD, async move |socket| {
+            upgrade::upgrade(&request, socket, LARGEST_PAYLOAD, None, async move |socket| {
                 websocket::session(socket, &feed, subscription, may_publish).await;
             })
         }
         "/echo" => {
             let closing = site.closing();
-            upgrade::upgrade(&request, socket, echo::LARGEST, async move |socket| echo::session(socket, closing).await)
+            upgrade::upgrade(&request, socket, echo::LARGEST, None, async move |socket| {
+                echo::session(socket, closing).await
+            })
         }
         "/publish" => publish::publish(request, feed).await,
         "/control" => match publish::body(request).await {
@@ -194,7 +196,7 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             };
             let (subscription, plan) = (subscribe(None), site.plan.subscribe());
             let closing = site.closing();
-            upgrade::upgrade(&request, socket, watching::LARGEST, async move |socket| {
+            upgrade::upgrade(&request, socket, watching::LARGEST, None, async move |socket| {
                 watching::session(socket, watcher, subscription, plan, may_publish, closing).await;
             })
         }
