@@ -57,7 +57,10 @@ pub async fn close_for(socket: &mut WebSocket, error: &Error) {
         let (code, reason) = match fault {
             Fault::Malformed(malformed) => (CloseCode::Protocol.into(), malformed.to_string()),
             Fault::Closed(code) => (*code, String::new()),
-            Fault::NoRoom => (CloseCode::Again.into(), fault.to_string()),
+            Fault::NoRoom => {
+                socket.get_ref().socket().site.counters.echo_refused();
+                (CloseCode::Again.into(), fault.to_string())
+            }
         };
         return close(socket, code, reason).await;
     }

@@ -19,6 +19,7 @@ use protocol::{Cursor, clock};
 
 use crate::admission::{Admitted, Refusals};
 use crate::answer::{self, Answer, Body, Polled};
+use crate::budget::Reservation;
 use crate::control;
 use crate::echo;
 use crate::fan_out::WakeList;
@@ -177,9 +178,9 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             })
         }
         "/echo" => {
-            let closing = site.closing();
-            upgrade::upgrade(&request, socket, echo::LARGEST, None, async move |socket| {
-                echo::session(socket, closing).await
+            let (site, reservation) = (site.clone(), Reservation::new(site.echoes.clone()));
+            upgrade::upgrade(&request, socket, echo::MAX_MESSAGE, Some(reservation), async move |socket| {
+                echo::session(socket, site).await;
             })
         }
         "/publish" => publish::publish(request, feed).await,

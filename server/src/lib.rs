@@ -53,6 +53,7 @@ use tokio::sync::watch;
 
 pub use crate::addresses::Addresses;
 use crate::admission::Admission;
+use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::feed::Feed;
 pub use crate::options::Options;
@@ -126,6 +127,7 @@ impl Server {
             plan: watch::Sender::new(plan.clone()),
             orders: orders.clone(),
             taps: Arc::default(),
+            echoes: Arc::new(Budget::new(echo::MAX_HELD)),
             origins: options.origins.clone(),
             hosts: options.hosts.clone(),
             tls: tls.clone(),

@@ -47,10 +47,11 @@ pub struct Options {
     /// Connections that are let in from one address other than this machine's
     #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = at_least_one)]
     pub max_connections_per_address: usize,
-    /// How long a connection may take until the head of its next request has come; who polls less often connects anew each time
+    /// How long a connection may take until the head of its next request, or to /echo its next message, has come; who polls less often
+    /// connects anew each time
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = timeout)]
     pub idle_timeout: Duration,
-    /// How long a subscriber may take nothing of what is waiting for it before it is given up
+    /// How long a subscriber may take nothing of what is waiting for it, or /echo's peer not all of an echo, before it is given up
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
     pub stall_timeout: Duration,
     /// A name that this server goes by, beside localhost and its addresses; may be given several times

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::Addresses;
+use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::feed::Feed;
 use crate::load;
@@ -29,6 +30,8 @@ pub struct Site {
     pub orders: std::sync::mpsc::Sender<Option<Plan>>,
     /// Who watches what crosses the wire.
     pub taps: Arc<Taps>,
+    /// The memory that echoed messages may take together.
+    pub echoes: Arc<Budget>,
     /// The origins of other pages that may do what its own may.
     pub origins: Vec<String>,
     /// The names that the server goes by.

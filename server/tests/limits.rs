@@ -202,3 +202,112 @@ fn who_asks_and_asks_and_never_reads_is_let_go() {
         assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the server lets itself be held up");
     }
 }
+
+/// A WebSocket to `/echo` on which the handshake is done.
+fn echo(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.addresses().http).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+        .write_all(
+            b"GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        )
+        .unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "));
+    stream
+}
+
+/// Reads a close frame: its code, and its reason.
+fn close_frame(stream: &mut TcpStream) -> (u16, String) {
+    let mut header = [0; 2];
+    stream.read_exact(&mut header).unwrap();
+    assert_eq!(header[0], 0x88, "a close frame");
+    let mut payload = vec![0; header[1].into()];
+    stream.read_exact(&mut payload).unwrap();
+    (u16::from_be_bytes([payload[0], payload[1]]), String::from_utf8(payload.split_off(2)).unwrap())
+}
+
+#[test]
+fn echoes_hold_32_mib_together_and_what_is_announced_beyond_that_closes_with_1013() {
+    let server = start(Options::default());
+    let message = frame_masked(Opcode::Binary, &[7; 1 << 20], [1, 2, 3, 4]);
+    // All but the last byte has come of 32 messages; nothing of them can be echoed yet.
+    let (most, last) = message.split_at(message.len() - 1);
+    let mut held: Vec<TcpStream> = (0..32)
+        .map(|_| {
+            let mut stream = echo(&server);
+            stream.write_all(most).unwrap();
+            stream
+        })
+        .collect();
+    // Until the server has read them all, there is room for one byte more.
+    let answered = |message: &[u8]| {
+        let mut stream = echo(&server);
+        stream.write_all(message).unwrap();
+        let mut first = [0];
+        stream.read_exact(&mut first).unwrap();
+        first[0]
+    };
+    while answered(&frame_masked(Opcode::Binary, b"?", [0; 4])) != 0x88 {}
+    // The header alone says how much it will be.
+    let mut stream = echo(&server);
+    stream.write_all(&message[..14]).unwrap();
+    assert_eq!(close_frame(&mut stream).0, 1013);
+    wait_until(&server, |load| load.echoes_refused == 2);
+    // Who was there before is served.
+    for stream in &mut held {
+        stream.write_all(last).unwrap();
+        let mut echoed = vec![0; 10 + (1 << 20)];
+        stream.read_exact(&mut echoed).unwrap();
+        assert!(echoed[10..].iter().all(|&byte| byte == 7));
+    }
+    // One that leaves makes room for another.
+    held.pop();
+    while answered(&message) != 0x82 {}
+}
+
+#[test]
+fn an_echo_without_a_message_for_too_long_closes_with_1001_and_pings_do_not_put_that_off() {
+    let server = start(Options { idle_timeout: Duration::from_millis(300), ..Options::default() });
+    let mut silent = echo(&server);
+    let (code, reason) = close_frame(&mut silent);
+    assert_eq!((code, reason.as_str()), (1001, "no message came for 300ms"));
+    let mut half = echo(&server);
+    half.write_all(&frame_masked(Opcode::Text, b"hello", [0; 4])[..8]).unwrap();
+    assert_eq!(close_frame(&mut half).0, 1001);
+    let pinging = echo(&server);
+    let mut sender = pinging.try_clone().unwrap();
+    let ping = frame_masked(Opcode::Ping, b"", [0; 4]);
+    std::thread::scope(|scope| {
+        // Until the server has ended it.
+        scope.spawn(move || {
+            while sender.write_all(&ping).is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let mut frames = BufReader::new(&pinging);
+        let mut header = [0; 2];
+        while header[0] != 0x88 {
+            frames.read_exact(&mut header).unwrap();
+            assert!(header[0] == 0x88 || header == [0x8a, 0], "{header:?}");
+        }
+        let _ = pinging.shutdown(Shutdown::Both);
+    });
+}
+
+#[test]
+fn who_does_not_read_its_echoes_is_given_up() {
+    let server = start(Options { stall_timeout: Duration::from_millis(300), ..Options::default() });
+    let mut stream = echo(&server);
+    stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    let message = frame_masked(Opcode::Binary, &[7; 1 << 20], [0; 4]);
+    let error = (0..1_000).find_map(|_| stream.write_all(&message).err()).expect("an end");
+    assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the server lets itself be held up");
+    wait_until(&server, |load| load.connections_stalled == 1);
+}
