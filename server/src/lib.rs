@@ -86,7 +86,7 @@ impl Server {
     /// When an address cannot be listened on, the certificate cannot be shown, or the system gives no further thread.
     pub fn start(options: &Options) -> anyhow::Result<Self> {
         let tls = identity(options)?;
-        let feed = Arc::new(Feed::new(options.history));
+        let feed = Arc::new(Feed::new(options.history, options.history_bytes));
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for index in 0..options.threads.max(1) {

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_figures_of_this_process_are_there_and_move() {
-        let (counters, feed) = (Counters::default(), Feed::new(1));
+        let (counters, feed) = (Counters::default(), Feed::new(1, usize::MAX));
         let first = read(&counters, &feed, 0, 1, &plan());
         assert!(first.resident_bytes > 100_000 && first.context_switches > 0, "{first:?}");
         let second = read(&counters, &feed, 0, 1, &plan());
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_metric_has_its_help_type_and_value() {
-        let load = read(&Counters::default(), &Feed::new(1), 0, 1, &plan());
+        let load = read(&Counters::default(), &Feed::new(1, usize::MAX), 0, 1, &plan());
         let text = metrics(&load);
         assert_eq!(text.lines().count() % 3, 0);
         assert!(text.contains("# TYPE lab_requests_total counter\nlab_requests_total 0\n"));

@@ -38,6 +38,9 @@ pub struct Options {
     /// Events kept for those that come late or are slow
     #[arg(long, value_name = "EVENTS", default_value_t = 8192, value_parser = at_least_one)]
     pub history: usize,
+    /// Bytes that the kept events may come to in memory, in all the forms that subscribers may ask for; the oldest go first
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20, value_parser = at_least_one)]
+    pub history_bytes: usize,
     /// Threads that serve connections
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = threads)]
     pub threads: usize,
