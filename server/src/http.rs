@@ -203,8 +203,8 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         }
         path if path.starts_with("/page/") => page::file(&path["/page/".len()..]),
         "/time" => answer::json(StatusCode::OK, &Time { now_ns: clock::now_ns() }),
-        "/load" => answer::json(StatusCode::OK, &site.load()),
-        "/metrics" => answer::metrics(load::metrics(&site.load())),
+        "/load" => answer::json(StatusCode::OK, &site.load().await),
+        "/metrics" => answer::metrics(load::metrics(&site.load().await)),
         "/published" => published(feed, query).unwrap_or_else(answer::gap),
         "/viewers" => answer::json(StatusCode::OK, &viewers::viewers(&site.addresses)),
         "/healthz" => answer::text(StatusCode::OK, "ok\n"),

@@ -32,6 +32,7 @@ pub mod publish;
 pub mod publisher;
 pub mod query;
 pub mod run;
+pub mod sampler;
 pub mod site;
 pub mod socket;
 pub mod stream;
@@ -58,6 +59,7 @@ use crate::counters::Counters;
 use crate::feed::Feed;
 pub use crate::options::Options;
 use crate::publisher::Publisher;
+use crate::sampler::Sampler;
 use crate::site::Site;
 use crate::subscription::Subscription;
 use crate::tls::Identity;
@@ -122,6 +124,7 @@ impl Server {
         let site = Arc::new(Site {
             feed: feed.clone(),
             counters: counters.clone(),
+            sampler: Sampler::start(counters.clone()).context("cannot start the sampler's thread")?,
             addresses: addresses.clone(),
             threads: options.threads,
             plan: watch::Sender::new(plan.clone()),

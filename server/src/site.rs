@@ -11,6 +11,7 @@ use crate::counters::Counters;
 use crate::feed::Feed;
 use crate::load;
 use crate::publisher::Plan;
+use crate::sampler::Sampler;
 use crate::tap::Taps;
 use crate::tls::Identity;
 
@@ -20,6 +21,8 @@ pub struct Site {
     pub feed: Arc<Feed>,
     /// The process's counts.
     pub counters: Arc<Counters>,
+    /// Reads the figures that are not counted.
+    pub sampler: Sampler,
     /// Where the server listens.
     pub addresses: Addresses,
     /// Threads that serve connections.
@@ -76,7 +79,8 @@ impl Site {
     }
 
     /// What the process has done so far.
-    pub fn load(&self) -> protocol::status::Load {
-        load::read(&self.counters, &self.feed, self.addresses.tcp.port(), self.threads, &self.plan.borrow())
+    pub async fn load(&self) -> protocol::status::Load {
+        let plan = self.plan.borrow().clone();
+        load::read(&self.counters, &self.feed, &self.sampler, self.addresses.tcp.port(), self.threads, plan).await
     }
 }
