@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::admission::{Admission, Admitted, Refusals};
+use crate::admission::{Admission, Admitted, Decision, Refusals};
 use crate::site::Site;
 use crate::socket::Socket;
 use crate::worker::Worker;
@@ -56,12 +56,19 @@ pub async fn accept<F>(
             }
         };
         failing = false;
-        let admitted = admission.admit(peer.ip().to_canonical());
-        let (admission, site, serve, home) = (admission.clone(), site.clone(), serve.clone(), worker.clone());
+        let decision = admission.admit(peer.ip().to_canonical());
+        if let Decision::Dropped = decision {
+            continue;
+        }
+        let (site, serve, home) = (site.clone(), serve.clone(), worker.clone());
         worker.spawn(async move {
             // From here on the connection belongs to this worker's event loop.
             let Ok(stream) = TcpStream::from_std(stream) else { return };
-            let Some(admitted) = admitted else { return admission.refuse(stream, site, refusals).await };
+            let admitted = match decision {
+                Decision::Served(admitted) => admitted,
+                Decision::Told(refused) => return refused.tell(stream, site, refusals).await,
+                Decision::Dropped => return,
+            };
             if let Some(socket) = Socket::open(stream, site, refusals.plain).await {
                 // A task of its own, without what opening took.
                 tokio::spawn(serve(socket, admitted, &home));

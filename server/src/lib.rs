@@ -57,6 +57,7 @@ use crate::admission::Admission;
 use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::feed::Feed;
+use crate::limits::Room;
 pub use crate::options::Options;
 use crate::publisher::Publisher;
 use crate::sampler::Sampler;
@@ -75,6 +76,7 @@ pub struct Server {
     tls: Option<Identity>,
     feed: Arc<Feed>,
     counters: Arc<Counters>,
+    room: Room,
     closing: watch::Sender<bool>,
     // Dropped in this order: no event is published to workers that are gone.
     _publisher: Publisher,
@@ -139,7 +141,8 @@ impl Server {
             token: token.clone(),
             closing: closed,
         });
-        let admission = Admission::new(options.max_connections, options.max_connections_per_address, counters.clone());
+        let room = Room::new(options.max_connections);
+        let admission = Admission::new(room, options.max_connections_per_address, counters.clone());
         let serve_http = {
             let site = site.clone();
             move |socket, admitted, worker: &Worker| {
@@ -168,7 +171,7 @@ impl Server {
         );
         let publisher = Publisher::start(feed.clone(), plan, counters.clone(), orders, ordered)
             .context("cannot start the publisher's thread")?;
-        Ok(Self { addresses, token, tls, feed, counters, closing, _publisher: publisher, _threads: threads })
+        Ok(Self { addresses, token, tls, feed, counters, room, closing, _publisher: publisher, _threads: threads })
     }
 
     /// Where it listens, with the ports that were really taken.
@@ -194,6 +197,11 @@ impl Server {
     /// Who it is over TLS, if it speaks that.
     pub fn tls(&self) -> Option<&Identity> {
         self.tls.as_ref()
+    }
+
+    /// How many connections it lets in: as many as its options say, if the system gives it that many files.
+    pub fn max_connections(&self) -> usize {
+        self.room.connections
     }
 
     /// Its feed.

@@ -44,7 +44,8 @@ pub struct Options {
     /// Threads that serve connections
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = threads)]
     pub threads: usize,
-    /// Connections that are let in; further ones are refused: 503 with Retry-After, or an ERR line over raw TCP
+    /// Connections that are let in, at most as many as the limit on open files leaves room for; further ones are refused: 503 with
+    /// Retry-After, or an ERR line over raw TCP
     #[arg(long, value_name = "COUNT", default_value_t = 15_000, value_parser = at_least_one)]
     pub max_connections: usize,
     /// Connections that are let in from one address other than this machine's

@@ -156,31 +156,112 @@ fn a_subscriber_that_takes_nothing_is_given_up_and_an_honest_one_loses_nothing()
     wait_until(&server, |load| load.connections_stalled == 4);
 }
 
+/// A server in a process of its own, ended when this is dropped.
+struct Process {
+    child: std::process::Child,
+    http: SocketAddr,
+}
+
+impl Process {
+    /// Starts one that may open so many files.
+    fn with_files(files: u32) -> Self {
+        let start = format!("ulimit -n {files}; exec \"$0\" --listen 127.0.0.1:0 --tcp-listen 127.0.0.1:0 --rate 0");
+        let mut child = Command::new("sh")
+            .args(["-c", &start, env!("CARGO_BIN_EXE_server")])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let http = line.trim().strip_prefix("http://").unwrap().parse().unwrap();
+        Self { child, http }
+    }
+
+    /// How many files it has open.
+    fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// Ends it, and gives what it said on stderr.
+    fn complaints(mut self) -> String {
+        self.child.kill().unwrap();
+        let mut complaints = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
+        complaints
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection on which `request` was sent, and the status that it was answered with; 0 where it was closed without a word.
+fn status(http: SocketAddr, request: &str) -> (TcpStream, u16) {
+    let mut stream = TcpStream::connect(http).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut start = [0; 12];
+    // An error is a connection that was closed.
+    let answered = stream.write_all(request.as_bytes()).and_then(|()| stream.read_exact(&mut start));
+    let status = answered.map_or(0, |()| std::str::from_utf8(&start[9..]).unwrap().parse().unwrap());
+    (stream, status)
+}
+
 #[test]
-fn a_server_out_of_files_waits_and_serves_on_when_there_are_some() {
-    let mut server = Command::new("sh")
-        .args([
-            "-c",
-            "ulimit -n 48; exec \"$0\" --listen 127.0.0.1:0 --tcp-listen 127.0.0.1:0 --rate 0",
-            env!("CARGO_BIN_EXE_server"),
-        ])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let http: SocketAddr = line.trim().strip_prefix("http://").unwrap().parse().unwrap();
-    // More than it has files for; the kernel holds the rest.
-    let held: Vec<TcpStream> = (0..64).map(|_| TcpStream::connect(http).unwrap()).collect();
-    let mut complaint = String::new();
-    BufReader::new(server.stderr.as_mut().unwrap()).read_line(&mut complaint).unwrap();
-    assert!(complaint.starts_with("cannot accept a connection"), "{complaint}");
-    drop(held);
-    let answer = ask(http, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    server.kill().unwrap();
-    server.wait().unwrap();
+fn a_server_out_of_files_refuses_with_503_and_serves_on_when_there_are_some() {
+    let server = Process::with_files(48);
+    let get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut held = Vec::new();
+    let refused = loop {
+        match status(server.http, get) {
+            (stream, 200) => held.push(stream),
+            (_, status) => break status,
+        }
+        assert!(held.len() < 48);
+    };
+    assert_eq!(refused, 503);
+    assert!(held.len() >= 16, "{}", held.len());
+    // It reads its own figures all the same, which takes files.
+    let mut load = held[0].try_clone().unwrap();
+    load.write_all(b"GET /load HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    load.read_to_string(&mut answer).unwrap();
+    let load: Load = serde_json::from_str(answer.rsplit_once("\r\n\r\n").unwrap().1).unwrap();
+    assert!(load.resident_bytes > 0 && load.context_switches > 0);
+    assert_eq!(load.connections_open, held.len() as u64);
+    // Far more than it has files for, none of which says a word or ends.
+    let flood: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(server.http).unwrap()).collect();
+    drop((flood, held));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while status(server.http, get).1 != 200 {
+        assert!(Instant::now() < deadline);
+    }
+    assert_eq!(server.complaints(), "");
+}
+
+#[test]
+fn a_page_that_watches_takes_no_further_file_of_any_connection_and_can_cut_its_own() {
+    let server = Process::with_files(1_000);
+    let handshake = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let get =
+        |path: &str, more: &str| status(server.http, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n"));
+    let before = server.open_files();
+    let (_watching, switched) = get("/watch?session=page", handshake);
+    let lanes: Vec<_> = (0..10).map(|lane| get(&format!("/stream?lane=page.{lane}"), "")).collect();
+    let (others, _): (Vec<_>, Vec<_>) = (0..10).map(|_| get("/poll", "")).unzip();
+    assert!(switched == 101 && lanes.iter().all(|lane| lane.1 == 200));
+    assert_eq!(server.open_files() - before, 1 + lanes.len() + others.len());
+    let cut = r#"{"cut":"page"}"#;
+    let post = format!("POST /control HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{cut}", cut.len());
+    let (_control, done) = status(server.http, &post);
+    assert_eq!(done, 204);
+    for (mut lane, _) in lanes {
+        lane.read_to_end(&mut Vec::new()).unwrap();
+    }
 }
 
 #[test]
