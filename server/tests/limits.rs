@@ -183,6 +183,18 @@ impl Process {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
+    /// How many threads it has.
+    fn threads(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().count()
+    }
+
+    /// The most memory that it ever had resident, in bytes.
+    fn most_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
+        most.parse::<usize>().unwrap() * 1024
+    }
+
     /// Ends it, and gives what it said on stderr.
     fn complaints(mut self) -> String {
         self.child.kill().unwrap();
@@ -262,6 +274,33 @@ fn a_page_that_watches_takes_no_further_file_of_any_connection_and_can_cut_its_o
     for (mut lane, _) in lanes {
         lane.read_to_end(&mut Vec::new()).unwrap();
     }
+}
+
+#[test]
+fn the_slides_are_rendered_once_in_little_memory_however_many_ask_first() {
+    let server = Process::with_files(1_000);
+    let (threads, memory) = (server.threads(), server.most_memory());
+    let get = b"GET /slides/en.html HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let asked: Vec<TcpStream> = (0..50)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.http).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            stream.write_all(get).unwrap();
+            stream
+        })
+        .collect();
+    let mut pages = asked.into_iter().map(|mut stream| {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        answer.split_once("\r\n\r\n").unwrap().1.to_string()
+    });
+    let page = pages.next().unwrap();
+    assert!(pages.all(|other| other == page));
+    // One rendered, and may be about to end; nobody else had a thread to wait on.
+    assert!(server.threads() <= threads + 1);
+    // Three times what it takes, and a quarter of what the whole of the recorded run would.
+    assert!(server.most_memory() - memory < 128 << 20, "{} bytes", server.most_memory() - memory);
 }
 
 #[test]
