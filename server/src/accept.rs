@@ -14,6 +14,10 @@ use crate::worker::Worker;
 
 /// How many handshaken connections the kernel may hold until we accept them: a lecture hall that connects at once.
 const BACKLOG: u32 = 4096;
+/// How much the kernel may hold of a connection each way, in bytes, sent but not read or received but not read: 128 KiB, which Linux
+/// doubles for what it needs itself. Left to itself it goes up to some MiB, and a peer that asks and never reads has that for nothing.
+/// A peer that is far away gets this much in a round trip.
+const SOCKET_BUFFER: u32 = 128 << 10;
 /// How long to leave a failing accept alone: the file limit is not lifted by asking faster.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
@@ -25,6 +29,9 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A server that is started again must not wait for the old one's connections to time out.
     socket.set_reuseaddr(true)?;
+    // The connections inherit it, without a call for each.
+    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }

@@ -431,3 +431,38 @@ fn who_does_not_read_its_echoes_is_given_up() {
     assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the server lets itself be held up");
     wait_until(&server, |load| load.connections_stalled == 1);
 }
+
+/// What the kernel holds of the server's end of a connection, in bytes: sent but not read by the peer, and received but not read.
+fn queued(server: SocketAddr, peer: SocketAddr) -> (usize, usize) {
+    let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ends = [server, peer].map(|end| format!("0100007F:{:04X}", end.port()));
+    let of = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (sent, received) = fields[4].split_once(':').unwrap();
+        let bytes = |hex| usize::from_str_radix(hex, 16).unwrap();
+        (fields[1..3] == ends).then(|| (bytes(sent), bytes(received)))
+    };
+    connections.lines().skip(1).find_map(of).expect("the connection is there")
+}
+
+#[test]
+fn the_kernel_holds_little_for_who_asks_and_never_reads() {
+    let server = start(Options::default());
+    let http = server.addresses().http;
+    (0..100).for_each(|_| _ = server.feed().publish(0, &"x".repeat(60_000)));
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(100).into_bytes();
+    for again in [get("/poll?after=0"), get("/page/main.js")] {
+        let mut stream = TcpStream::connect(http).unwrap();
+        // Answers that are read let the kernel's buffers grow, where they may.
+        stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        for _ in 0..20 {
+            stream.write_all(&again[..again.len() / 100]).unwrap();
+            stream.read_exact(&mut [0; 10_000]).unwrap();
+        }
+        // Until both ways are full: nothing more is taken for half a second.
+        while stream.write_all(&again).is_ok() {}
+        let (sent, received) = queued(http, stream.local_addr().unwrap());
+        assert!((1..=256 << 10).contains(&sent), "{sent} bytes of answers");
+        assert!((1..=256 << 10).contains(&received), "{received} bytes of requests");
+    }
+}
