@@ -35,6 +35,8 @@ pub struct Setup {
     pub payload: u32,
     /// Events kept.
     pub history: u64,
+    /// Bytes that they may come to.
+    pub history_bytes: u64,
     /// Threads that serve connections.
     pub threads: u32,
     /// Whether it speaks TLS, with a certificate of its own making.
@@ -55,6 +57,7 @@ impl Default for Setup {
             seed: 1,
             payload: 200,
             history: 8_192,
+            history_bytes: 256 << 20,
             threads: 1,
             tls: false,
             stall: None,
@@ -79,6 +82,7 @@ impl OwnServer {
             .args(["--seed", &setup.seed.to_string()])
             .args(["--payload", &setup.payload.to_string()])
             .args(["--history", &setup.history.to_string()])
+            .args(["--history-bytes", &setup.history_bytes.to_string()])
             .args(["--threads", &setup.threads.to_string()])
             .args(setup.tls.then_some("--tls-self-signed"))
             .args(stall)

@@ -193,10 +193,10 @@ impl Subscriber {
         self.deliver(json)
     }
 
-    /// Takes one line of `bytes`, at most `most` of them; the first `known` have no end in them.
+    /// Takes one line of `bytes`, an event, a gap or a heartbeat, at most `most` of them; the first `known` have no end in them.
     ///
     /// # Errors
-    /// When the line holds neither event nor gap, or has no end.
+    /// When the line holds something else, or has no end.
     pub fn line<T>(&mut self, bytes: &[u8], known: usize, most: usize) -> Result<Taken<T>, Fault> {
         let bytes = &bytes[..bytes.len().min(most)];
         let known = known.min(bytes.len());
@@ -205,7 +205,10 @@ impl Subscriber {
             return if endless { Err(Fault::NotHttp("a line without end".into())) } else { Ok(Taken::Nothing) };
         };
         let whole = known + more;
-        self.event_or_gap(&bytes[..whole - 1])?;
+        // An empty line is a heartbeat.
+        if whole > 1 {
+            self.event_or_gap(&bytes[..whole - 1])?;
+        }
         self.wire.explain(Layer::Framing, 1);
         Ok(Taken::Bytes(whole))
     }

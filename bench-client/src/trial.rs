@@ -43,12 +43,15 @@ pub fn small(transports: &[Transport]) -> Scenario {
 pub fn setup(scenario: &Scenario) -> Setup {
     // Room for the whole round, so that its publish times can be asked for afterwards; it is the same for all transports.
     let seconds = (scenario.warm_up_ms + scenario.duration_ms + 2 * scenario.poll_interval_ms) / 1_000 + 5;
+    let history = (scenario.rate * seconds as f64 * 1.5) as u64 + 1_000;
     Setup {
         rate: scenario.rate,
         schedule: scenario.schedule.to_string(),
         seed: scenario.seed,
         payload: scenario.payload_bytes,
-        history: (scenario.rate * seconds as f64 * 1.5) as u64 + 1_000,
+        history,
+        // In all five framings, and what an event takes beside its payload.
+        history_bytes: history * (5 * u64::from(scenario.payload_bytes) + 1_024),
         threads: scenario.server_threads,
         tls: scenario.tls,
         ..Setup::default()
@@ -199,3 +202,23 @@ pub async fn gap_ms(network: Network) -> anyhow::Result<f64> {
 
 /// Exchanges that a gap is the mean of.
 const EXCHANGES: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Cursor, schedule};
+    use server::feed::Feed;
+
+    use super::*;
+
+    #[test]
+    fn a_round_s_server_has_room_in_bytes_for_as_many_events_as_it_is_to_keep() {
+        for payload_bytes in [0, 200, 65_536] {
+            let setup = setup(&Scenario { payload_bytes, rate: 1_000.0, ..small(&[]) });
+            const EVENTS: usize = 10;
+            let feed = Feed::new(EVENTS, EVENTS * (setup.history_bytes / setup.history) as usize);
+            let data = schedule::payload(1, 1, payload_bytes as usize);
+            (0..EVENTS).for_each(|_| _ = feed.publish(u64::MAX, &data));
+            assert_eq!(feed.since(Cursor(0), usize::MAX).map(|events| events.len()), Ok(EVENTS), "{payload_bytes}");
+        }
+    }
+}

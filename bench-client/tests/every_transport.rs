@@ -13,9 +13,10 @@ use bench_client::recorder::{Recorder, Shared};
 use bench_client::session;
 use bench_client::stop::Stop;
 use bench_client::subscriber::Target;
+use protocol::framing::chunked;
 use protocol::network::Network;
 use protocol::result::Faults;
-use protocol::{Cursor, Ledger, Transport, clock};
+use protocol::{Cursor, Event, Layer, Ledger, Transport, clock};
 use server::{Options, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -113,6 +114,34 @@ fn each_transport(test: impl AsyncFn(Transport)) {
 
 fn publish(server: &Server, count: u64) {
     (0..count).for_each(|number| _ = server.feed().publish(number, "0123456789"));
+}
+
+#[test]
+fn an_empty_line_is_a_heartbeat_and_counts_as_framing() {
+    let event = |seq| Event { seq, at: 0, data: "x".into() }.encode();
+    let line = |seq| [&event(seq)[..], b"\n"].concat();
+    let lines = [b"\n", &line(1)[..], b"\n", b"\n", &line(2), b"\n"];
+    let chunks: Vec<u8> = lines.iter().flat_map(|line| chunked::frame(line)).collect();
+    let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (transport, said) in [(Transport::Tcp, lines.concat()), (Transport::Ndjson, [&head[..], &chunks].concat())] {
+        let framing = said.len() - 2 * event(1).len() - if transport == Transport::Ndjson { head.len() } else { 0 };
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let subject = Subject::start(transport, address, address);
+            let (mut peer, _) = listener.accept().await.unwrap();
+            let _request = peer.read(&mut [0; 1_000]).await.unwrap();
+            peer.write_all(&said).await.unwrap();
+            tokio::time::timeout(GUARD, subject.has(2)).await.unwrap();
+            while subject.recorder.borrow().ledger.borrow().received_bytes < said.len() as u64 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let (seqs, faults, ledger) = subject.leave().await;
+            assert_eq!((seqs, faults), (vec![1, 2], Faults::default()), "{transport}");
+            assert_eq!(ledger[Layer::Framing], framing as u64, "{transport}");
+        });
+    }
 }
 
 #[test]

@@ -241,7 +241,7 @@ fn what_never_ends_is_given_up_before_it_fills_the_memory() {
         (Transport::WebSocket, |request| upgrade(request) + "\u{1}\u{7f}\0\0\u{1}\0\0\0\0\0", b"a", "a frame that is"),
         (Transport::WebSocket, upgrade, b"\x01\x01a", "a frame that is"),
         (Transport::Tcp, nothing, b"a", "without end"),
-        (Transport::Tcp, nothing, b"\n", "not an event"),
+        (Transport::Tcp, nothing, b" \n", "not an event"),
     ];
     for (transport, begin, more, reason) in cases {
         let (address, most) = endless(begin, more);
@@ -302,6 +302,7 @@ fn load(field: &str, value: u64) -> String {
         connections_refused: 0,
         connections_stalled: 0,
         handshakes_failed: 0,
+        echoes_refused: 0,
         requests: 0,
         head: 0,
         epoch: Epoch(1),

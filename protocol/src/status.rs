@@ -26,9 +26,9 @@ pub struct Load {
     /// CPU time of the whole process, user and system, ended threads included, in ns; less what measuring itself cost:
     /// taking these figures, and watching the clock for an event that is about to be due.
     pub cpu_ns: u64,
-    /// Resident memory of the process, in bytes.
+    /// Resident memory of the process, in bytes, at most 50 ms ago.
     pub resident_bytes: u64,
-    /// Involuntary and voluntary context switches of the process's living threads.
+    /// Involuntary and voluntary context switches of the process's living threads, but for the one that counts them, at most 50 ms ago.
     pub context_switches: u64,
     /// Connections open now, of either port.
     pub connections_open: u64,
@@ -40,6 +40,8 @@ pub struct Load {
     pub connections_stalled: u64,
     /// Handshakes of TLS that failed so far: what came was none, or not ours, or took too long.
     pub handshakes_failed: u64,
+    /// Messages that were not echoed so far, because too many were held already.
+    pub echoes_refused: u64,
     /// HTTP requests begun so far, upgrades included.
     pub requests: u64,
     /// The seq of the newest event; 0 before the first.

@@ -12,7 +12,7 @@ use server::subscription::Subscription;
 fn feed(criterion: &mut Criterion) {
     let data = schedule::payload(1, 1, 200);
 
-    let feed = Feed::new(1_000);
+    let feed = Feed::new(1_000, usize::MAX);
     criterion.bench_function("feed/publish", |b| b.iter(|| feed.publish(black_box(1), &data)));
 
     let mut group = criterion.benchmark_group("feed");
@@ -33,7 +33,7 @@ fn feed(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("feed");
     group.throughput(Throughput::Elements(1_000));
     group.bench_function("wake 1,000 that wait", |b| {
-        let feed = Arc::new(Feed::new(1));
+        let feed = Arc::new(Feed::new(1, usize::MAX));
         let wake_list = Arc::new(WakeList::default());
         let mut waiting: Vec<_> =
             (0..1_000).map(|_| Subscription::new(feed.clone(), wake_list.clone(), None)).collect();

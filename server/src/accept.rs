@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::admission::{Admission, Admitted, Refusals};
+use crate::admission::{Admission, Admitted, Decision, Refusals};
 use crate::site::Site;
 use crate::socket::Socket;
 use crate::worker::Worker;
 
 /// How many handshaken connections the kernel may hold until we accept them: a lecture hall that connects at once.
 const BACKLOG: u32 = 4096;
+/// How much the kernel may hold of a connection each way, in bytes, sent but not read or received but not read: 128 KiB, which Linux
+/// doubles for what it needs itself. Left to itself it goes up to some MiB, and a peer that asks and never reads has that for nothing.
+/// A peer that is far away gets this much in a round trip.
+const SOCKET_BUFFER: u32 = 128 << 10;
 /// How long to leave a failing accept alone: the file limit is not lifted by asking faster.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
@@ -25,6 +29,9 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A server that is started again must not wait for the old one's connections to time out.
     socket.set_reuseaddr(true)?;
+    // The connections inherit it, without a call for each.
+    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -56,12 +63,19 @@ pub async fn accept<F>(
             }
         };
         failing = false;
-        let admitted = admission.admit(peer.ip().to_canonical());
-        let (admission, site, serve, home) = (admission.clone(), site.clone(), serve.clone(), worker.clone());
+        let decision = admission.admit(peer.ip().to_canonical());
+        if let Decision::Dropped = decision {
+            continue;
+        }
+        let (site, serve, home) = (site.clone(), serve.clone(), worker.clone());
         worker.spawn(async move {
             // From here on the connection belongs to this worker's event loop.
             let Ok(stream) = TcpStream::from_std(stream) else { return };
-            let Some(admitted) = admitted else { return admission.refuse(stream, site, refusals).await };
+            let admitted = match decision {
+                Decision::Served(admitted) => admitted,
+                Decision::Told(refused) => return refused.tell(stream, site, refusals).await,
+                Decision::Dropped => return,
+            };
             if let Some(socket) = Socket::open(stream, site, refusals.plain).await {
                 // A task of its own, without what opening took.
                 tokio::spawn(serve(socket, admitted, &home));

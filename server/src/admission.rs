@@ -2,18 +2,16 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::net::TcpStream;
 
+use crate::budget::{Budget, Reservation};
 use crate::counters::{Counters, Open};
 use crate::farewell;
+use crate::limits::Room;
 use crate::site::Site;
 use crate::socket::{Socket, Stream};
-
-/// How many are told at once; beyond that, a connection is closed without a word.
-const MOST_TOLD: usize = 256;
 
 /// What a port says to those whom it does not serve, in the words of its own protocol.
 #[derive(Clone, Copy)]
@@ -26,11 +24,21 @@ pub struct Refusals {
 
 /// Who is let in.
 pub struct Admission {
-    most: usize,
+    room: Room,
     most_an_address: usize,
     counters: Arc<Counters>,
     addresses: Mutex<HashMap<IpAddr, usize>>,
-    being_told: AtomicUsize,
+    being_told: Arc<Budget>,
+}
+
+/// What is to be done with a new connection.
+pub enum Decision {
+    /// It is served.
+    Served(Admitted),
+    /// There are too many, and it is told so.
+    Told(Refused),
+    /// There are too many, even of those who are being told: it is closed without a word.
+    Dropped,
 }
 
 /// A connection that was let in; it counts for as long as this lives.
@@ -40,39 +48,44 @@ pub struct Admitted {
     _open: Open,
 }
 
+/// A connection that is to be told that there are too many; it counts among those for as long as this lives.
+pub struct Refused {
+    _told: Reservation,
+}
+
 impl Admission {
-    /// Lets in `most` connections, and of them `most_an_address` from one address. This machine's own are no crowd: they count
-    /// among all only.
-    pub fn new(most: usize, most_an_address: usize, counters: Arc<Counters>) -> Arc<Self> {
-        let (addresses, being_told) = (Mutex::default(), AtomicUsize::new(0));
-        Arc::new(Self { most, most_an_address, counters, addresses, being_told })
+    /// Lets in as many connections as there is room for, and of them `most_an_address` from one address. This machine's own are no
+    /// crowd: they count among all only.
+    pub fn new(room: Room, most_an_address: usize, counters: Arc<Counters>) -> Arc<Self> {
+        let (addresses, being_told) = (Mutex::default(), Arc::new(Budget::new(room.refused)));
+        Arc::new(Self { room, most_an_address, counters, addresses, being_told })
     }
 
     /// Lets a connection from that address in, unless there are too many.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
+    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Decision {
         let mut addresses = self.addresses();
         let all = self.counters.open() as usize;
         let known = addresses.get(&address).copied().unwrap_or(0);
-        if all >= self.most || known >= self.most_an_address && !address.is_loopback() {
+        if all >= self.room.connections || known >= self.most_an_address && !address.is_loopback() {
             self.counters.refused();
-            return None;
+            let mut told = Reservation::new(self.being_told.clone());
+            return if told.grow_to(1) { Decision::Told(Refused { _told: told }) } else { Decision::Dropped };
         }
         addresses.insert(address, known + 1);
-        Some(Admitted { admission: self.clone(), address, _open: self.counters.connection() })
-    }
-
-    /// Tells a connection that was not let in, and ends it.
-    pub async fn refuse(self: Arc<Self>, stream: TcpStream, site: Arc<Site>, refusals: Refusals) {
-        if self.being_told.fetch_add(1, Relaxed) < MOST_TOLD
-            && let Some(socket) = Socket::open(stream, site, refusals.plain).await
-        {
-            farewell::tell(Stream::new(socket), refusals.full).await;
-        }
-        self.being_told.fetch_sub(1, Relaxed);
+        Decision::Served(Admitted { admission: self.clone(), address, _open: self.counters.connection() })
     }
 
     fn addresses(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.addresses.lock().expect("no holder of the addresses panics")
+    }
+}
+
+impl Refused {
+    /// Tells the connection, and ends it.
+    pub async fn tell(self, stream: TcpStream, site: Arc<Site>, refusals: Refusals) {
+        if let Some(socket) = Socket::open(stream, site, refusals.plain).await {
+            farewell::tell(Stream::new(socket), refusals.full).await;
+        }
     }
 }
 
@@ -90,27 +103,44 @@ impl Drop for Admitted {
 mod tests {
     use super::*;
 
+    fn admitted(admission: &Arc<Admission>, address: &str) -> Option<Admitted> {
+        match admission.admit(address.parse().unwrap()) {
+            Decision::Served(admitted) => Some(admitted),
+            Decision::Told(_) | Decision::Dropped => None,
+        }
+    }
+
     #[test]
     fn a_connection_counts_while_it_lives_for_all_and_for_its_address() {
-        let admission = Admission::new(3, 2, Arc::default());
-        let [a, b, here] = ["10.0.0.1", "10.0.0.2", "127.0.0.1"].map(|address| address.parse().unwrap());
-        let first = admission.admit(a).unwrap();
-        let _second = admission.admit(a).unwrap();
-        assert!(admission.admit(a).is_none(), "two of one address");
-        let _third = admission.admit(b).unwrap();
-        assert!(admission.admit(here).is_none(), "three of all");
+        let admission = Admission::new(Room { connections: 3, refused: 1 }, 2, Arc::default());
+        let [a, b, here] = ["10.0.0.1", "10.0.0.2", "127.0.0.1"];
+        let first = admitted(&admission, a).unwrap();
+        let _second = admitted(&admission, a).unwrap();
+        assert!(admitted(&admission, a).is_none(), "two of one address");
+        let _third = admitted(&admission, b).unwrap();
+        assert!(admitted(&admission, here).is_none(), "three of all");
         drop(first);
-        let _fourth = admission.admit(a).unwrap();
+        let _fourth = admitted(&admission, a).unwrap();
         assert_eq!(admission.counters.connections_refused(), 2);
     }
 
     #[test]
     fn this_machine_s_own_connections_are_bounded_together_only() {
-        let admission = Admission::new(3, 1, Arc::default());
-        let here = "127.0.0.1".parse().unwrap();
-        let admitted: Vec<_> = (0..4).filter_map(|_| admission.admit(here)).collect();
-        assert_eq!(admitted.len(), 3);
-        drop(admitted);
+        let admission = Admission::new(Room { connections: 3, refused: 1 }, 1, Arc::default());
+        let served: Vec<_> = (0..4).filter_map(|_| admitted(&admission, "127.0.0.1")).collect();
+        assert_eq!(served.len(), 3);
+        drop(served);
         assert!(admission.addresses().is_empty());
+    }
+
+    #[test]
+    fn so_many_are_told_at_once_that_there_are_too_many_and_the_others_are_dropped() {
+        let admission = Admission::new(Room { connections: 0, refused: 2 }, 1, Arc::default());
+        let admit = || admission.admit("127.0.0.1".parse().unwrap());
+        let told = [admit(), admit()];
+        assert!(told.iter().all(|decision| matches!(decision, Decision::Told(_))));
+        assert!(matches!(admit(), Decision::Dropped));
+        drop(told);
+        assert!(matches!(admit(), Decision::Told(_)));
     }
 }

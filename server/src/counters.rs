@@ -13,6 +13,7 @@ pub struct Counters {
     refused: AtomicU64,
     stalled: AtomicU64,
     handshakes_failed: AtomicU64,
+    echoes_refused: AtomicU64,
     requests: AtomicU64,
     /// CPU time that measuring itself has cost, in ns; it is not the transports', so it is not reported as load.
     measuring_ns: AtomicU64,
@@ -45,6 +46,16 @@ impl Counters {
     /// Counts a connection that came to no session of TLS.
     pub fn handshake_failed(&self) {
         self.handshakes_failed.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a message that was not echoed, because too much was held already.
+    pub fn echo_refused(&self) {
+        self.echoes_refused.fetch_add(1, Relaxed);
+    }
+
+    /// How many messages were not echoed.
+    pub fn echoes_refused(&self) -> u64 {
+        self.echoes_refused.load(Relaxed)
     }
 
     /// How many connections came to no session of TLS.

@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_what_follows_a_cursor_up_to_64_events() {
-        let feed = Feed::new(100);
+        let feed = Feed::new(100, usize::MAX);
         (0..100).for_each(|at| _ = feed.publish(at, ""));
         let batch = Batch::new(&feed, Cursor(10), Framing::Line);
         assert_eq!((batch.parts.len(), batch.end, batch.more), (64, Cursor(74), true));

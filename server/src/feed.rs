@@ -3,9 +3,12 @@
 //! An event is encoded once and framed once per framing, however many subscribers there are; what a connection writes are
 //! shared bytes. A subscriber that is behind costs nothing but its cursor. One that is so far behind that the history has
 //! moved on gets a [`Gap`]; nothing is skipped in silence.
+//!
+//! The history is bounded in events and in bytes. An event counts from the start for what it comes to once it is kept in every
+//! framing, so the bound holds whatever subscribers ask for, and no subscriber's reading takes events away from the others.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,6 +30,8 @@ pub struct Entry {
     block: OnceLock<Bytes>,
     chunked_block: OnceLock<Bytes>,
     websocket: OnceLock<Bytes>,
+    /// What all events of the feed hold now, in bytes; this one counts in it until it is dropped.
+    held: Arc<AtomicUsize>,
 }
 
 /// How an event's bytes are marked off from the next one's.
@@ -45,11 +50,14 @@ pub enum Framing {
 }
 
 impl Entry {
-    fn new(seq: u64, at: u64, data: &str) -> Self {
+    fn new(seq: u64, at: u64, data: &str, held: Arc<AtomicUsize>) -> Self {
         let json = Event { seq, at, data: data.into() }.encode();
         let line = Bytes::from(line::frame(&json));
         let [chunked_line, block, chunked_block, websocket] = Default::default();
-        Self { seq, at, entered: clock::now_ns(), line, chunked_line, block, chunked_block, websocket }
+        let entered = clock::now_ns();
+        let entry = Self { seq, at, entered, line, chunked_line, block, chunked_block, websocket, held };
+        entry.held.fetch_add(entry.bytes(), Ordering::Relaxed);
+        entry
     }
 
     /// The event's own bytes, its one JSON encoding.
@@ -64,7 +72,14 @@ impl Entry {
 
     /// The event's bytes in a framing: made when they are first asked for, and shared from then on.
     pub fn framed(&self, framing: Framing) -> Bytes {
-        let made = |place: &OnceLock<Bytes>, make: &dyn Fn() -> Vec<u8>| place.get_or_init(|| make().into()).clone();
+        let made = |place: &OnceLock<Bytes>, make: &dyn Fn() -> Vec<u8>| {
+            let framed = place.get_or_init(|| {
+                let framed = Bytes::from(make());
+                self.held.fetch_add(framed.len(), Ordering::Relaxed);
+                framed
+            });
+            framed.clone()
+        };
         match framing {
             Framing::Line => self.line(),
             Framing::ChunkedLine => made(&self.chunked_line, &|| chunked::frame(&self.line)),
@@ -74,12 +89,29 @@ impl Entry {
         }
     }
 
+    /// What it holds in memory now, in bytes.
     fn bytes(&self) -> usize {
         let framed = [&self.chunked_line, &self.block, &self.chunked_block, &self.websocket];
         let framed: usize = framed.into_iter().filter_map(OnceLock::get).map(Bytes::len).sum();
         size_of::<Self>() + self.line.len() + framed
     }
+
+    /// What it may come to hold, in bytes, once it is kept in every framing.
+    fn max_bytes(&self) -> usize {
+        size_of::<Self>() + FRAMINGS * self.line.len() + MAX_ADDED
+    }
 }
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes(), Ordering::Relaxed);
+    }
+}
+
+/// How many framings there are.
+const FRAMINGS: usize = 5;
+/// The most that the framings add to an event's line, all of them together, in bytes: two ids and three sizes.
+const MAX_ADDED: usize = 128;
 
 /// What comes after a cursor.
 pub enum Next {
@@ -96,7 +128,10 @@ pub enum Next {
 /// The one sequence of events that all transports carry.
 pub struct Feed {
     history: RwLock<History>,
-    capacity: usize,
+    max_events: usize,
+    max_bytes: usize,
+    /// What all events hold, in bytes: those of the history, and those that have left it while someone reads them.
+    held: Arc<AtomicUsize>,
     /// The head once more, for the question that is asked most, whether there is anything new, without a lock.
     latest: AtomicU64,
     closed: AtomicBool,
@@ -112,14 +147,34 @@ struct History {
     entries: VecDeque<Arc<Entry>>,
     /// The seq of `entries[0]`, or of the first event to come while there is none.
     oldest: u64,
+    /// The sum of what the entries may come to hold, in bytes.
+    max_bytes: usize,
+}
+
+impl History {
+    fn push(&mut self, entry: Entry) {
+        self.max_bytes += entry.max_bytes();
+        self.entries.push_back(Arc::new(entry));
+    }
+
+    /// Lets the oldest event go.
+    fn pop(&mut self) {
+        if let Some(entry) = self.entries.pop_front() {
+            self.max_bytes -= entry.max_bytes();
+            self.oldest += 1;
+        }
+    }
 }
 
 impl Feed {
-    /// An empty feed that will hold the last `capacity` events, at least one.
-    pub fn new(capacity: usize) -> Self {
+    /// An empty feed that will hold the last events: at most `max_events` of them, which hold at most `max_bytes` in memory with all
+    /// their framings, but at least one.
+    pub fn new(max_events: usize, max_bytes: usize) -> Self {
         Self {
-            history: RwLock::new(History { entries: VecDeque::new(), oldest: 1 }),
-            capacity: capacity.max(1),
+            history: RwLock::new(History { entries: VecDeque::new(), oldest: 1, max_bytes: 0 }),
+            max_events: max_events.max(1),
+            max_bytes,
+            held: Arc::default(),
             latest: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             head: watch::Sender::new(0),
@@ -132,10 +187,10 @@ impl Feed {
     pub fn publish(&self, at: u64, data: &str) -> u64 {
         let mut history = self.history.write().expect("no holder of the history panics");
         let seq = history.oldest + history.entries.len() as u64;
-        history.entries.push_back(Arc::new(Entry::new(seq, at, data)));
-        if history.entries.len() > self.capacity {
-            history.entries.pop_front();
-            history.oldest += 1;
+        history.push(Entry::new(seq, at, data, self.held.clone()));
+        while history.entries.len() > self.max_events || history.max_bytes > self.max_bytes && history.entries.len() > 1
+        {
+            history.pop();
         }
         self.latest.store(seq, Ordering::Release);
         drop(history);
@@ -227,10 +282,9 @@ impl Feed {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// What the history's events and their framings hold in memory, in bytes.
+    /// What the events and their framings hold in memory, in bytes.
     pub fn bytes(&self) -> usize {
-        let history = self.history.read().expect("no holder of the history panics");
-        history.entries.iter().map(|entry| entry.bytes()).sum()
+        self.held.load(Ordering::Relaxed)
     }
 }
 
@@ -244,7 +298,7 @@ mod tests {
 
     #[test]
     fn events_are_numbered_from_one_and_read_from_any_cursor() {
-        let feed = Feed::new(10);
+        let feed = Feed::new(10, usize::MAX);
         assert_eq!((feed.publish(5, "a"), feed.publish(6, "b")), (1, 2));
         assert_eq!((seqs(&feed, 0), seqs(&feed, 1), seqs(&feed, 2)), (Ok(vec![1, 2]), Ok(vec![2]), Ok(vec![])));
         assert_eq!(feed.head(), Cursor(2));
@@ -252,22 +306,87 @@ mod tests {
 
     #[test]
     fn the_history_is_bounded_and_a_cursor_that_fell_out_is_told_so() {
-        let feed = Feed::new(3);
+        let feed = Feed::new(3, usize::MAX);
         (1..=5).for_each(|at| assert_eq!(feed.publish(at, ""), at));
         assert_eq!(seqs(&feed, 2), Ok(vec![3, 4, 5]));
         assert_eq!(seqs(&feed, 1), Err(Gap { after: Cursor(1), oldest: 3, epoch: feed.epoch }));
     }
 
+    /// All framings of an event.
+    const ALL: [Framing; FRAMINGS] =
+        [Framing::Line, Framing::ChunkedLine, Framing::Block, Framing::ChunkedBlock, Framing::WebSocket];
+
+    #[test]
+    fn the_history_is_bounded_in_bytes_with_every_framing_that_may_be_asked_for() {
+        // A payload of NULs takes six times its length as JSON.
+        let data = "\0".repeat(10_000);
+        let line = r#"{"seq":1,"at":0,"data":""}"#.len() + 60_000 + 1;
+        let event = size_of::<Entry>() + 5 * line + 128;
+        let feed = Feed::new(1_000, 3 * event);
+        (0..9).for_each(|_| _ = feed.publish(0, &data));
+        assert_eq!(seqs(&feed, 6), Ok(vec![7, 8, 9]));
+        assert_eq!(seqs(&feed, 5), Err(Gap { after: Cursor(5), oldest: 7, epoch: feed.epoch }));
+        assert_eq!(feed.bytes(), 3 * (size_of::<Entry>() + line), "as lines alone");
+        for entry in feed.since(Cursor(6), usize::MAX).unwrap() {
+            ALL.iter().for_each(|&framing| _ = entry.framed(framing));
+        }
+        let framed = 3 * (size_of::<Entry>() + line)
+            + 3 * (line + "ea7b\r\n\r\n".len())
+            + 3 * (line + "id: 7\ndata: \n".len())
+            + 3 * (line + "id: 7\ndata: \n".len() + "ea88\r\n\r\n".len())
+            + 3 * (line - 1 + 4);
+        assert_eq!(feed.bytes(), framed);
+        assert!(feed.bytes() <= 3 * event);
+        assert_eq!(seqs(&feed, 6), Ok(vec![7, 8, 9]), "reading takes nothing away");
+        feed.publish(0, &"\0".repeat(2 * 10_000));
+        assert_eq!(seqs(&feed, 8), Ok(vec![9, 10]), "the oldest two go for one that is twice as large");
+        feed.publish(0, "");
+        assert_eq!(seqs(&feed, 9), Ok(vec![10, 11]), "and one more for the smallest");
+    }
+
+    #[test]
+    fn one_event_is_kept_though_it_is_larger_than_the_bound() {
+        let feed = Feed::new(10, 1);
+        assert_eq!((feed.publish(0, "a"), feed.publish(0, "b")), (1, 2));
+        assert_eq!(seqs(&feed, 1), Ok(vec![2]));
+    }
+
+    #[test]
+    fn an_event_never_comes_to_hold_more_than_it_counts_for() {
+        for (seq, at) in [(1, 0), (u64::MAX, u64::MAX)] {
+            for length in [0, 1, 99, 100, 101, 125, 126, 4_000, 65_535, 65_536, 1 << 20] {
+                let entry = Entry::new(seq, at, &"x".repeat(length), Arc::default());
+                ALL.iter().for_each(|&framing| _ = entry.framed(framing));
+                assert_eq!(entry.held.load(Ordering::Relaxed), entry.bytes());
+                assert!(entry.bytes() <= entry.max_bytes(), "{length}: {} of {}", entry.bytes(), entry.max_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_that_left_the_history_counts_until_its_last_reader_lets_it_go() {
+        let feed = Feed::new(1, usize::MAX);
+        feed.publish(0, "a");
+        let one = feed.bytes();
+        let Next::Event(read) = feed.next(Cursor(0)) else { panic!("the event is there") };
+        feed.publish(0, "b");
+        assert_eq!(feed.bytes(), 2 * one);
+        let block = read.framed(Framing::Block).len();
+        assert_eq!(feed.bytes(), 2 * one + block);
+        drop(read);
+        assert_eq!(feed.bytes(), one);
+    }
+
     #[test]
     fn a_cursor_from_another_feed_is_a_gap_not_an_endless_wait() {
-        let feed = Feed::new(3);
+        let feed = Feed::new(3, usize::MAX);
         assert_eq!(seqs(&feed, 7), Err(Gap { after: Cursor(7), oldest: 1, epoch: feed.epoch }));
         assert_eq!(seqs(&feed, u64::MAX), Err(Gap { after: Cursor(u64::MAX), oldest: 1, epoch: feed.epoch }));
     }
 
     #[test]
     fn a_cursor_that_says_it_is_of_another_feed_is_a_gap_even_where_this_one_has_its_number() {
-        let feed = Feed::new(3);
+        let feed = Feed::new(3, usize::MAX);
         (0..5).for_each(|at| _ = feed.publish(at, ""));
         let of = |epoch| Some(Bookmark { cursor: Cursor(4), epoch });
         assert_eq!((feed.place(of(None)), feed.place(of(Some(feed.epoch)))), (Ok(Cursor(4)), Ok(Cursor(4))));
@@ -277,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_bounded_in_bytes_but_never_empty_while_there_are_events() {
-        let feed = Feed::new(10);
+        let feed = Feed::new(10, usize::MAX);
         (0..3).for_each(|at| _ = feed.publish(at, "0123456789"));
         assert_eq!(feed.since(Cursor(0), 1).unwrap().len(), 1);
         assert_eq!(feed.since(Cursor(0), 50).unwrap().len(), 2);
@@ -285,7 +404,7 @@ mod tests {
 
     #[test]
     fn a_closed_feed_gives_what_it_has_and_then_ends() {
-        let feed = Feed::new(10);
+        let feed = Feed::new(10, usize::MAX);
         feed.publish(0, "last");
         feed.close();
         assert!(matches!(feed.next(Cursor(0)), Next::Event(entry) if entry.seq == 1));
@@ -295,7 +414,7 @@ mod tests {
 
     #[test]
     fn every_framing_holds_the_same_json() {
-        let feed = Feed::new(1);
+        let feed = Feed::new(1, usize::MAX);
         feed.publish(9, "x");
         let Next::Event(entry) = feed.next(Cursor(0)) else { panic!("the event is there") };
         let json = br#"{"seq":1,"at":9,"data":"x"}"#;

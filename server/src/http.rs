@@ -19,6 +19,7 @@ use protocol::{Cursor, clock};
 
 use crate::admission::{Admitted, Refusals};
 use crate::answer::{self, Answer, Body, Polled};
+use crate::budget::Reservation;
 use crate::control;
 use crate::echo;
 use crate::fan_out::WakeList;
@@ -172,13 +173,15 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/ws" => {
             let subscription = subscribe(query.after);
             let feed = feed.clone();
-            upgrade::upgrade(&request, socket, LARGEST_PAYLOAD, async move |socket| {
+            upgrade::upgrade(&request, socket, LARGEST_PAYLOAD, None, async move |socket| {
                 websocket::session(socket, &feed, subscription, may_publish).await;
             })
         }
         "/echo" => {
-            let closing = site.closing();
-            upgrade::upgrade(&request, socket, echo::LARGEST, async move |socket| echo::session(socket, closing).await)
+            let (site, reservation) = (site.clone(), Reservation::new(site.echoes.clone()));
+            upgrade::upgrade(&request, socket, echo::MAX_MESSAGE, Some(reservation), async move |socket| {
+                echo::session(socket, site).await;
+            })
         }
         "/publish" => publish::publish(request, feed).await,
         "/control" => match publish::body(request).await {
@@ -194,14 +197,14 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             };
             let (subscription, plan) = (subscribe(None), site.plan.subscribe());
             let closing = site.closing();
-            upgrade::upgrade(&request, socket, watching::LARGEST, async move |socket| {
+            upgrade::upgrade(&request, socket, watching::LARGEST, None, async move |socket| {
                 watching::session(socket, watcher, subscription, plan, may_publish, closing).await;
             })
         }
         path if path.starts_with("/page/") => page::file(&path["/page/".len()..]),
         "/time" => answer::json(StatusCode::OK, &Time { now_ns: clock::now_ns() }),
-        "/load" => answer::json(StatusCode::OK, &site.load()),
-        "/metrics" => answer::metrics(load::metrics(&site.load())),
+        "/load" => answer::json(StatusCode::OK, &site.load().await),
+        "/metrics" => answer::metrics(load::metrics(&site.load().await)),
         "/published" => published(feed, query).unwrap_or_else(answer::gap),
         "/viewers" => answer::json(StatusCode::OK, &viewers::viewers(&site.addresses)),
         "/healthz" => answer::text(StatusCode::OK, "ok\n"),

@@ -6,11 +6,15 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue, LOCATION};
 use slides::{Figures, LANGUAGES, Place};
+use tokio::sync::watch;
 
 use crate::answer::{self, Answer};
 
 /// The pages, in the order of [`LANGUAGES`]; or why there are none.
-static PAGES: OnceLock<Result<Vec<Bytes>, String>> = OnceLock::new();
+type Pages = Result<Vec<Bytes>, String>;
+
+/// What whoever asks waits for: the pages, once they are rendered.
+static PAGES: OnceLock<watch::Receiver<Option<Pages>>> = OnceLock::new();
 
 /// Whether a path is the lecture's.
 pub fn is_there(path: &str) -> bool {
@@ -31,9 +35,7 @@ pub async fn answer(path: &str, query: Option<&str>, headers: &HeaderMap) -> Ans
     let Some(index) = LANGUAGES.iter().position(|language| Some(language.code) == name) else {
         return answer::text(StatusCode::NOT_FOUND, "the slides are at /slides\n");
     };
-    // Drawing the charts takes a while, in which this thread's subscribers are not to wait.
-    let pages = tokio::task::spawn_blocking(|| PAGES.get_or_init(render)).await.expect("rendering does not panic");
-    match pages {
+    match pages().await {
         Ok(pages) => answer::file("text/html; charset=utf-8", pages[index].clone()),
         Err(error) => {
             answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("the slides cannot be rendered: {error}\n"))
@@ -41,7 +43,22 @@ pub async fn answer(path: &str, query: Option<&str>, headers: &HeaderMap) -> Ans
     }
 }
 
-fn render() -> Result<Vec<Bytes>, String> {
+/// The pages. Drawing the charts takes a while, in which this thread's subscribers are not to wait: the first who asks starts a thread
+/// for it, and it goes on even if nobody waits any more.
+async fn pages() -> Pages {
+    let start = || {
+        let (rendered, pages) = watch::channel(None);
+        let render = move || _ = rendered.send_replace(Some(render()));
+        // An error leaves nobody to render them, which those who wait are told of.
+        let _ = std::thread::Builder::new().name("slides".into()).spawn(render);
+        pages
+    };
+    let mut pages = PAGES.get_or_init(start).clone();
+    let pages = pages.wait_for(Option::is_some).await;
+    pages.map_or_else(|_| Err("there was no thread for it".into()), |pages| pages.clone().expect("they are there"))
+}
+
+fn render() -> Pages {
     let render = || {
         let figures = Figures::recorded()?;
         let page = |language| Ok(slides::render(language, &figures, Place::Server)?.into());

@@ -8,6 +8,7 @@ pub mod accept;
 pub mod addresses;
 pub mod admission;
 pub mod answer;
+pub mod budget;
 pub mod closing;
 pub mod control;
 pub mod counters;
@@ -16,6 +17,7 @@ pub mod echo;
 pub mod fan_out;
 pub mod farewell;
 pub mod feed;
+pub mod frames;
 pub mod host;
 pub mod http;
 pub mod index;
@@ -30,6 +32,7 @@ pub mod publish;
 pub mod publisher;
 pub mod query;
 pub mod run;
+pub mod sampler;
 pub mod site;
 pub mod socket;
 pub mod stream;
@@ -51,10 +54,13 @@ use tokio::sync::watch;
 
 pub use crate::addresses::Addresses;
 use crate::admission::Admission;
+use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::feed::Feed;
+use crate::limits::Room;
 pub use crate::options::Options;
 use crate::publisher::Publisher;
+use crate::sampler::Sampler;
 use crate::site::Site;
 use crate::subscription::Subscription;
 use crate::tls::Identity;
@@ -70,6 +76,7 @@ pub struct Server {
     tls: Option<Identity>,
     feed: Arc<Feed>,
     counters: Arc<Counters>,
+    room: Room,
     closing: watch::Sender<bool>,
     // Dropped in this order: no event is published to workers that are gone.
     _publisher: Publisher,
@@ -83,7 +90,7 @@ impl Server {
     /// When an address cannot be listened on, the certificate cannot be shown, or the system gives no further thread.
     pub fn start(options: &Options) -> anyhow::Result<Self> {
         let tls = identity(options)?;
-        let feed = Arc::new(Feed::new(options.history));
+        let feed = Arc::new(Feed::new(options.history, options.history_bytes));
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for index in 0..options.threads.max(1) {
@@ -119,11 +126,13 @@ impl Server {
         let site = Arc::new(Site {
             feed: feed.clone(),
             counters: counters.clone(),
+            sampler: Sampler::start(counters.clone()).context("cannot start the sampler's thread")?,
             addresses: addresses.clone(),
             threads: options.threads,
             plan: watch::Sender::new(plan.clone()),
             orders: orders.clone(),
             taps: Arc::default(),
+            echoes: Arc::new(Budget::new(echo::MAX_HELD)),
             origins: options.origins.clone(),
             hosts: options.hosts.clone(),
             tls: tls.clone(),
@@ -132,7 +141,8 @@ impl Server {
             token: token.clone(),
             closing: closed,
         });
-        let admission = Admission::new(options.max_connections, options.max_connections_per_address, counters.clone());
+        let room = Room::new(options.max_connections);
+        let admission = Admission::new(room, options.max_connections_per_address, counters.clone());
         let serve_http = {
             let site = site.clone();
             move |socket, admitted, worker: &Worker| {
@@ -161,7 +171,7 @@ impl Server {
         );
         let publisher = Publisher::start(feed.clone(), plan, counters.clone(), orders, ordered)
             .context("cannot start the publisher's thread")?;
-        Ok(Self { addresses, token, tls, feed, counters, closing, _publisher: publisher, _threads: threads })
+        Ok(Self { addresses, token, tls, feed, counters, room, closing, _publisher: publisher, _threads: threads })
     }
 
     /// Where it listens, with the ports that were really taken.
@@ -187,6 +197,11 @@ impl Server {
     /// Who it is over TLS, if it speaks that.
     pub fn tls(&self) -> Option<&Identity> {
         self.tls.as_ref()
+    }
+
+    /// How many connections it lets in: as many as its options say, if the system gives it that many files.
+    pub fn max_connections(&self) -> usize {
+        self.room.connections
     }
 
     /// Its feed.

@@ -1,7 +1,6 @@
 //! What this process has used and done: the figures of `/load` and `/metrics`.
 
 use std::fmt::Write;
-use std::fs;
 
 use protocol::clock;
 use protocol::status::Load;
@@ -9,35 +8,48 @@ use protocol::status::Load;
 use crate::counters::Counters;
 use crate::feed::Feed;
 use crate::publisher::Plan;
+use crate::sampler::Sampler;
 
-/// Takes all figures now.
-pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, threads: usize, plan: &Plan) -> Load {
-    let cpu_ns = clock::process_cpu_ns().saturating_sub(counters.measuring_ns());
+/// All figures: what clocks and counters say is of this moment; what has to be sampled is at most 50 ms older.
+pub async fn read(
+    counters: &Counters,
+    feed: &Feed,
+    sampler: &Sampler,
+    tcp_port: u16,
+    threads: usize,
+    plan: Plan,
+) -> Load {
     let (schedule_started_ns, schedule_first) = counters.schedule();
-    counters.measuring(|| Load {
+    let mut load = Load {
         now_ns: clock::now_ns(),
         started_ns: feed.started_ns,
         schedule_started_ns,
         schedule_first,
-        cpu_ns,
-        resident_bytes: resident_bytes(),
-        context_switches: context_switches(),
+        cpu_ns: clock::process_cpu_ns().saturating_sub(counters.measuring_ns()),
+        resident_bytes: 0,
+        context_switches: 0,
         connections_open: counters.open(),
         connections_accepted: counters.accepted(),
         connections_refused: counters.connections_refused(),
         connections_stalled: counters.connections_stalled(),
         handshakes_failed: counters.handshakes_failed(),
+        echoes_refused: counters.echoes_refused(),
         requests: counters.requests(),
         head: feed.head().0,
         epoch: feed.epoch,
-        history_bytes: feed.bytes() as u64,
+        history_bytes: 0,
         tcp_port,
         rate: plan.rate,
         schedule: plan.spacing,
         payload_bytes: plan.payload as u32,
         seed: plan.seed,
         threads: threads as u32,
-    })
+    };
+    let sample = sampler.sample().await;
+    (load.resident_bytes, load.context_switches) = (sample.resident_bytes, sample.context_switches);
+    // A part of the resident memory, so it is read with that.
+    load.history_bytes = feed.bytes() as u64;
+    load
 }
 
 /// The same figures in the text format of Prometheus, under its conventional names.
@@ -59,57 +71,40 @@ pub fn metrics(load: &Load) -> String {
         "Handshakes of TLS that failed.",
         load.handshakes_failed as f64,
     );
+    let refused = load.echoes_refused as f64;
+    metric("lab_echoes_refused_total", "counter", "Messages not echoed, because too many were held.", refused);
     metric("lab_requests_total", "counter", "HTTP requests begun.", load.requests as f64);
     metric("lab_events_published_total", "counter", "Events published.", load.head as f64);
     metric("lab_history_bytes", "gauge", "Memory held by the event history.", load.history_bytes as f64);
     text
 }
 
-/// Resident memory in bytes, exact; `/proc/self/statm` may lag behind by some pages a processor. 0 where `/proc` is
-/// missing.
-fn resident_bytes() -> u64 {
-    let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
-    field(&rollup, "Rss:").unwrap_or(0) * 1024
-}
-
-fn context_switches() -> u64 {
-    let Ok(threads) = fs::read_dir("/proc/self/task") else { return 0 };
-    threads
-        .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok())
-        .map(|status| {
-            field(&status, "voluntary_ctxt_switches:").unwrap_or(0)
-                + field(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0)
-        })
-        .sum()
-}
-
-fn field(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::Options;
 
-    fn plan() -> Plan {
-        Options::default().plan()
+    /// Two readings, one after the other.
+    fn readings() -> [Load; 2] {
+        let (counters, feed) = (Arc::new(Counters::default()), Feed::new(1, usize::MAX));
+        let sampler = Sampler::start(counters.clone()).unwrap();
+        let read = async || read(&counters, &feed, &sampler, 0, 1, Options::default().plan()).await;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { [read().await, read().await] })
     }
 
     #[test]
     fn the_figures_of_this_process_are_there_and_move() {
-        let (counters, feed) = (Counters::default(), Feed::new(1));
-        let first = read(&counters, &feed, 0, 1, &plan());
+        let [first, second] = readings();
         assert!(first.resident_bytes > 100_000 && first.context_switches > 0, "{first:?}");
-        let second = read(&counters, &feed, 0, 1, &plan());
         assert!(second.cpu_ns >= first.cpu_ns && second.now_ns > first.now_ns);
     }
 
     #[test]
     fn every_metric_has_its_help_type_and_value() {
-        let load = read(&Counters::default(), &Feed::new(1), 0, 1, &plan());
-        let text = metrics(&load);
+        let text = metrics(&readings()[0]);
         assert_eq!(text.lines().count() % 3, 0);
         assert!(text.contains("# TYPE lab_requests_total counter\nlab_requests_total 0\n"));
     }

@@ -38,19 +38,24 @@ pub struct Options {
     /// Events kept for those that come late or are slow
     #[arg(long, value_name = "EVENTS", default_value_t = 8192, value_parser = at_least_one)]
     pub history: usize,
+    /// Bytes that the kept events may come to in memory, in all the forms that subscribers may ask for; the oldest go first
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20, value_parser = at_least_one)]
+    pub history_bytes: usize,
     /// Threads that serve connections
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = threads)]
     pub threads: usize,
-    /// Connections that are let in; further ones are refused: 503 with Retry-After, or an ERR line over raw TCP
+    /// Connections that are let in, at most as many as the limit on open files leaves room for; further ones are refused: 503 with
+    /// Retry-After, or an ERR line over raw TCP
     #[arg(long, value_name = "COUNT", default_value_t = 15_000, value_parser = at_least_one)]
     pub max_connections: usize,
     /// Connections that are let in from one address other than this machine's
     #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = at_least_one)]
     pub max_connections_per_address: usize,
-    /// How long a connection may take until the head of its next request has come; who polls less often connects anew each time
+    /// How long a connection may take until the head of its next request, or to /echo its next message, has come; who polls less often
+    /// connects anew each time
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = timeout)]
     pub idle_timeout: Duration,
-    /// How long a subscriber may take nothing of what is waiting for it before it is given up
+    /// How long a subscriber may take nothing of what is waiting for it, or /echo's peer not all of an echo, before it is given up
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
     pub stall_timeout: Duration,
     /// A name that this server goes by, beside localhost and its addresses; may be given several times

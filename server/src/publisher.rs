@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn events_bear_their_scheduled_time_and_are_never_early() {
-        let feed = Arc::new(Feed::new(100));
+        let feed = Arc::new(Feed::new(100, usize::MAX));
         let plan = Plan { rate: 1_000.0, spacing: Spacing::Periodic, seed: 1, payload: 12, stall: None };
         let (orders, ordered) = channel();
         let publisher = Publisher::start(feed.clone(), plan, Arc::default(), orders, ordered).unwrap();
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn without_a_rate_nothing_is_published() {
-        let feed = Arc::new(Feed::new(1));
+        let feed = Arc::new(Feed::new(1, usize::MAX));
         let plan = Plan { rate: 0.0, spacing: Spacing::Periodic, seed: 1, payload: 1, stall: None };
         let (orders, ordered) = channel();
         drop(Publisher::start(feed.clone(), plan, Arc::default(), orders, ordered).unwrap());
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_new_plan_replaces_the_old_one_and_counts_from_when_it_comes() {
-        let feed = Arc::new(Feed::new(100));
+        let feed = Arc::new(Feed::new(100, usize::MAX));
         let silent = Plan { rate: 0.0, spacing: Spacing::Periodic, seed: 1, payload: 1, stall: None };
         let (orders, ordered) = channel();
         let publisher =

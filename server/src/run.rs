@@ -33,6 +33,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if let Some(identity) = server.tls() {
         text += &format!("certificate    SHA-256 {}\n", identity.fingerprint);
     }
+    if server.max_connections() < options.max_connections {
+        let count = server.max_connections();
+        text += &format!("connections    at most {count}: the limit on open files leaves no room for more\n");
+    }
     // Whoever reads this may have gone; the server serves on.
     let _ = write!(
         std::io::stdout(),

@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::Addresses;
+use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::feed::Feed;
 use crate::load;
 use crate::publisher::Plan;
+use crate::sampler::Sampler;
 use crate::tap::Taps;
 use crate::tls::Identity;
 
@@ -19,6 +21,8 @@ pub struct Site {
     pub feed: Arc<Feed>,
     /// The process's counts.
     pub counters: Arc<Counters>,
+    /// Reads the figures that are not counted.
+    pub sampler: Sampler,
     /// Where the server listens.
     pub addresses: Addresses,
     /// Threads that serve connections.
@@ -29,6 +33,8 @@ pub struct Site {
     pub orders: std::sync::mpsc::Sender<Option<Plan>>,
     /// Who watches what crosses the wire.
     pub taps: Arc<Taps>,
+    /// The memory that echoed messages may take together.
+    pub echoes: Arc<Budget>,
     /// The origins of other pages that may do what its own may.
     pub origins: Vec<String>,
     /// The names that the server goes by.
@@ -73,7 +79,8 @@ impl Site {
     }
 
     /// What the process has done so far.
-    pub fn load(&self) -> protocol::status::Load {
-        load::read(&self.counters, &self.feed, self.addresses.tcp.port(), self.threads, &self.plan.borrow())
+    pub async fn load(&self) -> protocol::status::Load {
+        let plan = self.plan.borrow().clone();
+        load::read(&self.counters, &self.feed, &self.sampler, self.addresses.tcp.port(), self.threads, plan).await
     }
 }

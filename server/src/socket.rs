@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use crate::farewell;
 use crate::site::Site;
-use crate::tap::Tap;
+use crate::tap::{Cut, Tap};
 use crate::tls::{self, Refusal, Session};
 
 /// How long a connection may be silent before the kernel asks whether the peer is there.
@@ -78,8 +78,10 @@ impl Socket {
                 }
             }
         };
-        let tap = Tap::new(site.taps.clone());
-        Some(Arc::new(Self { stream, tls, site, tap, held: AtomicBool::new(false) }))
+        Some(Arc::new_cyclic(|socket: &Weak<Self>| {
+            let tap = Tap::new(site.taps.clone(), socket.clone());
+            Self { stream, tls, site, tap, held: AtomicBool::new(false) }
+        }))
     }
 
     fn session(&self) -> Option<MutexGuard<'_, Session>> {
@@ -246,6 +248,13 @@ impl Socket {
     }
 }
 
+impl Cut for Socket {
+    fn cut(&self) {
+        // An error is a socket that has ended already.
+        let _ = shutdown(&self.stream, Shutdown::Both);
+    }
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
         if let Some(tls) = self.tls.take() {
@@ -326,7 +335,7 @@ impl AsyncRead for Stream {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        tap.read(&buffer.filled()[before..], stream);
+        tap.read(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }

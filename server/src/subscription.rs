@@ -128,7 +128,7 @@ mod tests {
 
     /// A feed, a wake list, and a subscription that waits there for what is yet to come.
     fn subscribed() -> (Arc<Feed>, Arc<WakeList>, Subscription) {
-        let (feed, wake_list) = (Arc::new(Feed::new(2)), Arc::new(WakeList::default()));
+        let (feed, wake_list) = (Arc::new(Feed::new(2, usize::MAX)), Arc::new(WakeList::default()));
         let subscription = Subscription::new(feed.clone(), wake_list.clone(), None);
         (feed, wake_list, subscription)
     }

@@ -6,13 +6,10 @@
 
 use std::collections::HashMap;
 use std::io::IoSlice;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use protocol::clock;
-use rustix::net::{Shutdown, shutdown};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 /// Pages that may watch at once.
@@ -35,7 +32,7 @@ pub struct Taps {
 struct Session {
     told: mpsc::Sender<Crossing>,
     /// The sockets that bore this session's lanes, to cut them by, for as long as they are open.
-    sockets: HashMap<u64, Weak<OwnedFd>>,
+    sockets: HashMap<u64, Weak<dyn Cut>>,
     left_out: Arc<AtomicU64>,
 }
 
@@ -83,10 +80,7 @@ impl Taps {
     /// Cuts every connection that bore a lane of the session, as a lost network would.
     pub fn cut(&self, session: &str) {
         if let Some(session) = self.sessions().get_mut(session) {
-            for socket in session.sockets.drain().filter_map(|(_, socket)| socket.upgrade()) {
-                // An error is a socket that has ended already.
-                let _ = shutdown(&*socket, Shutdown::Both);
-            }
+            session.sockets.drain().filter_map(|(_, socket)| socket.upgrade()).for_each(|socket| socket.cut());
         }
     }
 
@@ -107,17 +101,23 @@ impl Drop for Watcher {
     }
 }
 
+/// A connection that can be cut, as a lost network would.
+pub trait Cut: Send + Sync {
+    /// Ends it both ways, at once.
+    fn cut(&self);
+}
+
 /// One connection's tap.
 pub struct Tap {
     taps: Arc<Taps>,
+    /// The connection itself.
+    socket: Weak<dyn Cut>,
     flow: Mutex<Flow>,
 }
 
 #[derive(Default)]
 struct Flow {
     connection: u64,
-    /// The socket once more, to cut it by.
-    socket: Option<Arc<OwnedFd>>,
     lane: Option<(String, Arc<str>)>,
     /// What came up and is nobody's yet: a request's head comes before it is known whose it is.
     kept: Vec<(u64, Vec<u8>)>,
@@ -126,9 +126,9 @@ struct Flow {
 }
 
 impl Tap {
-    /// The tap of a new connection.
-    pub fn new(taps: Arc<Taps>) -> Self {
-        Self { taps, flow: Mutex::default() }
+    /// The tap of a new connection, `socket`.
+    pub fn new(taps: Arc<Taps>, socket: Weak<dyn Cut>) -> Self {
+        Self { taps, socket, flow: Mutex::default() }
     }
 
     /// Says whose request has come: that of a lane, SESSION.NAME, or nobody's.
@@ -144,11 +144,9 @@ impl Tap {
         if flow.connection == 0 {
             flow.connection = self.taps.connections.fetch_add(1, Relaxed) + 1;
         }
-        if let Some(session) = self.taps.sessions().get_mut(&session)
-            && let Some(socket) = &flow.socket
-        {
+        if let Some(session) = self.taps.sessions().get_mut(&session) {
             session.sockets.retain(|_, socket| socket.strong_count() > 0);
-            session.sockets.entry(flow.connection).or_insert_with(|| Arc::downgrade(socket));
+            session.sockets.entry(flow.connection).or_insert_with(|| self.socket.clone());
         }
         for (at_ns, bytes) in kept {
             self.tell(&flow, true, at_ns, &[&bytes]);
@@ -161,15 +159,11 @@ impl Tap {
     }
 
     /// Bytes came up the connection.
-    pub fn read(&self, bytes: &[u8], stream: &TcpStream) {
+    pub fn read(&self, bytes: &[u8]) {
         if !self.taps.watched() || bytes.is_empty() {
             return;
         }
         let mut flow = self.flow();
-        if flow.socket.is_none() {
-            // Without it the connection cannot be cut, and is watched all the same.
-            flow.socket = rustix::io::dup(stream).ok().map(Arc::new);
-        }
         let now = clock::now_ns();
         if flow.upgraded {
             self.tell(&flow, true, now, &[bytes]);

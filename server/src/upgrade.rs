@@ -14,6 +14,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::answer::{self, Answer, Body};
+use crate::budget::Reservation;
+use crate::frames::{Frames, WebSocket};
 use crate::socket::{Socket, Stream};
 
 /// Buffers and limits of a WebSocket on which no message is larger than `largest` bytes.
@@ -30,12 +32,14 @@ fn config(largest: usize) -> WebSocketConfig {
         .max_frame_size(Some(largest))
 }
 
-/// Answers 101 and runs `session` on the connection from then on, or answers what is wrong with the request.
+/// Answers 101 and runs `session` on the connection from then on, or answers what is wrong with the request. Messages may be `largest`
+/// bytes long, and take their memory from `reservation` if there is one.
 pub fn upgrade<F>(
     request: &Request<Incoming>,
     socket: Arc<Socket>,
     largest: usize,
-    session: impl FnOnce(WebSocketStream<Stream>) -> F + Send + 'static,
+    reservation: Option<Reservation>,
+    session: impl FnOnce(WebSocket) -> F + Send + 'static,
 ) -> Answer
 where
     F: Future<Output = ()> + Send + 'static,
@@ -44,12 +48,10 @@ where
         Ok(accept) => accept,
         Err(refusal) => return *refusal,
     };
-    let session = async move |early| {
+    let session = async move |early: Vec<u8>| {
         socket.tap.upgraded();
-        session(
-            WebSocketStream::from_partially_read(Stream::new(socket), early, Role::Server, Some(config(largest))).await,
-        )
-        .await;
+        let frames = Frames::new(Stream::behind(early.into(), socket), largest, reservation);
+        session(WebSocketStream::from_raw_socket(frames, Role::Server, Some(config(largest))).await).await;
     };
     let mut switching = Response::new(Body::continued(session));
     *switching.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

@@ -7,13 +7,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::sync::watch::Receiver;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::closing;
 use crate::feed::Next;
+use crate::frames::WebSocket;
 use crate::publisher::Plan;
-use crate::socket::Stream;
 use crate::subscription::{Subscription, Turn};
 use crate::tap::{Crossing, Watcher};
 
@@ -22,7 +21,7 @@ pub const LARGEST: usize = 1 << 10;
 
 /// Tells until either side ends it.
 pub async fn session(
-    mut socket: WebSocketStream<Stream>,
+    mut socket: WebSocket,
     mut watcher: Watcher,
     mut subscription: Subscription,
     mut plan: Receiver<Plan>,

@@ -10,6 +10,8 @@ use reports::number::short_or_dash;
 use reports::summary::{Row, rows};
 use reports::table::COLUMNS;
 
+use crate::findings;
+
 /// The run that is kept with the lecture; the report beside it is drawn from the same file.
 const RECORDED: &[u8] = include_bytes!("../../reports/record/all/run.json");
 
@@ -46,7 +48,7 @@ impl Figures {
     /// # Errors
     /// When it was recorded by a version of the lab that this one does not understand.
     pub fn recorded() -> anyhow::Result<Self> {
-        Self::of(&reports::parse(RECORDED).context("the recorded run")?)
+        Self::of(&findings::read(RECORDED).context("the recorded run")?)
     }
 
     /// Draws what a run has to show.

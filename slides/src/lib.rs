@@ -6,6 +6,7 @@
 
 pub mod deck;
 pub mod figures;
+mod findings;
 pub mod language;
 pub mod markdown;
 pub mod source;

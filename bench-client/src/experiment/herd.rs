@@ -75,9 +75,9 @@ async fn restart(back_off: BackOff, seed: u64) -> anyhow::Result<Vec<(f64, u64)>
     let began = clock::now_ns();
     let mut seen = vec![(0.0, 0)];
     while clock::now_ns() < began + WATCHED.as_nanos() as u64 {
-        // Our own connection is the first of them.
-        let accepted = control.load().await?.connections_accepted - 1;
-        seen.push(((clock::now_ns() - began) as f64 / 1e6, accepted));
+        let load = control.load().await?;
+        // Our own connection is the first of them. The time is that of the count: the answer may have waited for other figures.
+        seen.push((load.now_ns.saturating_sub(began) as f64 / 1e6, load.connections_accepted - 1));
         sleep(LOOK).await;
     }
     crowd.leave().await;

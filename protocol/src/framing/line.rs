@@ -1,4 +1,8 @@
-//! Lines: an event, then a line feed. NDJSON bodies and the raw TCP transport are framed so; the cost is one byte.
+//! Lines: an event, then a line feed. NDJSON bodies and the raw TCP transport are framed so; the cost is one byte. An empty line is a
+//! heartbeat, and no event.
+
+/// What keeps an idle connection alive and means nothing.
+pub const HEARTBEAT: &[u8] = b"\n";
 
 /// `json` as a line.
 pub fn frame(json: &[u8]) -> Vec<u8> {
@@ -15,6 +19,11 @@ pub fn split(buffer: &[u8]) -> Option<(&[u8], usize)> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_heartbeat_is_a_line_with_nothing_in_it() {
+        assert_eq!(split(HEARTBEAT), Some((&b""[..], 1)));
+    }
 
     proptest! {
         #[test]

@@ -18,7 +18,7 @@ pub fn floor(subscribers: usize) {
         accepted.push(stream);
     }
     // The bytes of a WebSocket frame of such an event.
-    let feed = Feed::new(1);
+    let feed = Feed::new(1, usize::MAX);
     feed.publish(clock::now_ns(), &schedule::payload(1, 1, super::PAYLOAD));
     let Next::Event(entry) = feed.next(Cursor(0)) else { unreachable!("it was just published") };
     let bytes = entry.framed(Framing::WebSocket);

@@ -4,7 +4,7 @@
 //! - Framed twice: as a line, and, since a body without end has no length, as a chunk of its own (RFC 9112, section 7.1).
 //! - Resumed by a new request with `after` set to the last seq received. A gap is a line:
 //!   `{"gap":{"after":N,"oldest":M,"epoch":E}}`.
-//! - Costs a few bytes an event; a subscriber keeps a connection open, and proxies that hold responses back break it.
+//! - Costs a few bytes an event, and an empty line as heartbeat when nothing else was sent for a while; a subscriber keeps a connection open, and proxies that hold responses back break it.
 
 use std::sync::Arc;
 
@@ -28,7 +28,22 @@ pub fn answer(subscription: Subscription, socket: Arc<Socket>, version: Version)
 fn say(due: Due) -> Option<Vec<u8>> {
     match due {
         Due::Gap(gap) => Some(line::frame(&gap.encode())),
-        // Lines have no word for a heartbeat, so there is none.
-        Due::Heartbeat | Due::End | Due::Input => None,
+        Due::Heartbeat => Some(line::HEARTBEAT.into()),
+        Due::End | Due::Input => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Cursor, Epoch, Gap};
+
+    use super::*;
+
+    #[test]
+    fn a_quiet_subscriber_gets_an_empty_line_and_a_gap_is_a_line_too() {
+        assert_eq!(say(Due::Heartbeat).as_deref(), Some(&b"\n"[..]));
+        let gap = Gap { after: Cursor(1), oldest: 5, epoch: Epoch(17) };
+        let line = b"{\"gap\":{\"after\":1,\"oldest\":5,\"epoch\":17}}\n";
+        assert_eq!(say(Due::Gap(gap)).as_deref(), Some(&line[..]));
     }
 }

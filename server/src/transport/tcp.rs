@@ -3,11 +3,12 @@
 //! - Initiated by connecting to the TCP port and sending `SUB N` and a line feed; `SUB` alone starts at the head.
 //! - Framed as lines.
 //! - Resumed by a new connection with the last seq received. A gap is a line: `{"gap":{"after":N,"oldest":M,"epoch":E}}`.
-//! - Costs one byte an event and a connection; no browser speaks it, and no proxy knows what it means.
+//! - Costs one byte an event and a connection, and an empty line as heartbeat when nothing else was sent for a while; no browser speaks it, and no proxy knows what it means.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use protocol::Bookmark;
 use protocol::framing::line;
 use tokio::io::AsyncReadExt;
@@ -43,12 +44,15 @@ pub async fn session(socket: Arc<Socket>, subscribe: impl FnOnce(Option<Bookmark
             return farewell::tell(stream, "ERR this port takes: SUB N\n").await;
         }
     };
-    let say = |due| match due {
-        Due::Gap(gap) => Some(line::frame(&gap.encode()).into()),
-        // Lines have no word for a heartbeat, so there is none.
-        Due::Heartbeat | Due::End | Due::Input => None,
-    };
     Delivery::new(subscribe(after), socket, Framing::Line).run(say).await;
+}
+
+fn say(due: Due) -> Option<Bytes> {
+    match due {
+        Due::Gap(gap) => Some(line::frame(&gap.encode()).into()),
+        Due::Heartbeat => Some(Bytes::from_static(line::HEARTBEAT)),
+        Due::End | Due::Input => None,
+    }
 }
 
 /// Reads the one line that a client sends; `None` when it is not one we know.
@@ -68,4 +72,19 @@ async fn request(stream: &mut Stream) -> Option<Option<Bookmark>> {
     let line = std::str::from_utf8(&buffer[..end]).ok()?;
     let after = line.trim_end_matches(['\r', '\n']).strip_prefix("SUB")?;
     if after.is_empty() { Some(None) } else { Some(Some(after.strip_prefix(' ')?.parse().ok()?)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Cursor, Epoch, Gap};
+
+    use super::*;
+
+    #[test]
+    fn a_quiet_subscriber_gets_an_empty_line_and_a_gap_is_a_line_too() {
+        assert_eq!(say(Due::Heartbeat).as_deref(), Some(&b"\n"[..]));
+        let gap = Gap { after: Cursor(1), oldest: 5, epoch: Epoch(17) };
+        let line = b"{\"gap\":{\"after\":1,\"oldest\":5,\"epoch\":17}}\n";
+        assert_eq!(say(Due::Gap(gap)).as_deref(), Some(&line[..]));
+    }
 }

@@ -14,20 +14,19 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use protocol::clock;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::closing;
 use crate::delivery::{Delivery, Due};
 use crate::feed::{Feed, Framing};
-use crate::socket::Stream;
+use crate::frames::WebSocket;
 use crate::subscription::Subscription;
 
 /// Serves one subscriber until either side ends it; what it sends is published, if it may.
 ///
 /// Events go past tungstenite, which is there for all that the client sends, and for what is said in answer.
-pub async fn session(mut socket: WebSocketStream<Stream>, feed: &Feed, subscription: Subscription, may_publish: bool) {
+pub async fn session(mut socket: WebSocket, feed: &Feed, subscription: Subscription, may_publish: bool) {
     let mut delivery = Delivery::new(subscription, socket.get_ref().socket().clone(), Framing::WebSocket);
     // Frames may have come together with the handshake.
     let mut going = receive(&mut socket, feed, may_publish).await;
@@ -50,7 +49,7 @@ pub async fn session(mut socket: WebSocketStream<Stream>, feed: &Feed, subscript
 }
 
 /// Takes all that the client has sent; whether the connection goes on.
-async fn receive(socket: &mut WebSocketStream<Stream>, feed: &Feed, may_publish: bool) -> bool {
+async fn receive(socket: &mut WebSocket, feed: &Feed, may_publish: bool) -> bool {
     loop {
         let message = match poll_fn(|context| Poll::Ready(socket.poll_next_unpin(context))).await {
             Poll::Ready(Some(message)) => message,

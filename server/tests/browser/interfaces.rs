@@ -108,3 +108,23 @@ fn a_page_of_another_origin_may_read_but_not_publish() {
     ));
     assert_eq!(server.feed().head().0, 1, "nothing was published");
 }
+
+#[test]
+fn the_page_s_reader_of_lines_passes_over_heartbeats() {
+    let Some(browser) = Browser::start() else { return };
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let server = Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, ..Options::default() }).unwrap();
+    browser.open(&format!("http://{}/healthz", server.addresses().http));
+    let came = browser.run(
+        r#"const came = [];
+           const lane = {
+               asked() {}, answered() {}, address: (path) => path,
+               gap: (gap) => came.push(gap.after), event: (line) => came.push(JSON.parse(line).seq),
+           };
+           window.fetch = async () => new Response('\n{"seq":1}\n\n\n{"gap":{"after":7}}\n\n{"seq":2}\n\n');
+           import('/page/transport/ndjson.js')
+               .then(({ subscribe }) => subscribe(lane, new AbortController().signal))
+               .catch((error) => done([...came, error.message]));"#,
+    );
+    assert_eq!(came, json!([1, 7, 2, "the stream ended"]));
+}

@@ -17,7 +17,7 @@ use crate::support::{Head, PATIENCE, Wire, event, get, options, publish, start, 
 /// The server's message limit on `/ws`.
 const LARGEST_EVENT: usize = 64 << 10;
 /// And on `/echo`.
-const LARGEST_ECHO: usize = 16 << 20;
+const LARGEST_ECHO: usize = 1 << 20;
 
 const KEY: &str = HANDSHAKE[3];
 
@@ -346,6 +346,10 @@ fn a_frame_that_breaks_the_protocol_closes_with_1002() {
         ("a ping of 126 bytes", masked(Opcode::Ping, &[b'x'; 126])),
         ("a close whose code is cut short", masked(Opcode::Close, b"\x03")),
         ("a close with a code that must not be sent", masked(Opcode::Close, &1005u16.to_be_bytes())),
+        ("a close with a code that means nothing", masked(Opcode::Close, &1016u16.to_be_bytes())),
+        ("a length of 2 in 16 bits", [&[0x81, 0x80 | 126, 0, 2][..], &[0; 4], b"hi"].concat()),
+        ("a length of 2 in 64 bits", [&[0x81, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0, 2][..], &[0; 4], b"hi"].concat()),
+        ("a length of 65,535 in 64 bits", [0x81, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff].to_vec()),
     ];
     for (breach, bytes) in breaches {
         for target in ["/ws", "/echo"] {
@@ -359,7 +363,7 @@ fn a_frame_that_breaks_the_protocol_closes_with_1002() {
 }
 
 #[tokio::test]
-async fn an_echo_gives_back_text_and_binary_of_any_size() {
+async fn an_echo_gives_back_text_and_binary_up_to_1_mib() {
     let server = start();
     let mut socket = client(&server, "/echo").await;
     let messages = [
@@ -380,7 +384,7 @@ async fn an_echo_gives_back_text_and_binary_of_any_size() {
 }
 
 #[test]
-fn an_echo_of_more_than_16_mib_is_refused_with_1009() {
+fn an_echo_of_more_than_1_mib_is_refused_with_1009() {
     let server = start();
     let mut wire = open(&server, "/echo");
     let mut header = vec![0x82, 0x80 | 127];
@@ -447,6 +451,28 @@ async fn a_clients_close_is_answered_and_then_the_server_ends_the_connection() {
         assert_eq!(frame(&mut wire), (Opcode::Close, vec![]), "a close without a code is answered in kind");
         assert_end(&mut wire);
     }
+}
+
+#[test]
+fn every_close_code_that_iana_has_registered_or_left_to_applications_is_answered_in_kind() {
+    let server = start();
+    for target in ["/ws", "/echo"] {
+        for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999] {
+            let mut wire = open(&server, target);
+            wire.send(masked(Opcode::Close, &[&u16::to_be_bytes(code), &b"enough"[..]].concat()));
+            assert_eq!(close_frame(&mut wire).0, code, "{target}");
+            assert_end(&mut wire);
+        }
+    }
+}
+
+#[test]
+fn a_message_before_a_frame_that_breaks_the_protocol_is_still_echoed() {
+    let server = start();
+    let mut wire = open(&server, "/echo");
+    wire.send([masked(Opcode::Text, b"sound"), vec![0x81, 0x80 | 126, 0, 2, 0, 0, 0, 0, b'h', b'i']].concat());
+    assert_eq!(frame(&mut wire), (Opcode::Text, b"sound".to_vec()));
+    assert_closed_with(wire, 1002);
 }
 
 // RFC 6455, section 5.5.1: no data may follow a close frame. Whether an event becomes due while the server takes in the

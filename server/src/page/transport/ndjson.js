@@ -12,7 +12,8 @@ export async function subscribe(lane, signal) {
     if (done) throw new Error('the stream ended');
     const lines = (text + value).split('\n');
     text = lines.pop();
-    for (const line of lines) {
+    // An empty line is a heartbeat.
+    for (const line of lines.filter((line) => line)) {
       const { gap } = JSON.parse(line);
       if (gap) lane.gap(gap);
       else lane.event(line);
