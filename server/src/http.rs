@@ -114,11 +114,13 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
     if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
         return answer::bad_request("a request names its Host once");
     }
-    let foreign = request.uri().host().is_some_and(|host| !host::is_ours(host, &site.hosts));
-    match request.headers().get(HOST).map_or(Ok(()), |host| host::check(host.as_bytes(), &site.hosts)) {
-        Ok(()) if !foreign => {}
+    // A target in absolute form names the host once more (RFC 9112, section 3.2.2).
+    let named = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let mut hosts = request.headers().get(HOST).map(|host| host.as_bytes()).into_iter().chain(named);
+    match hosts.try_for_each(|host| host::check(host, &site.hosts)) {
+        Ok(()) => {}
         Err(host::Fault::Malformed) => return answer::bad_request("Host names a host, and maybe a port"),
-        Ok(()) | Err(host::Fault::Foreign) => {
+        Err(host::Fault::Foreign) => {
             let text = "this server does not go by that name; --host NAME gives it one\n";
             return answer::text(StatusCode::MISDIRECTED_REQUEST, text);
         }
@@ -153,8 +155,10 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         Err(fault) => return answer::bad_request(fault),
     };
     let feed = &site.feed;
-    let (own_page, presenter) =
-        (origin::may_publish(request.headers(), &site.origins), site.knows(query.token.as_deref()));
+    let (own_page, presenter) = (
+        origin::may_publish(request.headers(), site.addresses.http_scheme(), &site.origins),
+        site.knows(query.token.as_deref()),
+    );
     let may_publish = own_page && presenter;
     let refused = |why| answer::text(StatusCode::FORBIDDEN, why);
     let subscribe = |after| Subscription::new(feed.clone(), wake_list.clone(), after);

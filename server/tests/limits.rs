@@ -75,7 +75,12 @@ fn a_request_for_another_host_is_421_and_a_name_that_was_given_is_served() {
     }
     assert_eq!(get("http://evil.example/healthz", "localhost"), "421");
     assert_eq!(get("http://localhost/healthz", "localhost"), "200");
-    assert_eq!(get("/healthz", "a b"), "400");
+    assert_eq!(get("http://localhost:abc/healthz", "localhost"), "400");
+    for malformed in ["a b", "127.0.0.1:abc", "127.0.0.1:", "localhost:65536"] {
+        for path in ["/healthz", "/poll"] {
+            assert_eq!(get(path, malformed), "400", "{path} {malformed}");
+        }
+    }
 }
 
 #[test]

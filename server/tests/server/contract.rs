@@ -281,7 +281,8 @@ fn only_the_servers_own_pages_may_publish() {
     let server = start();
     let own = format!("Origin: http://{}", server.addresses().http);
     assert_eq!(post(&server, &[&own], b"a").0.status, 202);
-    let foreign = ["Origin: http://evil.example", "Origin: null", "Origin: http://127.0.0.1:1", "Origin:"];
+    let secure = format!("Origin: https://{}", server.addresses().http);
+    let foreign = ["Origin: http://evil.example", "Origin: null", "Origin: http://127.0.0.1:1", "Origin:", &secure];
     for origin in foreign {
         let (head, body) = post(&server, &[origin], b"a");
         assert_eq!((head.status, body.as_str()), (403, "only pages of this server may publish\n"), "{origin}");
