@@ -36,6 +36,9 @@ pub struct Load {
     pub connections_stalled: u64,
     /// Handshakes of TLS that failed so far: what came was none, or not ours, or took too long.
     pub handshakes_failed: u64,
+    /// Requests with a wrong presenter's token so far.
+    #[serde(default)]
+    pub tokens_refused: u64,
     /// HTTP requests begun so far, upgrades included.
     pub requests: u64,
     /// The seq of the newest event; 0 before the first.

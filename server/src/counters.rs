@@ -13,6 +13,7 @@ pub struct Counters {
     refused: AtomicU64,
     stalled: AtomicU64,
     handshakes_failed: AtomicU64,
+    tokens_refused: AtomicU64,
     requests: AtomicU64,
     /// CPU time that measuring itself has cost, in ns; it is not the transports', so it is not reported as load.
     measuring_ns: AtomicU64,
@@ -49,6 +50,16 @@ impl Counters {
     /// How many connections came to no session of TLS.
     pub fn handshakes_failed(&self) -> u64 {
         self.handshakes_failed.load(Relaxed)
+    }
+
+    /// Counts a request with a wrong token.
+    pub fn token_refused(&self) {
+        self.tokens_refused.fetch_add(1, Relaxed);
+    }
+
+    /// How many requests had a wrong token.
+    pub fn tokens_refused(&self) -> u64 {
+        self.tokens_refused.load(Relaxed)
     }
 
     /// How many connections were refused.

@@ -30,6 +30,7 @@ use crate::load;
 use crate::options::LARGEST_PAYLOAD;
 use crate::origin;
 use crate::page;
+use crate::presenter::{Credentials, Presenter};
 use crate::publish;
 use crate::query::{self, Query};
 use crate::site::Site;
@@ -131,13 +132,15 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/poll" => ("GET, HEAD", polling::PARAMETERS),
         "/long-poll" => ("GET, HEAD", long_polling::PARAMETERS),
         "/stream" | "/sse" => ("GET, HEAD", &["after", "lane"]),
-        "/ws" => ("GET", &["after", "lane", "token"]),
+        "/ws" => ("GET", &["after", "lane"]),
         "/published" => ("GET, HEAD", &["after"]),
         "/echo" => ("GET", &[]),
-        "/publish" => ("POST", &["lane", "token"]),
-        "/control" => ("POST", &["token"]),
-        "/watch" => ("GET", &["session", "token"]),
-        // The page's own parameters are the page's to read.
+        "/publish" => ("POST", &["lane"]),
+        "/control" => ("POST", &[]),
+        "/watch" => ("GET", &["session"]),
+        // A page's own parameters are the page's to read.
+        "/presenter" if matches!(*request.method(), Method::GET | Method::HEAD) => return page::presenter(),
+        "/presenter" => ("GET, HEAD, POST", &[]),
         "/" if request.method() == Method::GET && page::is_wanted(request.headers()) => return page::index(),
         path if lecture::is_there(path) && matches!(*request.method(), Method::GET | Method::HEAD) => {
             return lecture::answer(path, request.uri().query(), request.headers()).await;
@@ -155,12 +158,27 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         Err(fault) => return answer::bad_request(fault),
     };
     let feed = &site.feed;
-    let (own_page, presenter) = (
-        origin::may_publish(request.headers(), site.addresses.http_scheme(), &site.origins),
-        site.knows(query.token.as_deref()),
-    );
-    let may_publish = own_page && presenter;
     let refused = |why| answer::text(StatusCode::FORBIDDEN, why);
+    let opens = matches!(path, "/ws" | "/watch");
+    let writes = matches!(path, "/publish" | "/control" | "/presenter");
+    if opens || writes {
+        match origin::may_publish(request.headers(), site.addresses.http_scheme(), &site.origins) {
+            true => {}
+            false if opens => return refused("only pages of this server may open this WebSocket\n"),
+            false => return refused("only pages of this server may publish\n"),
+        }
+    }
+    let may_publish = match &site.presenter {
+        Some(presenter) if opens || writes => match presenter.credentials(request.headers()) {
+            Credentials::Presenter => true,
+            Credentials::Viewer => false,
+            Credentials::Wrong => {
+                site.counters.token_refused();
+                return presenter.refuse().await;
+            }
+        },
+        presenter => presenter.is_none(),
+    };
     let subscribe = |after| Subscription::new(feed.clone(), wake_list.clone(), after);
     match path {
         "/poll" => polling::answer(feed, query).unwrap_or_else(answer::gap),
@@ -170,9 +188,8 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             Ok(after) => sse::answer(subscribe(after), socket, request.version()),
             Err(fault) => answer::bad_request(fault),
         },
-        "/ws" | "/watch" if !own_page => refused("only pages of this server may open this WebSocket\n"),
-        "/publish" | "/control" if !own_page => refused("only pages of this server may publish\n"),
-        "/publish" | "/control" if !presenter => refused("this takes the presenter's token\n"),
+        _ if writes && !may_publish => refused("this takes the presenter's token\n"),
+        "/presenter" => site.presenter.as_ref().map_or(answer::empty(StatusCode::NO_CONTENT), Presenter::welcome),
         "/ws" => {
             let subscription = subscribe(query.after);
             let feed = feed.clone();
@@ -209,7 +226,10 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/published" => published(feed, query).unwrap_or_else(answer::gap),
         "/viewers" => answer::json(StatusCode::OK, &viewers::viewers(&site.addresses)),
         "/healthz" => answer::text(StatusCode::OK, "ok\n"),
-        _ => answer::text(StatusCode::OK, index::text(&site.addresses, site.is_self_signed())),
+        _ => answer::text(
+            StatusCode::OK,
+            index::text(&site.addresses, site.is_self_signed(), site.presenter.as_ref().map(|_| "TOKEN")),
+        ),
     }
 }
 

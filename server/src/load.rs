@@ -24,6 +24,7 @@ pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, threads: usize, pla
         connections_refused: counters.connections_refused(),
         connections_stalled: counters.connections_stalled(),
         handshakes_failed: counters.handshakes_failed(),
+        tokens_refused: counters.tokens_refused(),
         requests: counters.requests(),
         head: feed.head().0,
         epoch: feed.epoch,
@@ -56,6 +57,7 @@ pub fn metrics(load: &Load) -> String {
         "Handshakes of TLS that failed.",
         load.handshakes_failed as f64,
     );
+    metric("lab_tokens_refused_total", "counter", "Requests with a wrong token.", load.tokens_refused as f64);
     metric("lab_requests_total", "counter", "HTTP requests begun.", load.requests as f64);
     metric("lab_events_published_total", "counter", "Events published.", load.head as f64);
     metric("lab_history_bytes", "gauge", "Memory held by the event history.", load.history_bytes as f64);

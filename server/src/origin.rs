@@ -21,16 +21,6 @@ pub fn may_publish(headers: &HeaderMap, scheme: &str, allowed: &[String]) -> boo
     }
 }
 
-/// A word that nobody guesses: 16 random bytes in hex.
-///
-/// # Errors
-/// When the system gives no random numbers.
-pub fn token() -> std::io::Result<String> {
-    let mut bytes = [0u8; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,16 +7,19 @@ use crate::answer::{self, Answer};
 
 /// The page itself.
 const INDEX: &str = include_str!("page/index.html");
+/// Where the presenter's link leads.
+const PRESENTER: &str = include_str!("page/presenter.html");
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Every file that the page asks for, by its path below `/page/`, with its type.
-const FILES: [(&str, &str, &str); 19] = [
+const FILES: [(&str, &str, &str); 20] = [
     ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("main.js", SCRIPT, include_str!("page/main.js")),
     ("bytes.js", SCRIPT, include_str!("page/bytes.js")),
     ("clock.js", SCRIPT, include_str!("page/clock.js")),
     ("ladder.js", SCRIPT, include_str!("page/ladder.js")),
     ("lane.js", SCRIPT, include_str!("page/lane.js")),
+    ("presenter.js", SCRIPT, include_str!("page/presenter.js")),
     ("sha1.js", SCRIPT, include_str!("page/sha1.js")),
     ("tabs.js", SCRIPT, include_str!("page/tabs.js")),
     ("text.js", SCRIPT, include_str!("page/text.js")),
@@ -42,6 +45,11 @@ pub fn index() -> Answer {
     answer::file("text/html; charset=utf-8", INDEX)
 }
 
+/// The page that takes the presenter's token.
+pub fn presenter() -> Answer {
+    answer::file("text/html; charset=utf-8", PRESENTER)
+}
+
 /// One of its files; 404 where there is none of that name.
 pub fn file(name: &str) -> Answer {
     match FILES.iter().find(|file| file.0 == name) {
@@ -65,7 +73,11 @@ mod tests {
             }
             assert!(!content.contains("http://") && !content.contains("https://"), "{name}");
         }
-        for path in INDEX.split("\"/page/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        for path in [INDEX, PRESENTER]
+            .iter()
+            .flat_map(|page| page.split("\"/page/").skip(1))
+            .map(|rest| rest.split('"').next().unwrap())
+        {
             assert!(known(path), "{path}");
         }
     }

@@ -3,12 +3,12 @@
 
 const AGAIN_MS = 1000;
 
-export function watch(session, token, told) {
+export function watch(session, told) {
   // Whoever is told of something is told in which watch: beyond a watch's end, another server may count anew.
   let watches = 0;
   const open = () => {
     const number = (watches += 1);
-    const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/watch?session=${session}${token ? `&token=${token}` : ''}`);
+    const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/watch?session=${session}`);
     socket.onopen = () => told({ kind: 'there' });
     socket.onmessage = ({ data }) => {
       const message = { ...JSON.parse(data), watch: number };

@@ -123,7 +123,6 @@ fn a_wrong_query_is_400_and_the_body_says_what_is_right() {
         let (head, body) = get(&server, &format!("{path}?afer=1"));
         let takes = match path {
             "/long-poll" => "after and wait and lane",
-            "/ws" => "after and lane and token",
             "/published" => "after",
             _ => "after and lane",
         };
@@ -135,7 +134,7 @@ fn a_wrong_query_is_400_and_the_body_says_what_is_right() {
         assert_eq!((head.status, body.as_str()), (400, "this path takes no parameters\n"), "{path}");
     }
     let (head, body) = ask(&server, "POST", "/publish?after=1", &["Content-Length: 0"]);
-    assert_eq!((head.status, body.as_str()), (400, "unknown parameter; this path takes lane and token\n"));
+    assert_eq!((head.status, body.as_str()), (400, "unknown parameter; this path takes lane\n"));
     assert_eq!(server.feed().head(), Cursor(0));
     assert_eq!(get(&server, "/poll?wait=1s").1, "unknown parameter; this path takes after and lane\n");
 }

@@ -4,6 +4,7 @@ mod contract;
 mod handshake;
 mod pages;
 mod polls;
+mod presenter;
 mod shutdown;
 mod slow_readers;
 mod streams;

@@ -41,6 +41,7 @@ export default {
   fullWhy:
     'Over HTTP/1.1 a browser opens six connections to a host, for all its tabs together. Other tabs hold them; close one, or use this lane there.',
   watch: 'Only watching: publishing takes the presenter’s link.',
+  notPresenter: 'This is not the presenter’s link of this server, or the server was started anew: take the link that it printed.',
   clock: 'clock within',
   modelled: 'Modelled network between this page and the server:',
   away: 'The server is away.',
