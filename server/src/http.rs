@@ -60,7 +60,7 @@ async fn speak(early: Bytes, socket: Arc<Socket>, admitted: Admitted, site: Arc<
     let session = Mutex::new(None);
     let service = service_fn(|request: Request<Incoming>| {
         site.counters.request();
-        socket.tap.assign(query::lane(request.uri().query()));
+        socket.trace_answer(query::lane(request.uri().query()));
         // Browsers name the origin when a page of another one asks, and only then want to be told that it may read.
         let foreign = request.headers().contains_key(ORIGIN) && request.method() != Method::POST;
         let bodiless = request.method() == Method::HEAD;
@@ -82,7 +82,7 @@ async fn speak(early: Bytes, socket: Arc<Socket>, admitted: Admitted, site: Arc<
         .half_close(true)
         // hyper counts the pause between two requests as time taken to send the head.
         .header_read_timeout(site.idle_timeout)
-        .serve_connection(TokioIo::new(Stream::behind(early, socket.clone())), service);
+        .serve_connection(TokioIo::new(Stream::with_requests(early, socket.clone())), service);
     let mut closing = pin!(site.closing());
     let mut closes = false;
     let continued = poll_fn(|context| {
@@ -210,7 +210,9 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             let Some(session) = query.session else {
                 return answer::bad_request("session: the page's own word for it");
             };
-            let Some(watcher) = site.taps.watch(&session) else {
+            let Ok(address) = socket.peer() else { return answer::bad_request("the connection is gone") };
+            let Some(watcher) = site.taps.watch(&session, address, may_publish) else {
+                site.counters.watch_refused();
                 return answer::text(StatusCode::CONFLICT, "this session is watched already, or too many are\n");
             };
             let (subscription, plan) = (subscribe(None), site.plan.subscribe());

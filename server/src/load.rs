@@ -25,6 +25,7 @@ pub fn read(counters: &Counters, feed: &Feed, tcp_port: u16, threads: usize, pla
         connections_stalled: counters.connections_stalled(),
         handshakes_failed: counters.handshakes_failed(),
         tokens_refused: counters.tokens_refused(),
+        watches_refused: counters.watches_refused(),
         requests: counters.requests(),
         head: feed.head().0,
         epoch: feed.epoch,
@@ -58,6 +59,7 @@ pub fn metrics(load: &Load) -> String {
         load.handshakes_failed as f64,
     );
     metric("lab_tokens_refused_total", "counter", "Requests with a wrong token.", load.tokens_refused as f64);
+    metric("lab_watches_refused_total", "counter", "Trace sessions refused.", load.watches_refused as f64);
     metric("lab_requests_total", "counter", "HTTP requests begun.", load.requests as f64);
     metric("lab_events_published_total", "counter", "Events published.", load.head as f64);
     metric("lab_history_bytes", "gauge", "Memory held by the event history.", load.history_bytes as f64);

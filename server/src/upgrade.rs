@@ -44,8 +44,8 @@ where
         Ok(accept) => accept,
         Err(refusal) => return *refusal,
     };
-    let session = async move |early| {
-        socket.tap.upgraded();
+    let session = async move |early: Vec<u8>| {
+        socket.tap.upgraded(&early);
         session(
             WebSocketStream::from_partially_read(Stream::new(socket), early, Role::Server, Some(config(largest))).await,
         )

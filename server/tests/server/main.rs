@@ -10,3 +10,4 @@ mod slow_readers;
 mod streams;
 mod support;
 mod tls;
+mod traces;
