@@ -42,9 +42,13 @@ use crate::{polls, upgrade, viewers, watching};
 /// What those are told who are not served.
 pub const REFUSALS: Refusals = Refusals {
     full: "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
+        X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+        Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\
         Content-Type: text/plain; charset=utf-8\r\nContent-Length: 21\r\n\r\ntoo many connections\n",
-    plain: "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\
-        Content-Length: 36\r\n\r\nthis port speaks TLS: use https://\r\n",
+    plain: "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
+        X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+        Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\
+        Content-Type: text/plain; charset=utf-8\r\nContent-Length: 36\r\n\r\nthis port speaks TLS: use https://\r\n",
 };
 
 /// Serves one connection until either side ends it, or gracefully once the server is closing.

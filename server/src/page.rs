@@ -1,7 +1,7 @@
 //! The live page: its files, embedded in the program, so that it works without any other.
 
 use hyper::StatusCode;
-use hyper::header::{ACCEPT, HeaderMap};
+use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
 
 use crate::answer::{self, Answer};
 
@@ -9,6 +9,9 @@ use crate::answer::{self, Answer};
 const INDEX: &str = include_str!("page/index.html");
 /// Where the presenter's link leads.
 const PRESENTER: &str = include_str!("page/presenter.html");
+/// What the pages may do: run and load what this server gives out, and stand in a frame of its own slides.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'self'";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Every file that the page asks for, by its path below `/page/`, with its type.
@@ -42,12 +45,12 @@ pub fn is_wanted(headers: &HeaderMap) -> bool {
 
 /// The page.
 pub fn index() -> Answer {
-    answer::file("text/html; charset=utf-8", INDEX)
+    answer::page(INDEX, HeaderValue::from_static(POLICY))
 }
 
 /// The page that takes the presenter's token.
 pub fn presenter() -> Answer {
-    answer::file("text/html; charset=utf-8", PRESENTER)
+    answer::page(PRESENTER, HeaderValue::from_static(POLICY))
 }
 
 /// One of its files; 404 where there is none of that name.

@@ -183,9 +183,14 @@ function told(message) {
     for (const control of document.querySelectorAll('[data-control]')) control.disabled = !message.control;
     get('watching').hidden = message.control;
   }
-  if (message.kind === 'away') get('away').hidden = false;
-  if (message.kind === 'there' && !get('away').hidden) {
-    get('away').hidden = true;
+  // Nobody says any more what this page may do.
+  if (message.kind === 'away' || message.kind === 'refused') {
+    get('away').hidden = message.kind !== 'away';
+    get('unwatched').hidden = message.kind !== 'refused';
+    for (const control of document.querySelectorAll('[data-control]')) control.disabled = true;
+  }
+  if (message.kind === 'there' && !(get('away').hidden && get('unwatched').hidden)) {
+    get('away').hidden = get('unwatched').hidden = true;
     openAgain();
   }
 }

@@ -3,6 +3,7 @@
 mod contract;
 mod handshake;
 mod pages;
+mod policy;
 mod polls;
 mod presenter;
 mod shutdown;
