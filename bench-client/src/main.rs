@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("bench-client: {error:#}");
+            server::output::complain(format_args!("bench-client: {error:#}"));
             ExitCode::FAILURE
         }
     }

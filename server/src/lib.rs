@@ -25,6 +25,7 @@ pub mod load;
 pub mod masked;
 pub mod options;
 pub mod origin;
+pub mod output;
 pub mod page;
 pub mod polls;
 pub mod presenter;
