@@ -57,7 +57,8 @@ pub struct Options {
     #[arg(long = "host", value_name = "NAME", value_parser = host)]
     pub hosts: Vec<String>,
     /// The origin (scheme, host and maybe port) of other pages that may publish and open WebSockets here, beside this server's own;
-    /// may be given several times. A proxy that adds TLS makes the own pages another origin, https://HOST
+    /// may be given several times. Pages elsewhere publish only where no token is needed. A proxy that adds TLS makes this server's own
+    /// pages such, of https://HOST
     #[arg(long = "origin", value_name = "ORIGIN", value_parser = origin)]
     pub origins: Vec<String>,
     /// Speak TLS (https, wss) and show these certificates, in PEM, the server's own first
