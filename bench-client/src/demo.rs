@@ -30,14 +30,14 @@ pub fn demo(options: &Options) -> anyhow::Result<()> {
     server::limits::raise_open_files();
     let server = Server::start(&options.server)?;
     report::block_on(async {
-        let mut url = server.presenter();
+        let (mut base, mut query) = (server.url(), String::new());
         if options.network.is_modelled() {
             let relay = relay::start(options.network, server.addresses().http).await?;
-            let joined = if url.contains('?') { "&" } else { "?" };
-            url = url.replacen(&server.addresses().authority(), &relay.to_string(), 1);
-            url += &format!("{joined}network={}", options.network);
+            base = format!("{}://{relay}", server.addresses().http_scheme());
+            query = format!("?network={}", options.network);
         }
-        println!("{url}\n\nThe live page is there, and the lecture at /slides; Ctrl-C ends it.");
+        let url = server.presenter_page(&base, &query);
+        println!("{url}\n\nThe live page is there; Ctrl-C ends it.\nLecture: {}", server.presenter_slides(&base));
         if let Some(viewers) = server.viewers() {
             println!("Viewers, who may not publish: {viewers}");
         }

@@ -5,6 +5,10 @@
 //! draws it.
 //! The [`session`] keeps a subscriber subscribed meanwhile.
 
+// First, for its macro.
+#[macro_use]
+mod output;
+
 pub mod alarm;
 pub mod audience;
 pub mod bench;

@@ -86,7 +86,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("bench-client: {error:#}");
+            server::output::complain(format_args!("bench-client: {error:#}"));
             // As shells have it for a program that Ctrl-C ended: 128 and the signal's number.
             if error.is::<report::Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use protocol::Transport;
@@ -324,4 +324,26 @@ fn an_occupied_port_ends_in_one_line() {
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(said.contains(&format!("cannot listen on {address}; another {option} may do")), "{said}");
     }
+}
+
+/// Starts the program.
+fn started(arguments: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bench-client"));
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn output_that_nobody_reads_ends_the_program_in_silence() {
+    let mut demo = started(&["demo", "--no-browser", "--listen=127.0.0.1:0", "--tcp-listen=127.0.0.1:0"]);
+    drop(demo.stdout.take());
+    let output = demo.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn an_error_that_nobody_reads_is_an_error_all_the_same() {
+    // An address for documentation (RFC 5737), which no machine has.
+    let mut server = started(&["serve", "--listen=192.0.2.1:0"]);
+    drop(server.stderr.take());
+    assert_eq!(server.wait().unwrap().code(), Some(1));
 }

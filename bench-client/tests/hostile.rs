@@ -303,6 +303,8 @@ fn load(field: &str, value: u64) -> String {
         connections_stalled: 0,
         handshakes_failed: 0,
         echoes_refused: 0,
+        tokens_refused: 0,
+        watches_refused: 0,
         requests: 0,
         head: 0,
         epoch: Epoch(1),

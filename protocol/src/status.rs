@@ -42,6 +42,12 @@ pub struct Load {
     pub handshakes_failed: u64,
     /// Messages that were not echoed so far, because too many were held already.
     pub echoes_refused: u64,
+    /// Requests with a wrong presenter's token so far.
+    #[serde(default)]
+    pub tokens_refused: u64,
+    /// Trace sessions refused so far, because there were too many or one of that name.
+    #[serde(default)]
+    pub watches_refused: u64,
     /// HTTP requests begun so far, upgrades included.
     pub requests: u64,
     /// The seq of the newest event; 0 before the first.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::admission::{Admission, Admitted, Decision, Refusals};
+use crate::output;
 use crate::site::Site;
 use crate::socket::Socket;
 use crate::worker::Worker;
@@ -56,7 +57,9 @@ pub async fn accept<F>(
                 Err(error) => {
                     // Once, until it goes well again.
                     if !std::mem::replace(&mut failing, true) {
-                        eprintln!("cannot accept a connection ({error}); trying again each {BACK_OFF:?}");
+                        output::complain(format_args!(
+                            "cannot accept a connection ({error}); trying again each {BACK_OFF:?}"
+                        ));
                     }
                     tokio::time::sleep(BACK_OFF).await;
                 }

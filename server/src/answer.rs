@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName,
-    HeaderValue,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use protocol::{Cursor, Gap};
@@ -81,6 +81,17 @@ fn answer(status: StatusCode, body: Body) -> Answer {
     answer
 }
 
+/// Tells browsers to take the answer for what its type says, to name its address to nobody, and to let it do nothing, in a frame
+/// neither. Answers that carry events go without: their heads are measured, and a browser shows none of their types as a page.
+fn guarded(mut answer: Answer) -> Answer {
+    let headers = answer.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.insert(CONTENT_SECURITY_POLICY, nothing);
+    answer
+}
+
 /// Lets pages of any origin read the answer, its cursor included: what is published here is public.
 pub fn for_any_origin(mut answer: Answer) -> Answer {
     answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -94,7 +105,7 @@ fn with_type(mut answer: Answer, content_type: &'static str) -> Answer {
 }
 
 fn whole(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Answer {
-    with_type(answer(status, Body::Whole([text.into()].into())), content_type)
+    guarded(with_type(answer(status, Body::Whole([text.into()].into())), content_type))
 }
 
 /// Plain text.
@@ -114,9 +125,16 @@ pub fn file(content_type: &'static str, content: impl Into<Bytes>) -> Answer {
     whole(StatusCode::OK, content_type, content)
 }
 
+/// A page of HTML, which may do what `policy` says (Content Security Policy, level 3).
+pub fn page(content: impl Into<Bytes>, policy: HeaderValue) -> Answer {
+    let mut answer = file("text/html; charset=utf-8", content);
+    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    answer
+}
+
 /// Nothing but a status.
 pub fn empty(status: StatusCode) -> Answer {
-    answer(status, Body::Whole(VecDeque::new()))
+    guarded(answer(status, Body::Whole(VecDeque::new())))
 }
 
 /// Figures in the text format of Prometheus.
@@ -144,7 +162,7 @@ pub fn batch(events: &[Arc<Entry>], after: Cursor) -> Answer {
 pub fn gap(gap: Gap) -> Answer {
     let mut bytes = gap.encode();
     bytes.push(b'\n');
-    let mut answer = whole(StatusCode::GONE, "application/json", bytes);
+    let mut answer = with_type(answer(StatusCode::GONE, Body::Whole([bytes.into()].into())), "application/json");
     answer.headers_mut().insert(CURSOR, HeaderValue::from(gap.resume().0));
     answer
 }

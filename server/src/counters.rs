@@ -14,6 +14,8 @@ pub struct Counters {
     stalled: AtomicU64,
     handshakes_failed: AtomicU64,
     echoes_refused: AtomicU64,
+    tokens_refused: AtomicU64,
+    watches_refused: AtomicU64,
     requests: AtomicU64,
     /// CPU time that measuring itself has cost, in ns; it is not the transports', so it is not reported as load.
     measuring_ns: AtomicU64,
@@ -61,6 +63,26 @@ impl Counters {
     /// How many connections came to no session of TLS.
     pub fn handshakes_failed(&self) -> u64 {
         self.handshakes_failed.load(Relaxed)
+    }
+
+    /// Counts a request with a wrong token.
+    pub fn token_refused(&self) {
+        self.tokens_refused.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a page that was not let watch.
+    pub fn watch_refused(&self) {
+        self.watches_refused.fetch_add(1, Relaxed);
+    }
+
+    /// How many pages were not let watch.
+    pub fn watches_refused(&self) -> u64 {
+        self.watches_refused.load(Relaxed)
+    }
+
+    /// How many requests had a wrong token.
+    pub fn tokens_refused(&self) -> u64 {
+        self.tokens_refused.load(Relaxed)
     }
 
     /// How many connections were refused.

@@ -20,7 +20,9 @@ pub enum Fault {
 /// When it is not.
 pub fn check(host: &[u8], names: &[String]) -> Result<(), Fault> {
     let authority: Authority = host.try_into().map_err(|_| Fault::Malformed)?;
-    if authority.as_str().contains('@') {
+    // A user name is left over before the host, and is no part of `Host` (RFC 9110, section 7.2).
+    let port = authority.as_str().strip_prefix(authority.host()).ok_or(Fault::Malformed)?;
+    if !port.is_empty() && !is_port(port) {
         return Err(Fault::Malformed);
     }
     match is_ours(authority.host(), names) {
@@ -29,8 +31,14 @@ pub fn check(host: &[u8], names: &[String]) -> Result<(), Fault> {
     }
 }
 
+/// Whether `text` is a colon and the number of a port.
+fn is_port(text: &str) -> bool {
+    let digits = text.trim_start_matches(':');
+    text.len() == digits.len() + 1 && digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
+}
+
 /// Whether we go by that name.
-pub fn is_ours(host: &str, names: &[String]) -> bool {
+fn is_ours(host: &str, names: &[String]) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     let is = |name: &str| host.trim_end_matches('.').eq_ignore_ascii_case(name);
     address.parse::<std::net::IpAddr>().is_ok() || is("localhost") || names.iter().any(|name| is(name))
@@ -57,7 +65,21 @@ mod tests {
         for foreign in ["evil.example", "localhost.evil.example", "lab.example.evil.example:8080", "127.0.0.1.nip.io"] {
             assert_eq!(check(foreign), Err(Fault::Foreign), "{foreign}");
         }
-        for malformed in ["", "a b", "user@localhost", "localhost:port:80", "/"] {
+        for malformed in [
+            "",
+            "a b",
+            "user@localhost",
+            "localhost:port:80",
+            "/",
+            "127.0.0.1:abc",
+            "127.0.0.1:",
+            "localhost:",
+            "[::1]:",
+            "127.0.0.1::80",
+            "127.0.0.1:+80",
+            "127.0.0.1:65536",
+            "evil.example:",
+        ] {
             assert_eq!(check(malformed), Err(Fault::Malformed), "{malformed}");
         }
     }

@@ -31,6 +31,7 @@ use crate::load;
 use crate::options::LARGEST_PAYLOAD;
 use crate::origin;
 use crate::page;
+use crate::presenter::{Credentials, Presenter};
 use crate::publish;
 use crate::query::{self, Query};
 use crate::site::Site;
@@ -42,9 +43,13 @@ use crate::{polls, upgrade, viewers, watching};
 /// What those are told who are not served.
 pub const REFUSALS: Refusals = Refusals {
     full: "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
+        X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+        Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\
         Content-Type: text/plain; charset=utf-8\r\nContent-Length: 21\r\n\r\ntoo many connections\n",
-    plain: "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\
-        Content-Length: 36\r\n\r\nthis port speaks TLS: use https://\r\n",
+    plain: "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
+        X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+        Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\
+        Content-Type: text/plain; charset=utf-8\r\nContent-Length: 36\r\n\r\nthis port speaks TLS: use https://\r\n",
 };
 
 /// Serves one connection until either side ends it, or gracefully once the server is closing.
@@ -60,7 +65,7 @@ async fn speak(early: Bytes, socket: Arc<Socket>, admitted: Admitted, site: Arc<
     let session = Mutex::new(None);
     let service = service_fn(|request: Request<Incoming>| {
         site.counters.request();
-        socket.tap.assign(query::lane(request.uri().query()));
+        socket.trace_answer(query::lane(request.uri().query()));
         // Browsers name the origin when a page of another one asks, and only then want to be told that it may read.
         let foreign = request.headers().contains_key(ORIGIN) && request.method() != Method::POST;
         let bodiless = request.method() == Method::HEAD;
@@ -82,7 +87,7 @@ async fn speak(early: Bytes, socket: Arc<Socket>, admitted: Admitted, site: Arc<
         .half_close(true)
         // hyper counts the pause between two requests as time taken to send the head.
         .header_read_timeout(site.idle_timeout)
-        .serve_connection(TokioIo::new(Stream::behind(early, socket.clone())), service);
+        .serve_connection(TokioIo::new(Stream::with_requests(early, socket.clone())), service);
     let mut closing = pin!(site.closing());
     let mut closes = false;
     let continued = poll_fn(|context| {
@@ -115,11 +120,13 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
     if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
         return answer::bad_request("a request names its Host once");
     }
-    let foreign = request.uri().host().is_some_and(|host| !host::is_ours(host, &site.hosts));
-    match request.headers().get(HOST).map_or(Ok(()), |host| host::check(host.as_bytes(), &site.hosts)) {
-        Ok(()) if !foreign => {}
+    // A target in absolute form names the host once more (RFC 9112, section 3.2.2).
+    let named = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let mut hosts = request.headers().get(HOST).map(|host| host.as_bytes()).into_iter().chain(named);
+    match hosts.try_for_each(|host| host::check(host, &site.hosts)) {
+        Ok(()) => {}
         Err(host::Fault::Malformed) => return answer::bad_request("Host names a host, and maybe a port"),
-        Ok(()) | Err(host::Fault::Foreign) => {
+        Err(host::Fault::Foreign) => {
             let text = "this server does not go by that name; --host NAME gives it one\n";
             return answer::text(StatusCode::MISDIRECTED_REQUEST, text);
         }
@@ -130,13 +137,15 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/poll" => ("GET, HEAD", polling::PARAMETERS),
         "/long-poll" => ("GET, HEAD", long_polling::PARAMETERS),
         "/stream" | "/sse" => ("GET, HEAD", &["after", "lane"]),
-        "/ws" => ("GET", &["after", "lane", "token"]),
+        "/ws" => ("GET", &["after", "lane"]),
         "/published" => ("GET, HEAD", &["after"]),
         "/echo" => ("GET", &[]),
-        "/publish" => ("POST", &["lane", "token"]),
-        "/control" => ("POST", &["token"]),
-        "/watch" => ("GET", &["session", "token"]),
-        // The page's own parameters are the page's to read.
+        "/publish" => ("POST", &["lane"]),
+        "/control" => ("POST", &[]),
+        "/watch" => ("GET", &["session"]),
+        // A page's own parameters are the page's to read.
+        "/presenter" if matches!(*request.method(), Method::GET | Method::HEAD) => return page::presenter(),
+        "/presenter" => ("GET, HEAD, POST", &[]),
         "/" if request.method() == Method::GET && page::is_wanted(request.headers()) => return page::index(),
         path if lecture::is_there(path) && matches!(*request.method(), Method::GET | Method::HEAD) => {
             return lecture::answer(path, request.uri().query(), request.headers()).await;
@@ -154,10 +163,27 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         Err(fault) => return answer::bad_request(fault),
     };
     let feed = &site.feed;
-    let (own_page, presenter) =
-        (origin::may_publish(request.headers(), &site.origins), site.knows(query.token.as_deref()));
-    let may_publish = own_page && presenter;
     let refused = |why| answer::text(StatusCode::FORBIDDEN, why);
+    let opens = matches!(path, "/ws" | "/watch");
+    let writes = matches!(path, "/publish" | "/control" | "/presenter");
+    if opens || writes {
+        match origin::may_publish(request.headers(), site.addresses.http_scheme(), &site.origins) {
+            true => {}
+            false if opens => return refused("only pages of this server may open this WebSocket\n"),
+            false => return refused("only pages of this server may publish\n"),
+        }
+    }
+    let may_publish = match &site.presenter {
+        Some(presenter) if opens || writes => match presenter.credentials(request.headers()) {
+            Credentials::Presenter => true,
+            Credentials::Viewer => false,
+            Credentials::Wrong => {
+                site.counters.token_refused();
+                return presenter.refuse().await;
+            }
+        },
+        presenter => presenter.is_none(),
+    };
     let subscribe = |after| Subscription::new(feed.clone(), wake_list.clone(), after);
     match path {
         "/poll" => polling::answer(feed, query).unwrap_or_else(answer::gap),
@@ -167,9 +193,8 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             Ok(after) => sse::answer(subscribe(after), socket, request.version()),
             Err(fault) => answer::bad_request(fault),
         },
-        "/ws" | "/watch" if !own_page => refused("only pages of this server may open this WebSocket\n"),
-        "/publish" | "/control" if !own_page => refused("only pages of this server may publish\n"),
-        "/publish" | "/control" if !presenter => refused("this takes the presenter's token\n"),
+        _ if writes && !may_publish => refused("this takes the presenter's token\n"),
+        "/presenter" => site.presenter.as_ref().map_or(answer::empty(StatusCode::NO_CONTENT), Presenter::welcome),
         "/ws" => {
             let subscription = subscribe(query.after);
             let feed = feed.clone();
@@ -192,7 +217,9 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             let Some(session) = query.session else {
                 return answer::bad_request("session: the page's own word for it");
             };
-            let Some(watcher) = site.taps.watch(&session) else {
+            let Ok(address) = socket.peer() else { return answer::bad_request("the connection is gone") };
+            let Some(watcher) = site.taps.watch(&session, address, may_publish) else {
+                site.counters.watch_refused();
                 return answer::text(StatusCode::CONFLICT, "this session is watched already, or too many are\n");
             };
             let (subscription, plan) = (subscribe(None), site.plan.subscribe());
@@ -208,7 +235,10 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/published" => published(feed, query).unwrap_or_else(answer::gap),
         "/viewers" => answer::json(StatusCode::OK, &viewers::viewers(&site.addresses)),
         "/healthz" => answer::text(StatusCode::OK, "ok\n"),
-        _ => answer::text(StatusCode::OK, index::text(&site.addresses, site.is_self_signed())),
+        _ => answer::text(
+            StatusCode::OK,
+            index::text(&site.addresses, site.is_self_signed(), site.presenter.as_ref().map(|_| "TOKEN")),
+        ),
     }
 }
 

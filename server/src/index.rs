@@ -2,9 +2,12 @@
 
 use crate::Addresses;
 
-/// The index, for a server at these addresses, whose certificate nobody else may have signed.
-pub fn text(addresses: &Addresses, self_signed: bool) -> String {
+/// The index, for a server at these addresses, whose certificate nobody else may have signed. Where publishing takes a token, that is
+/// `token`, or the word TOKEN for those who are not to know it.
+pub fn text(addresses: &Addresses, self_signed: bool, token: Option<&str>) -> String {
+    let addresses = addresses.reached();
     let (http, ws, tcp) = (addresses.http_url(), addresses.websocket_url(), addresses.tcp);
+    let bearer = token.map_or(String::new(), |token| format!(" -H 'Authorization: Bearer {token}'"));
     // Neither program takes a certificate that nobody vouches for, unless it is told to.
     let (k, insecure) = if self_signed { ("k", " -k") } else { ("", "") };
     let tcp = match addresses.tls {
@@ -23,7 +26,7 @@ SSE            curl -{k}N '{http}/sse?after=0'
 WebSocket      websocat{insecure} '{ws}/ws?after=0'
 raw TCP        (echo 'SUB 0'; cat) | {tcp}
 
-publish        curl{insecure} -d 'hello' {http}/publish
+publish        curl{insecure}{bearer} -d 'hello' {http}/publish
 echo           websocat{insecure} {ws}/echo
 clock          curl{insecure} {http}/time
 load           curl{insecure} {http}/load

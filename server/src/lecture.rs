@@ -1,20 +1,28 @@
 //! The lecture at `/slides`, with live lanes in it: rendered when it is first asked for, from what the program holds.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use anyhow::Context;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue, LOCATION};
+use ring::digest::{SHA256, digest};
 use slides::{Figures, LANGUAGES, Place};
 use tokio::sync::watch;
 
 use crate::answer::{self, Answer};
 
 /// The pages, in the order of [`LANGUAGES`]; or why there are none.
-type Pages = Result<Vec<Bytes>, String>;
+type Pages = Result<Arc<[Page]>, String>;
 
 /// What whoever asks waits for: the pages, once they are rendered.
 static PAGES: OnceLock<watch::Receiver<Option<Pages>>> = OnceLock::new();
+
+/// A page, and what it may do.
+struct Page {
+    html: Bytes,
+    policy: HeaderValue,
+}
 
 /// Whether a path is the lecture's.
 pub fn is_there(path: &str) -> bool {
@@ -36,7 +44,7 @@ pub async fn answer(path: &str, query: Option<&str>, headers: &HeaderMap) -> Ans
         return answer::text(StatusCode::NOT_FOUND, "the slides are at /slides\n");
     };
     match pages().await {
-        Ok(pages) => answer::file("text/html; charset=utf-8", pages[index].clone()),
+        Ok(pages) => answer::page(pages[index].html.clone(), pages[index].policy.clone()),
         Err(error) => {
             answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("the slides cannot be rendered: {error}\n"))
         }
@@ -61,10 +69,42 @@ async fn pages() -> Pages {
 fn render() -> Pages {
     let render = || {
         let figures = Figures::recorded()?;
-        let page = |language| Ok(slides::render(language, &figures, Place::Server)?.into());
+        let page = |language| {
+            let html = slides::render(language, &figures, Place::Server)?;
+            let policy = HeaderValue::try_from(policy(&html)?)?;
+            Ok(Page { html: html.into(), policy })
+        };
         LANGUAGES.iter().map(page).collect::<anyhow::Result<_>>()
     };
     render().map_err(|error| format!("{error:#}"))
+}
+
+/// The policy of a page that bears its style and its script in itself: these two by their hashes, and the live page in frames.
+fn policy(html: &str) -> anyhow::Result<String> {
+    let hash = |start: &str, end: &str| {
+        let text = html.split_once(start).and_then(|(_, rest)| Some(rest.split_once(end)?.0));
+        let text = text.with_context(|| format!("the page has no {start}"))?;
+        anyhow::Ok(base64(digest(&SHA256, text.as_bytes()).as_ref()))
+    };
+    let (style, script) = (hash("<style>", "</style>")?, hash("<script>", "</script>")?);
+    Ok(format!(
+        "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:; frame-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    ))
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let bits = (0..3).fold(0, |bits, index| bits << 8 | u32::from(group.get(index).copied().unwrap_or(0)));
+        let digit = |index: usize| match index <= group.len() {
+            true => char::from(DIGITS[(bits >> (18 - 6 * index)) as usize & 63]),
+            false => '=',
+        };
+        text.extend((0..4).map(digit));
+    }
+    text
 }
 
 /// The first language that the browser names and that there is; the first of all where there is none.
@@ -77,6 +117,15 @@ fn wanted(headers: &HeaderMap) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // RFC 4648, section 10.
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        let vectors = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"];
+        for (length, text) in vectors.iter().enumerate() {
+            assert_eq!(base64(&b"foobar"[..length]), *text);
+        }
+    }
 
     #[test]
     fn the_browser_s_first_language_that_there_is_decides() {

@@ -24,13 +24,17 @@ pub mod index;
 pub mod lecture;
 pub mod limits;
 pub mod load;
+pub mod masked;
 pub mod options;
 pub mod origin;
+pub mod output;
 pub mod page;
 pub mod polls;
+pub mod presenter;
 pub mod publish;
 pub mod publisher;
 pub mod query;
+pub mod requests;
 pub mod run;
 pub mod sampler;
 pub mod site;
@@ -59,6 +63,7 @@ use crate::counters::Counters;
 use crate::feed::Feed;
 use crate::limits::Room;
 pub use crate::options::Options;
+use crate::presenter::Presenter;
 use crate::publisher::Publisher;
 use crate::sampler::Sampler;
 use crate::site::Site;
@@ -120,9 +125,12 @@ impl Server {
         let (orders, ordered) = channel();
         // On loopback, whoever is there is at the machine; beyond it, a lecture hall is.
         let token = match &options.token {
-            None if !http.ip().is_loopback() => Some(origin::token().context("the system gives no random numbers")?),
+            None if !http.ip().is_loopback() => {
+                Some(presenter::secret().context("the system gives no random numbers")?)
+            }
             token => token.clone(),
         };
+        let presenter = token.as_ref().map(|token| Presenter::new(token, http.port(), tls.is_some())).transpose();
         let site = Arc::new(Site {
             feed: feed.clone(),
             counters: counters.clone(),
@@ -138,7 +146,7 @@ impl Server {
             tls: tls.clone(),
             idle_timeout: options.idle_timeout,
             stall_timeout: options.stall_timeout,
-            token: token.clone(),
+            presenter: presenter.context("the system gives no random numbers")?,
             closing: closed,
         });
         let room = Room::new(options.max_connections);
@@ -179,13 +187,35 @@ impl Server {
         self.addresses.clone()
     }
 
-    /// The page's address for the presenter: with the token, where one is needed.
-    pub fn presenter(&self) -> String {
-        let url = self.addresses.http_url();
+    /// Its URL, without a path, by which others reach it.
+    pub fn url(&self) -> String {
+        self.addresses.reached().http_url()
+    }
+
+    /// The presenter's link to the live page at `base`, the URL of this server or of a relay in front of it. `query` is for the page:
+    /// nothing, or a question mark and parameters.
+    pub fn presenter_page(&self, base: &str, query: &str) -> String {
         match &self.token {
-            Some(token) => format!("{url}/?token={token}"),
-            None => format!("{url}/"),
+            Some(token) => format!("{base}/presenter{query}#token={token}"),
+            None => format!("{base}/{query}"),
         }
+    }
+
+    /// The presenter's link to the lecture at `base`.
+    pub fn presenter_slides(&self, base: &str) -> String {
+        match &self.token {
+            Some(token) => format!("{base}/presenter?to=slides#token={token}"),
+            None => format!("{base}/slides"),
+        }
+    }
+
+    /// The index of all endpoints, with lines to paste that may do what the presenter may.
+    pub fn index(&self) -> String {
+        index::text(
+            &self.addresses,
+            self.tls.as_ref().is_some_and(|identity| identity.self_signed),
+            self.token.as_deref(),
+        )
     }
 
     /// The page's address for those who only watch, as other machines reach it; `None` where only this one does.
@@ -224,7 +254,7 @@ impl Server {
 /// Who the server is to be over TLS, by its options.
 fn identity(options: &Options) -> anyhow::Result<Option<Identity>> {
     if options.tls_self_signed {
-        let addresses = [options.listen, options.tcp_listen].map(|address| viewers::reached(address.ip()));
+        let addresses = [options.listen, options.tcp_listen].map(|address| addresses::reached(address.ip()));
         return Ok(Some(Identity::self_signed(&options.hosts, &addresses)?));
     }
     match (&options.tls_cert, &options.tls_key) {

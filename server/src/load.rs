@@ -34,6 +34,8 @@ pub async fn read(
         connections_stalled: counters.connections_stalled(),
         handshakes_failed: counters.handshakes_failed(),
         echoes_refused: counters.echoes_refused(),
+        tokens_refused: counters.tokens_refused(),
+        watches_refused: counters.watches_refused(),
         requests: counters.requests(),
         head: feed.head().0,
         epoch: feed.epoch,
@@ -73,6 +75,8 @@ pub fn metrics(load: &Load) -> String {
     );
     let refused = load.echoes_refused as f64;
     metric("lab_echoes_refused_total", "counter", "Messages not echoed, because too many were held.", refused);
+    metric("lab_tokens_refused_total", "counter", "Requests with a wrong token.", load.tokens_refused as f64);
+    metric("lab_watches_refused_total", "counter", "Trace sessions refused.", load.watches_refused as f64);
     metric("lab_requests_total", "counter", "HTTP requests begun.", load.requests as f64);
     metric("lab_events_published_total", "counter", "Events published.", load.head as f64);
     metric("lab_history_bytes", "gauge", "Memory held by the event history.", load.history_bytes as f64);

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     match server::run::run(&Arguments::parse().options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("server: {error:#}");
+            server::output::complain(format_args!("server: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -62,7 +62,8 @@ pub struct Options {
     #[arg(long = "host", value_name = "NAME", value_parser = host)]
     pub hosts: Vec<String>,
     /// The origin (scheme, host and maybe port) of other pages that may publish and open WebSockets here, beside this server's own;
-    /// may be given several times
+    /// may be given several times. Pages elsewhere publish only where no token is needed. A proxy that adds TLS makes this server's own
+    /// pages such, of https://HOST
     #[arg(long = "origin", value_name = "ORIGIN", value_parser = origin)]
     pub origins: Vec<String>,
     /// Speak TLS (https, wss) and show these certificates, in PEM, the server's own first
@@ -74,8 +75,9 @@ pub struct Options {
     /// Speak TLS with a certificate made at the start, for class: nobody vouches for it, so browsers ask and curl needs -k
     #[arg(long)]
     pub tls_self_signed: bool,
-    /// What may publish and control must know; by default, on loopback nothing, and beyond it a word made at the start
-    #[arg(long, value_name = "WORD", value_parser = token)]
+    /// The token that publishing and controlling take: 16 to 64 letters and digits. By default, none on loopback, and beyond it
+    /// one that is made at the start and printed
+    #[arg(long, value_name = "TOKEN", value_parser = token)]
     pub token: Option<String>,
     /// A time, and for how long the publisher hangs then, like 1s,100ms: to see that measurements show it
     #[arg(long, value_name = "WHEN,HOW_LONG", hide = true)]
@@ -133,9 +135,9 @@ pub fn threads(text: &str) -> Result<usize, String> {
 }
 
 fn token(text: &str) -> Result<String, String> {
-    match (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+    match (16..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         true => Ok(text.into()),
-        false => Err("a token is made of letters and digits, at most 64".into()),
+        false => Err("a token is 16 to 64 letters and digits, so that nobody guesses it".into()),
     }
 }
 
@@ -167,5 +169,21 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if count > 0 => Ok(count),
         _ => Err("this is a whole number, at least 1".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_could_be_guessed_is_refused() {
+        let (long, longer) = ("a1".repeat(32), "a1".repeat(33));
+        for good in ["abcdefgh12345678", &long] {
+            assert_eq!(token(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "secret", "abcdefgh1234567", "abcdefgh-12345678", "비밀비밀비밀비밀비밀", &longer] {
+            assert_eq!(token(bad).unwrap_err(), "a token is 16 to 64 letters and digits, so that nobody guesses it");
+        }
     }
 }

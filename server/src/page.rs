@@ -1,22 +1,28 @@
 //! The live page: its files, embedded in the program, so that it works without any other.
 
 use hyper::StatusCode;
-use hyper::header::{ACCEPT, HeaderMap};
+use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
 
 use crate::answer::{self, Answer};
 
 /// The page itself.
 const INDEX: &str = include_str!("page/index.html");
+/// Where the presenter's link leads.
+const PRESENTER: &str = include_str!("page/presenter.html");
+/// What the pages may do: run and load what this server gives out, and stand in a frame of its own slides.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'self'";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Every file that the page asks for, by its path below `/page/`, with its type.
-const FILES: [(&str, &str, &str); 19] = [
+const FILES: [(&str, &str, &str); 20] = [
     ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("main.js", SCRIPT, include_str!("page/main.js")),
     ("bytes.js", SCRIPT, include_str!("page/bytes.js")),
     ("clock.js", SCRIPT, include_str!("page/clock.js")),
     ("ladder.js", SCRIPT, include_str!("page/ladder.js")),
     ("lane.js", SCRIPT, include_str!("page/lane.js")),
+    ("presenter.js", SCRIPT, include_str!("page/presenter.js")),
     ("sha1.js", SCRIPT, include_str!("page/sha1.js")),
     ("tabs.js", SCRIPT, include_str!("page/tabs.js")),
     ("text.js", SCRIPT, include_str!("page/text.js")),
@@ -39,7 +45,12 @@ pub fn is_wanted(headers: &HeaderMap) -> bool {
 
 /// The page.
 pub fn index() -> Answer {
-    answer::file("text/html; charset=utf-8", INDEX)
+    answer::page(INDEX, HeaderValue::from_static(POLICY))
+}
+
+/// The page that takes the presenter's token.
+pub fn presenter() -> Answer {
+    answer::page(PRESENTER, HeaderValue::from_static(POLICY))
 }
 
 /// One of its files; 404 where there is none of that name.
@@ -65,7 +76,11 @@ mod tests {
             }
             assert!(!content.contains("http://") && !content.contains("https://"), "{name}");
         }
-        for path in INDEX.split("\"/page/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        for path in [INDEX, PRESENTER]
+            .iter()
+            .flat_map(|page| page.split("\"/page/").skip(1))
+            .map(|rest| rest.split('"').next().unwrap())
+        {
             assert!(known(path), "{path}");
         }
     }

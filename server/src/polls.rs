@@ -74,7 +74,8 @@ pub async fn serve(socket: &Arc<Socket>, site: &Site, wake_list: &Arc<WakeList>)
             }
         };
         site.counters.request();
-        socket.tap.assign(query.lane.as_deref());
+        socket.trace_request(&received[..length], query.lane.as_deref());
+        socket.trace_answer(query.lane.as_deref());
         received.advance(length);
         if received.is_empty() {
             received = BytesMut::new();
@@ -106,6 +107,10 @@ fn head(bytes: &[u8], hosts: &[String]) -> Head {
     let (Some("GET"), Some(1), Some(target)) = (request.method, request.version, request.path) else {
         return Head::Other;
     };
+    // A fragment, which has no place in a target.
+    if target.contains('#') {
+        return Head::Other;
+    }
     let (path, text) = target.split_once('?').map_or((target, None), |(path, text)| (path, Some(text)));
     let (waits, known): (bool, &[&str]) = match path {
         "/poll" => (false, polling::PARAMETERS),

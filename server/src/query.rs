@@ -15,8 +15,6 @@ pub struct Query {
     pub lane: Option<String>,
     /// `session`: the page's lanes together.
     pub session: Option<String>,
-    /// `token`: what the presenter knows.
-    pub token: Option<String>,
 }
 
 /// The lane that a query names, whatever else is in it, and right or wrong.
@@ -49,7 +47,6 @@ impl Query {
                 }
                 "lane" => query.lane.replace(word(name, value, ".")?).is_some(),
                 "session" => query.session.replace(word(name, value, "")?).is_some(),
-                "token" => query.token.replace(word(name, value, "")?).is_some(),
                 _ => query.wait.replace(wait(value)?).is_some(),
             };
             if twice {

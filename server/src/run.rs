@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Options, Server, index, limits};
+use crate::{Options, Server, limits};
 
 /// Runs until a signal comes.
 ///
@@ -23,10 +23,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     limits::raise_open_files();
     let server = Server::start(options)?;
     let addresses = server.addresses();
-    let mut text = index::text(&addresses, server.tls().is_some_and(|identity| identity.self_signed))
-        + "\nlive page      "
-        + &server.presenter()
-        + "\n";
+    let url = server.url();
+    let (page, slides) = (server.presenter_page(&url, ""), server.presenter_slides(&url));
+    let mut text = server.index() + &format!("\nlive page      {page}\nlecture        {slides}\n");
     if let Some(viewers) = server.viewers() {
         text += &format!("for viewers    {viewers}\n");
     }

@@ -10,6 +10,7 @@ use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::feed::Feed;
 use crate::load;
+use crate::presenter::Presenter;
 use crate::publisher::Plan;
 use crate::sampler::Sampler;
 use crate::tap::Taps;
@@ -45,8 +46,8 @@ pub struct Site {
     pub idle_timeout: Duration,
     /// How long a subscriber may take nothing.
     pub stall_timeout: Duration,
-    /// What the presenter knows; without one, all may publish and control.
-    pub token: Option<String>,
+    /// What the presenter is told by; without it, all may publish and control.
+    pub presenter: Option<Presenter>,
     /// Turns true when the server ends.
     pub closing: watch::Receiver<bool>,
 }
@@ -64,11 +65,6 @@ impl Site {
     /// Whether nobody vouches for who the server says it is.
     pub fn is_self_signed(&self) -> bool {
         self.tls.as_ref().is_some_and(|identity| identity.self_signed)
-    }
-
-    /// Whether who gives this token may publish and control.
-    pub fn knows(&self, token: Option<&str>) -> bool {
-        self.token.is_none() || self.token.as_deref() == token
     }
 
     /// Publishes by another plan from now on.

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -23,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::farewell;
+use crate::requests::{Part, Requests};
 use crate::site::Site;
 use crate::tap::{Cut, Tap};
 use crate::tls::{self, Refusal, Session};
@@ -88,6 +90,24 @@ impl Socket {
         Some(self.tls.as_ref()?.lock().expect("no holder of the session panics"))
     }
 
+    /// A request's head has come, for a lane, SESSION.NAME, or for nobody's.
+    pub fn trace_request(&self, head: &[u8], lane: Option<&str>) {
+        self.tap.request(head, lane);
+    }
+
+    /// What is written from here on answers a request of that lane, or of nobody's.
+    pub fn trace_answer(&self, lane: Option<&str>) {
+        self.tap.answer(lane);
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn peer(&self) -> io::Result<IpAddr> {
+        Ok(self.stream.peer_addr()?.ip().to_canonical())
+    }
+
     /// From here on, something is about to be written by whoever speaks the protocol, until it flushes.
     pub fn hold(&self) {
         self.held.store(true, Relaxed);
@@ -137,6 +157,27 @@ impl Socket {
     fn note_drained(&self) {
         // What is said to have blocked is not tried again before that.
         let _ = self.stream.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
+    }
+
+    /// Polls until something was read, or the end was.
+    fn poll_read_some(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_read_ready(context))?;
+            let read = match self.session() {
+                None => self.stream.try_read_buf(buffer).map(|_| {
+                    if buffer.remaining() > 0 {
+                        self.note_drained();
+                    }
+                }),
+                Some(mut session) => {
+                    session.read(&self.stream, buffer.initialize_unfilled()).map(|read| buffer.advance(read))
+                }
+            };
+            match read {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read),
+            }
+        }
     }
 
     /// Reads what there is, without waiting.
@@ -284,6 +325,8 @@ pub struct Stream {
     socket: Arc<Socket>,
     /// What was read already, and is to be read again.
     early: Bytes,
+    /// Where in the requests it is, if what is read are requests and whoever reads them does not say so.
+    requests: Option<Box<Requests>>,
 }
 
 impl Stream {
@@ -294,7 +337,12 @@ impl Stream {
 
     /// The socket, and before it `early`, which came from there.
     pub fn behind(early: Bytes, socket: Arc<Socket>) -> Self {
-        Self { socket, early }
+        Self { socket, early, requests: None }
+    }
+
+    /// The same where `early` begins a request, and requests are all that comes: they are followed for the wire trace.
+    pub fn with_requests(early: Bytes, socket: Arc<Socket>) -> Self {
+        Self { requests: Some(Box::new(Requests::default())), ..Self::behind(early, socket) }
     }
 
     /// What was not read again.
@@ -310,32 +358,23 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { socket, early } = self.get_mut();
-        if !early.is_empty() {
-            buffer.put_slice(&early.split_to(early.len().min(buffer.remaining())));
-            return Poll::Ready(Ok(()));
-        }
-        let Socket { stream, tap, .. } = &**socket;
+        let Self { socket, early, requests } = self.get_mut();
+        let tap = &socket.tap;
         let before = buffer.filled().len();
-        loop {
-            ready!(socket.poll_read_ready(context))?;
-            let read = match socket.session() {
-                None => stream.try_read_buf(buffer).map(|_| {
-                    if buffer.remaining() > 0 {
-                        socket.note_drained();
-                    }
-                }),
-                Some(mut session) => {
-                    session.read(stream, buffer.initialize_unfilled()).map(|read| buffer.advance(read))
-                }
-            };
-            match read {
-                Ok(()) => break,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+        let again = !early.is_empty();
+        if again {
+            buffer.put_slice(&early.split_to(early.len().min(buffer.remaining())));
+        } else {
+            ready!(socket.poll_read_some(context, buffer))?;
         }
-        tap.read(&buffer.filled()[before..]);
+        match requests {
+            Some(requests) => requests.follow(&mut buffer.filled_mut()[before..], |part| match part {
+                Part::Head(head, lane) => tap.request(head, lane),
+                Part::Body(bytes) => tap.body(bytes),
+            }),
+            None if again => {}
+            None => tap.read(&buffer.filled()[before..]),
+        }
         Poll::Ready(Ok(()))
     }
 }

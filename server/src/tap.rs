@@ -1,25 +1,31 @@
 //! Taps: what crosses the sockets of a page's lanes, told to that page as it happens.
 //!
-//! A lane is a name that a page gives to its requests (`lane=SESSION.NAME`); the page watches its session (`/watch`). A connection
-//! is tapped from its first bytes on while anyone watches at all. While nobody does, a read and a write cost one look at a
-//! flag.
+//! A lane is a name that a page gives to its requests (`lane=SESSION.NAME`); the page watches its session (`/watch`). What is told
+//! is bounded by the request that names the lane: its head, its body, and the answer to it. The next request on the same connection
+//! may be somebody else's, behind a proxy, and is its own lane's or nobody's. A request's head is told when all of it has come, with
+//! its secrets masked. While nobody watches, a read and a write cost one look at a flag.
 
 use std::collections::HashMap;
 use std::io::IoSlice;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use protocol::clock;
 use tokio::sync::mpsc;
 
+use crate::masked;
+
 /// Pages that may watch at once.
-const MOST_SESSIONS: usize = 200;
+const MAX_SESSIONS: usize = 200;
+/// How many of these only the presenter may have.
+const RESERVED_SESSIONS: usize = 8;
+/// Pages of viewers that may watch at once from one address other than this machine's.
+const MAX_SESSIONS_PER_ADDRESS: usize = 64;
 /// Crossings that a page may be behind before some are left out, and counted.
 const MOST_BEHIND: usize = 4_096;
 /// How much of one crossing's bytes is told, in bytes; its size is told in full.
 const MOST_SHOWN: usize = 4_096;
-/// How much of a request is kept until it is known whose it is, in bytes.
-const MOST_KEPT: usize = 64 << 10;
 
 /// Who watches.
 #[derive(Default)]
@@ -30,9 +36,16 @@ pub struct Taps {
 }
 
 struct Session {
-    told: mpsc::Sender<Crossing>,
+    page: Arc<Page>,
+    /// Where it watches from, unless that is the presenter.
+    viewer: Option<IpAddr>,
     /// The sockets that bore this session's lanes, to cut them by, for as long as they are open.
     sockets: HashMap<u64, Weak<dyn Cut>>,
+}
+
+/// Where a page is told of its crossings.
+struct Page {
+    crossings: mpsc::Sender<Crossing>,
     left_out: Arc<AtomicU64>,
 }
 
@@ -64,15 +77,23 @@ pub struct Watcher {
 }
 
 impl Taps {
-    /// Watches a session; `None` if it is watched already, or too many are.
-    pub fn watch(self: &Arc<Self>, session: &str) -> Option<Watcher> {
-        let (told, crossings) = mpsc::channel(MOST_BEHIND);
-        let left_out = Arc::new(AtomicU64::new(0));
+    /// Watches a session from an address, as the presenter or not; `None` if it is watched already, or too many are.
+    pub fn watch(self: &Arc<Self>, session: &str, address: IpAddr, presenter: bool) -> Option<Watcher> {
         let mut sessions = self.sessions();
-        if sessions.len() >= MOST_SESSIONS || sessions.contains_key(session) {
+        let viewers = sessions.values().filter_map(|session| session.viewer);
+        let neighbours = viewers.clone().filter(|other| *other == address).count();
+        let full = sessions.len() >= MAX_SESSIONS
+            || !presenter
+                && (viewers.count() >= MAX_SESSIONS - RESERVED_SESSIONS
+                    || neighbours >= MAX_SESSIONS_PER_ADDRESS && !address.is_loopback());
+        if full || sessions.contains_key(session) {
             return None;
         }
-        sessions.insert(session.into(), Session { told, sockets: HashMap::new(), left_out: left_out.clone() });
+        let (told, crossings) = mpsc::channel(MOST_BEHIND);
+        let left_out = Arc::new(AtomicU64::new(0));
+        let page = Arc::new(Page { crossings: told, left_out: left_out.clone() });
+        let viewer = (!presenter).then_some(address);
+        sessions.insert(session.into(), Session { page, viewer, sockets: HashMap::new() });
         self.watched.store(true, Relaxed);
         Some(Watcher { taps: self.clone(), session: session.into(), crossings, left_out })
     }
@@ -118,11 +139,19 @@ pub struct Tap {
 #[derive(Default)]
 struct Flow {
     connection: u64,
-    lane: Option<(String, Arc<str>)>,
-    /// What came up and is nobody's yet: a request's head comes before it is known whose it is.
-    kept: Vec<(u64, Vec<u8>)>,
+    /// Whose request is coming.
+    up: Option<Lane>,
+    /// Whose answer is going.
+    down: Option<Lane>,
     /// Frames follow the handshake, and are the same lane's.
     upgraded: bool,
+}
+
+/// A lane of a session that is watched. One that ends, and another of the same name, are two.
+#[derive(Clone)]
+struct Lane {
+    name: Arc<str>,
+    page: Weak<Page>,
 }
 
 impl Tap {
@@ -131,44 +160,52 @@ impl Tap {
         Self { taps, socket, flow: Mutex::default() }
     }
 
-    /// Says whose request has come: that of a lane, SESSION.NAME, or nobody's.
-    pub fn assign(&self, lane: Option<&str>) {
+    /// A request's head has come, for a lane, SESSION.NAME, or for nobody's.
+    pub fn request(&self, head: &[u8], lane: Option<&str>) {
         if !self.taps.watched() {
             return;
         }
-        let lane = lane.and_then(|lane| lane.split_once('.'));
         let mut flow = self.flow();
-        flow.lane = lane.map(|(session, name)| (session.into(), name.into()));
-        let kept = std::mem::take(&mut flow.kept);
-        let Some((session, _)) = flow.lane.clone() else { return };
-        if flow.connection == 0 {
-            flow.connection = self.taps.connections.fetch_add(1, Relaxed) + 1;
-        }
-        if let Some(session) = self.taps.sessions().get_mut(&session) {
-            session.sockets.retain(|_, socket| socket.strong_count() > 0);
-            session.sockets.entry(flow.connection).or_insert_with(|| self.socket.clone());
-        }
-        for (at_ns, bytes) in kept {
-            self.tell(&flow, true, at_ns, &[&bytes]);
+        flow.up = lane.and_then(|lane| self.lane(&mut flow, lane));
+        if let Some(lane) = &flow.up {
+            self.tell(lane, flow.connection, true, &[&masked::head(head)]);
         }
     }
 
-    /// Says that what comes from here on needs no request to be whose it is.
-    pub fn upgraded(&self) {
+    /// Bytes of the body have come of the request whose head came last.
+    pub fn body(&self, bytes: &[u8]) {
+        if !self.taps.watched() {
+            return;
+        }
+        let flow = self.flow();
+        if let Some(lane) = &flow.up {
+            self.tell(lane, flow.connection, true, &[bytes]);
+        }
+    }
+
+    /// What goes down from here on answers a request of that lane, SESSION.NAME, or of nobody's.
+    pub fn answer(&self, lane: Option<&str>) {
+        if !self.taps.watched() {
+            return;
+        }
+        let mut flow = self.flow();
+        flow.down = lane.and_then(|lane| self.lane(&mut flow, lane));
+    }
+
+    /// What comes from here on are frames of the lane whose request was the handshake; `early` came with that.
+    pub fn upgraded(&self, early: &[u8]) {
         self.flow().upgraded = true;
+        self.read(early);
     }
 
-    /// Bytes came up the connection.
+    /// Bytes came up the connection; of requests, [`Self::request`] and [`Self::body`] tell.
     pub fn read(&self, bytes: &[u8]) {
         if !self.taps.watched() || bytes.is_empty() {
             return;
         }
-        let mut flow = self.flow();
-        let now = clock::now_ns();
-        if flow.upgraded {
-            self.tell(&flow, true, now, &[bytes]);
-        } else if flow.kept.iter().map(|kept| kept.1.len()).sum::<usize>() + bytes.len() <= MOST_KEPT {
-            flow.kept.push((now, bytes.to_vec()));
+        let flow = self.flow();
+        if let Some(lane) = flow.up.as_ref().filter(|_| flow.upgraded) {
+            self.tell(lane, flow.connection, true, &[bytes]);
         }
     }
 
@@ -177,6 +214,8 @@ impl Tap {
         if !self.taps.watched() {
             return;
         }
+        let flow = self.flow();
+        let Some(lane) = &flow.down else { return };
         let mut left = written;
         let parts: Vec<&[u8]> = parts
             .iter()
@@ -186,22 +225,57 @@ impl Tap {
                 &part[..taken]
             })
             .collect();
-        self.tell(&self.flow(), false, clock::now_ns(), &parts);
+        self.tell(lane, flow.connection, false, &parts);
     }
 
-    fn tell(&self, flow: &Flow, up: bool, at_ns: u64, parts: &[&[u8]]) {
-        let Some((session, lane)) = &flow.lane else { return };
+    /// The lane of that name, if its session is watched; from now on, this connection is cut with that.
+    fn lane(&self, flow: &mut Flow, lane: &str) -> Option<Lane> {
+        let (session, name) = lane.split_once('.')?;
         let mut sessions = self.taps.sessions();
-        let Some(session) = sessions.get_mut(session) else { return };
+        let session = sessions.get_mut(session)?;
+        if flow.connection == 0 {
+            flow.connection = self.taps.connections.fetch_add(1, Relaxed) + 1;
+        }
+        session.sockets.retain(|_, socket| socket.strong_count() > 0);
+        session.sockets.entry(flow.connection).or_insert_with(|| self.socket.clone());
+        Some(Lane { name: name.into(), page: Arc::downgrade(&session.page) })
+    }
+
+    fn tell(&self, lane: &Lane, connection: u64, up: bool, parts: &[&[u8]]) {
+        let Some(page) = lane.page.upgrade() else { return };
         let data = parts.iter().flat_map(|part| part.iter().copied()).take(MOST_SHOWN).collect();
         let size = parts.iter().map(|part| part.len()).sum();
-        let crossing = Crossing { lane: lane.clone(), connection: flow.connection, up, at_ns, size, data };
-        if session.told.try_send(crossing).is_err() {
-            session.left_out.fetch_add(1, Relaxed);
+        let crossing = Crossing { lane: lane.name.clone(), connection, up, at_ns: clock::now_ns(), size, data };
+        if page.crossings.try_send(crossing).is_err() {
+            page.left_out.fetch_add(1, Relaxed);
         }
     }
 
     fn flow(&self) -> MutexGuard<'_, Flow> {
         self.flow.lock().expect("no holder of the flow panics")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn viewers_of_one_address_are_bounded_and_neither_loopback_nor_the_presenter_is() {
+        let taps = Arc::new(Taps::default());
+        let [one, other, here] = ["10.0.0.1", "10.0.0.2", "127.0.0.1"].map(|address| address.parse().unwrap());
+        let watch = |count: usize, address: IpAddr, presenter: bool| -> Vec<Watcher> {
+            let name = |index| format!("{address}_{presenter}_{index}");
+            (0..count).filter_map(|index| taps.watch(&name(index), address, presenter)).collect()
+        };
+        let viewers = watch(MAX_SESSIONS, one, false);
+        assert_eq!(viewers.len(), MAX_SESSIONS_PER_ADDRESS);
+        assert_eq!(watch(1, other, false).len(), 1);
+        assert_eq!(watch(MAX_SESSIONS_PER_ADDRESS + 1, here, false).len(), MAX_SESSIONS_PER_ADDRESS + 1);
+        let local = watch(MAX_SESSIONS, here, false);
+        assert_eq!(viewers.len() + local.len(), MAX_SESSIONS - RESERVED_SESSIONS);
+        assert_eq!(watch(MAX_SESSIONS, one, true).len(), RESERVED_SESSIONS);
+        drop(viewers);
+        assert_eq!(watch(MAX_SESSIONS, one, true).len(), RESERVED_SESSIONS + MAX_SESSIONS_PER_ADDRESS);
     }
 }

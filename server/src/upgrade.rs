@@ -49,7 +49,7 @@ where
         Err(refusal) => return *refusal,
     };
     let session = async move |early: Vec<u8>| {
-        socket.tap.upgraded();
+        socket.tap.upgraded(&early);
         let frames = Frames::new(Stream::behind(early.into(), socket), largest, reservation);
         session(WebSocketStream::from_raw_socket(frames, Role::Server, Some(config(largest))).await).await;
     };

@@ -1,7 +1,5 @@
 //! The address for those who only watch: how other machines reach this server, as text and as a QR code.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-
 use qrcodegen::{QrCode, QrCodeEcc};
 use serde::Serialize;
 
@@ -20,30 +18,11 @@ pub struct Viewers {
 
 /// How a server that listens there is reached.
 pub fn viewers(addresses: &Addresses) -> Viewers {
-    let address = SocketAddr::new(reached(addresses.http.ip()), addresses.http.port());
-    let url = match addresses.name {
-        Some(_) => addresses.http_url() + "/",
-        None => format!("{}://{address}/", addresses.http_scheme()),
-    };
+    let reached = addresses.reached();
+    let url = reached.http_url() + "/";
     let code = QrCode::encode_text(&url, QrCodeEcc::Medium).expect("an address is short");
     let row = |y| (0..code.size()).map(|x| if code.get_module(x, y) { '1' } else { '0' }).collect();
-    Viewers { url, this_machine_only: address.ip().is_loopback(), modules: (0..code.size()).map(row).collect() }
-}
-
-/// The address by which others reach who listens on `ip`.
-pub fn reached(ip: IpAddr) -> IpAddr {
-    if ip.is_unspecified() { outward() } else { ip }
-}
-
-/// The address that this machine has towards others: the one it would send from. Nothing is sent for it, and who it would be
-/// sent to is an address for documentation (RFC 5737). Loopback where there is no way out.
-fn outward() -> IpAddr {
-    let towards = |to: SocketAddr| {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.connect(to)?;
-        socket.local_addr()
-    };
-    towards(SocketAddr::from(([192, 0, 2, 1], 9))).map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
+    Viewers { url, this_machine_only: reached.http.ip().is_loopback(), modules: (0..code.size()).map(row).collect() }
 }
 
 #[cfg(test)]

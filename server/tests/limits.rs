@@ -75,7 +75,12 @@ fn a_request_for_another_host_is_421_and_a_name_that_was_given_is_served() {
     }
     assert_eq!(get("http://evil.example/healthz", "localhost"), "421");
     assert_eq!(get("http://localhost/healthz", "localhost"), "200");
-    assert_eq!(get("/healthz", "a b"), "400");
+    assert_eq!(get("http://localhost:abc/healthz", "localhost"), "400");
+    for malformed in ["a b", "127.0.0.1:abc", "127.0.0.1:", "localhost:65536"] {
+        for path in ["/healthz", "/poll"] {
+            assert_eq!(get(path, malformed), "400", "{path} {malformed}");
+        }
+    }
 }
 
 #[test]
@@ -301,6 +306,20 @@ fn the_slides_are_rendered_once_in_little_memory_however_many_ask_first() {
     assert!(server.threads() <= threads + 1);
     // Three times what it takes, and a quarter of what the whole of the recorded run would.
     assert!(server.most_memory() - memory < 128 << 20, "{} bytes", server.most_memory() - memory);
+}
+
+#[test]
+fn a_server_whose_output_nobody_reads_serves_on() {
+    let mut server = Process::with_files(48);
+    drop((server.child.stdout.take(), server.child.stderr.take()));
+    // More than it has files for, so that it has something to complain of.
+    let held: Vec<TcpStream> = (0..64).map(|_| TcpStream::connect(server.http).unwrap()).collect();
+    std::thread::sleep(Duration::from_millis(300));
+    drop(held);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while status(server.http, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").1 != 200 {
+        assert!(Instant::now() < deadline);
+    }
 }
 
 #[test]

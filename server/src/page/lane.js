@@ -48,10 +48,9 @@ export class Lane {
     return `${this.#page.session}.${this.name}`;
   }
 
-  // Where the transport asks: behind the cursor, under the lane's name; with the presenter's token where it also sends.
-  address(path, sends = false) {
-    const token = sends && this.#page.token ? `&token=${this.#page.token}` : '';
-    return `${location.origin}${path}?after=${this.cursor}-${this.epoch}&lane=${this.id}${token}`;
+  // Where the transport asks: behind the cursor, under the lane's name.
+  address(path) {
+    return `${location.origin}${path}?after=${this.cursor}-${this.epoch}&lane=${this.id}`;
   }
 
   pollInterval() {

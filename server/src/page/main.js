@@ -16,12 +16,10 @@ import { subscribe as websocket } from './transport/websocket.js';
 const FIGURES_MS = 500;
 const parameters = new URLSearchParams(location.search);
 const get = (id) => document.getElementById(id);
-const token = parameters.get('token') ?? '';
 const clock = new Clock();
 const page = {
   session: Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, '0')).join(''),
   clock,
-  token,
   pollInterval: Number(get('interval').value),
 };
 // The lanes from top to bottom; those that hold a connection of HTTP/1.1 each are marked.
@@ -86,8 +84,7 @@ function send(lane) {
 }
 
 function post(path, body) {
-  const joined = path.includes('?') ? '&' : '?';
-  return fetch(token ? `${path}${joined}token=${token}` : path, { method: 'POST', body }).catch(() => {});
+  return fetch(path, { method: 'POST', body }).catch(() => {});
 }
 
 function open(lane, crossing) {
@@ -186,9 +183,14 @@ function told(message) {
     for (const control of document.querySelectorAll('[data-control]')) control.disabled = !message.control;
     get('watching').hidden = message.control;
   }
-  if (message.kind === 'away') get('away').hidden = false;
-  if (message.kind === 'there' && !get('away').hidden) {
-    get('away').hidden = true;
+  // Nobody says any more what this page may do.
+  if (message.kind === 'away' || message.kind === 'refused') {
+    get('away').hidden = message.kind !== 'away';
+    get('unwatched').hidden = message.kind !== 'refused';
+    for (const control of document.querySelectorAll('[data-control]')) control.disabled = true;
+  }
+  if (message.kind === 'there' && !(get('away').hidden && get('unwatched').hidden)) {
+    get('away').hidden = get('unwatched').hidden = true;
     openAgain();
   }
 }
@@ -296,7 +298,7 @@ async function begin() {
   // A browser may keep a page that was left, and its connections with it: six are all there are.
   addEventListener('pagehide', () => lanes.forEach((lane) => lane.stop()));
   addEventListener('pageshow', (event) => event.persisted && location.reload());
-  watch(page.session, token, told);
+  watch(page.session, told);
   await clock.set().catch(() => {});
   clock.keep((error) => (get('error').textContent = `${text('clock')} \u00b1${short(error)} ms`));
   connections = await freeConnections();

@@ -3,13 +3,16 @@
 
 const AGAIN_MS = 1000;
 
-export function watch(session, token, told) {
+export function watch(session, told) {
   // Whoever is told of something is told in which watch: beyond a watch's end, another server may count anew.
   let watches = 0;
+  const address = `/watch?session=${session}`;
+  // A browser does not say why a WebSocket was not opened; a plain request hears it.
+  const refused = () =>
+    fetch(address, { cache: 'no-store', signal: AbortSignal.timeout(AGAIN_MS) }).then(({ status }) => status === 409, () => false);
   const open = () => {
     const number = (watches += 1);
-    const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/watch?session=${session}${token ? `&token=${token}` : ''}`);
-    socket.onopen = () => told({ kind: 'there' });
+    const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}${address}`);
     socket.onmessage = ({ data }) => {
       const message = { ...JSON.parse(data), watch: number };
       if (message.kind === 'crossing') {
@@ -18,10 +21,12 @@ export function watch(session, token, told) {
       } else if (message.kind === 'published') {
         message.at = message.at_ns / 1e6;
       }
+      // The settings come first, and only once the server watches.
+      if (message.kind === 'settings') told({ kind: 'there' });
       told(message);
     };
-    socket.onclose = () => {
-      told({ kind: 'away' });
+    socket.onclose = async () => {
+      told({ kind: (await refused()) ? 'refused' : 'away' });
       setTimeout(open, AGAIN_MS);
     };
   };

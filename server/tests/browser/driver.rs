@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -106,6 +106,20 @@ impl Browser {
     /// Opens a page.
     pub fn open(&self, url: &str) {
         self.post(&format!("/session/{}/url", self.session), &json!({ "url": url }));
+    }
+
+    /// Opens a page that leads to another, and waits until that is there: one whose address has `path` in it.
+    pub fn follow(&self, url: &str, path: &str) {
+        self.open(url);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let url = self.get(&format!("/session/{}/url", self.session));
+            if url.as_str().is_some_and(|url| url.contains(path)) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{url} leads not to {path}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Opens another tab, in front of those there are.

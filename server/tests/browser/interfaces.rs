@@ -6,6 +6,7 @@ use serde_json::json;
 use server::{Options, Server};
 
 use crate::driver::Browser;
+use crate::foreign;
 
 #[test]
 fn a_page_receives_every_event_once_and_in_order_in_each_way_a_browser_has() {
@@ -87,10 +88,10 @@ fn a_page_of_another_origin_may_read_but_not_publish() {
     let Some(browser) = Browser::start() else { return };
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let options = Options { listen: free, tcp_listen: free, rate: 0.0, payload: 0, history: 10, ..Options::default() };
-    let (server, other) = (Server::start(&options).unwrap(), Server::start(&options).unwrap());
+    let server = Server::start(&options).unwrap();
     server.feed().publish(1, "for all to read");
     // Another port is another origin.
-    browser.open(&format!("http://{}/", other.addresses().http));
+    browser.open(&format!("http://{}/", foreign::page()));
     let host = server.addresses().http;
     let read = browser.run(&format!(
         "const source = new EventSource('http://{host}/sse?after=0');

@@ -1,6 +1,7 @@
 //! The live page, as a browser shows it: what its lanes receive, what it says crossed the wire, and what its controls do.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 
 use protocol::framing::websocket::{Opcode, frame};
 use serde_json::{Value, json};
@@ -18,12 +19,22 @@ fn options() -> Options {
     Options { listen: free, tcp_listen: free, rate: 0.0, payload: 20, ..Options::default() }
 }
 
+const TOKEN: &str = "abcdefgh12345678";
+
 /// Opens the page with quick polls, and waits until all lanes are subscribed.
 fn open(browser: &Browser, server: &Server, parameters: &str) {
     browser.open(&format!("{}/?lang=en{parameters}", server.addresses().http_url()));
+    subscribed(browser);
+}
+
+/// Has the page poll quickly, and waits until all lanes are subscribed.
+fn subscribed(browser: &Browser) {
     let ready = browser.run(
-        "lab.page.pollInterval = 50;
-         const look = () => lab.lanes.every(lane => lane.state === 'on' && lane.crossings.length > 0) ? done(true) : setTimeout(look, 20);
+        "const look = () => {
+             if (window.lab) lab.page.pollInterval = 50;
+             const ready = window.lab?.lanes.every(lane => lane.state === 'on' && lane.crossings.length > 0);
+             ready ? done(true) : setTimeout(look, 20);
+         };
          look();",
     );
     assert_eq!(ready, json!(true));
@@ -178,24 +189,104 @@ fn a_server_started_anew_is_told_from_the_one_before_however_far_its_feed_is() {
 #[test]
 fn a_viewer_watches_and_only_who_knows_the_token_publishes() {
     let Some(browser) = Browser::start() else { return };
-    let server = server(Some("secret"));
+    let server = server(Some(TOKEN));
     open(&browser, &server, "");
     let refused = browser.run(
         "const socket = new WebSocket(`ws://${location.host}/ws`);
          socket.onopen = () => socket.send('forged');
          socket.onclose = async ({ code }) => {
-             const posts = ['/publish', '/control', '/publish?token=wrong'].map(path => fetch(path, { method: 'POST', body: '{}' }));
+             const posts = ['/publish', '/control', '/presenter'].map(path => fetch(path, { method: 'POST', body: '{}' }));
              const statuses = (await Promise.all(posts)).map(({ status }) => status);
              done([code, ...statuses, document.getElementById('publish').disabled, document.getElementById('watching').hidden]);
          };",
     );
     assert_eq!(refused, json!([1008, 403, 403, 403, true, false]));
     assert_eq!(server.feed().head().0, 0, "nothing was published");
-    open(&browser, &server, "&token=secret");
+    browser.follow(&server.presenter_page(&server.url(), "?lang=en"), "/?lang=en");
+    subscribed(&browser);
     browser.run("document.getElementById('publish').click(); done(0);");
     received(&browser, 1);
     browser.run("document.querySelectorAll('.send').forEach(send => send.click()); done(0);");
     received(&browser, 6);
+
+    // Nothing that the page shows, or that a script could read, gives the token or the cookie away.
+    let shown = browser.run(
+        "const bytes = lab.lanes.flatMap(lane => lane.crossings.map(({ data }) => new TextDecoder().decode(data))).join('');
+         const cookie = /lab-presenter-[0-9]+=([^\\s;]*)/.exec(bytes)?.[1];
+         done([location.href, document.cookie, document.referrer, /token/i.test(bytes), cookie]);",
+    );
+    let href = format!("{}/?lang=en", server.url());
+    assert_eq!(shown, json!([href, "", "", false, "*".repeat(32)]));
+
+    // The cookie is for the lecture as well, which is opened without the link.
+    browser.open(&format!("{}/slides", server.url()));
+    let may_control = browser.run(
+        "const live = document.querySelector('.live');
+         show(slides.indexOf(live.closest('.slide')));
+         const look = () => {
+             const control = live.querySelector('iframe')?.contentDocument?.body?.dataset.control;
+             control ? done(control) : setTimeout(look, 20);
+         };
+         look();",
+    );
+    assert_eq!(may_control, json!("true"));
+}
+
+#[test]
+fn a_wrong_link_says_so_and_the_slides_link_leads_to_the_slides() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(Some(TOKEN));
+    browser.open(&format!("{}/presenter?lang=en#token=another", server.url()));
+    let told = browser.run(
+        "const refused = document.getElementById('refused');
+         const look = () => refused.hidden ? setTimeout(look, 20) : done([refused.textContent.slice(0, 27), location.hash]);
+         look();",
+    );
+    assert_eq!(told, json!(["This is not the presenter’s", ""]));
+    browser.follow(&server.presenter_slides(&server.url()), "/slides/en.html#1");
+}
+
+#[test]
+fn a_page_that_may_not_watch_says_so_and_goes_on_when_it_may() {
+    const VIEWERS: usize = 192;
+    let Some(browser) = Browser::start() else { return };
+    let server = server(Some(TOKEN));
+    let watch = |index| {
+        let host = server.addresses().http;
+        let mut stream = TcpStream::connect(host).unwrap();
+        let request = format!(
+            "GET /watch?session=viewer{index} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.read_exact(&mut [0; 12]).unwrap();
+        stream
+    };
+    let watches: Vec<TcpStream> = (0..VIEWERS).map(watch).collect();
+    let opened_and_refused = |browser: &Browser| {
+        browser.open(&format!("{}/?lang=en", server.url()));
+        let shown = browser.run(
+            "const hidden = id => document.getElementById(id).hidden;
+             const look = () => hidden('unwatched') ? setTimeout(look, 20)
+                 : done([hidden('away'), document.getElementById('publish').disabled]);
+             look();",
+        );
+        assert_eq!(shown, json!([true, true]));
+    };
+    opened_and_refused(&browser);
+    // The presenter is watched all the same, and may publish.
+    browser.follow(&server.presenter_page(&server.url(), "?lang=en"), "/?lang=en");
+    subscribed(&browser);
+    let enabled = browser
+        .run("done([document.getElementById('unwatched').hidden, document.getElementById('publish').disabled]);");
+    assert_eq!(enabled, json!([true, false]));
+    drop(browser);
+
+    let Some(viewer) = Browser::start() else { return };
+    opened_and_refused(&viewer);
+    drop(watches);
+    subscribed(&viewer);
+    assert_eq!(viewer.run("done(document.getElementById('unwatched').hidden);"), json!(true));
 }
 
 #[test]

@@ -123,7 +123,6 @@ fn a_wrong_query_is_400_and_the_body_says_what_is_right() {
         let (head, body) = get(&server, &format!("{path}?afer=1"));
         let takes = match path {
             "/long-poll" => "after and wait and lane",
-            "/ws" => "after and lane and token",
             "/published" => "after",
             _ => "after and lane",
         };
@@ -135,7 +134,7 @@ fn a_wrong_query_is_400_and_the_body_says_what_is_right() {
         assert_eq!((head.status, body.as_str()), (400, "this path takes no parameters\n"), "{path}");
     }
     let (head, body) = ask(&server, "POST", "/publish?after=1", &["Content-Length: 0"]);
-    assert_eq!((head.status, body.as_str()), (400, "unknown parameter; this path takes lane and token\n"));
+    assert_eq!((head.status, body.as_str()), (400, "unknown parameter; this path takes lane\n"));
     assert_eq!(server.feed().head(), Cursor(0));
     assert_eq!(get(&server, "/poll?wait=1s").1, "unknown parameter; this path takes after and lane\n");
 }
@@ -281,7 +280,8 @@ fn only_the_servers_own_pages_may_publish() {
     let server = start();
     let own = format!("Origin: http://{}", server.addresses().http);
     assert_eq!(post(&server, &[&own], b"a").0.status, 202);
-    let foreign = ["Origin: http://evil.example", "Origin: null", "Origin: http://127.0.0.1:1", "Origin:"];
+    let secure = format!("Origin: https://{}", server.addresses().http);
+    let foreign = ["Origin: http://evil.example", "Origin: null", "Origin: http://127.0.0.1:1", "Origin:", &secure];
     for origin in foreign {
         let (head, body) = post(&server, &[origin], b"a");
         assert_eq!((head.status, body.as_str()), (403, "only pages of this server may publish\n"), "{origin}");

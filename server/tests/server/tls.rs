@@ -45,7 +45,10 @@ fn people_are_given_the_name_that_the_certificate_is_for() {
     let certificate = Certificate::new("named");
     let options = Options { hosts: vec!["localhost".into()], ..certificate.shown(options(1)) };
     let server = Server::start(&options).unwrap();
-    assert_eq!(server.presenter(), format!("https://localhost:{}/", server.addresses().http.port()));
+    assert_eq!(
+        server.presenter_page(&server.url(), ""),
+        format!("https://localhost:{}/", server.addresses().http.port())
+    );
 }
 
 #[test]

@@ -33,7 +33,6 @@ function live() {
       const made = document.createElement('iframe');
       const query = new URLSearchParams(place.dataset.query);
       query.set('lang', root.lang);
-      if (parameters.has('token')) query.set('token', parameters.get('token'));
       if (root.dataset.theme) query.set('theme', root.dataset.theme);
       made.src = `/?${query}`;
       made.title = place.title;

@@ -3,7 +3,7 @@
 export function subscribe(lane, signal) {
   return new Promise((_, reject) => {
     lane.asked();
-    const socket = new WebSocket(lane.address('/ws', true).replace(/^http/, 'ws'));
+    const socket = new WebSocket(lane.address('/ws').replace(/^http/, 'ws'));
     signal.addEventListener('abort', () => socket.close(1000), { once: true });
     lane.send = (text) => socket.send(text);
     socket.onopen = () => {

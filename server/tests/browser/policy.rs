@@ -1,0 +1,51 @@
+//! What the pages' policy lets a browser do: nothing that the server has not given out, and no frame of another's.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use server::{Options, Server};
+
+use crate::driver::Browser;
+use crate::foreign;
+
+fn server() -> Server {
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, ..Options::default() }).unwrap()
+}
+
+#[test]
+fn no_script_runs_that_was_put_into_a_page() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server();
+    for path in ["/?lang=en", "/presenter", "/slides/en.html"] {
+        browser.open(&format!("{}{path}", server.url()));
+        let ran = browser.run(
+            "const script = document.createElement('script');
+             script.textContent = 'window.injected = true';
+             document.head.append(script);
+             done(window.injected ?? false);",
+        );
+        assert_eq!(ran, json!(false), "{path}");
+        let errors = browser.console_errors();
+        assert!(errors.iter().any(|error| error.contains("Content Security Policy")), "{path}: {errors:?}");
+    }
+}
+
+#[test]
+fn a_page_of_another_origin_frames_neither_the_page_nor_the_slides() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server();
+    let foreign = foreign::page();
+    for path in ["/?lang=en", "/presenter", "/slides/en.html", "/load"] {
+        browser.open(&format!("http://{foreign}/"));
+        browser.run(&format!(
+            "const frame = document.createElement('iframe');
+             frame.onload = () => done(true);
+             frame.src = '{}{path}';
+             document.body.append(frame);",
+            server.url()
+        ));
+        let errors = browser.console_errors();
+        assert!(errors.iter().any(|error| error.contains("frame-ancestors")), "{path}: {errors:?}");
+    }
+}
