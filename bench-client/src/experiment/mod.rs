@@ -4,6 +4,9 @@
 pub mod claims;
 mod compared;
 pub mod crossover;
+mod evidence;
+#[cfg(test)]
+mod fabricated;
 mod frames;
 mod handshake;
 mod herd;
@@ -14,14 +17,17 @@ pub mod papers;
 pub mod sweep;
 mod sweeps;
 mod tls;
+#[cfg(test)]
+mod turns;
 mod upstream;
+mod wire_text;
 
 use std::path::PathBuf;
 use std::pin::Pin;
 
 use anyhow::Context;
 use protocol::Transport;
-use protocol::experiment::{Axis, Experiment, Line, Point, Standing, Verdict};
+use protocol::experiment::{Axis, Experiment, Line, Point};
 use protocol::result::Comparison;
 use protocol::run::Part;
 
@@ -56,7 +62,7 @@ pub const ALL: [Entry; 16] = [
     Entry {
         name: "idle",
         about: "what subscribers cost while nothing happens",
-        seconds: 22,
+        seconds: 28,
         claims: true,
         run: |seed| Box::pin(idle::run(seed)),
     },
@@ -98,7 +104,7 @@ pub const ALL: [Entry; 16] = [
     Entry {
         name: "compared",
         about: "heads, framing and CPU of all transports side by side",
-        seconds: 50,
+        seconds: 85,
         claims: true,
         run: |seed| Box::pin(compared::run(seed)),
     },
@@ -119,7 +125,7 @@ pub const ALL: [Entry; 16] = [
     Entry {
         name: "keep-alive",
         about: "one connection for all requests, or one for each",
-        seconds: 12,
+        seconds: 16,
         claims: true,
         run: |seed| Box::pin(keep_alive::run(seed)),
     },
@@ -133,7 +139,7 @@ pub const ALL: [Entry; 16] = [
     Entry {
         name: "frames",
         about: "WebSocket frames by their bits, right and wrong",
-        seconds: 2,
+        seconds: 5,
         claims: true,
         run: |seed| Box::pin(frames::run(seed)),
     },
@@ -154,7 +160,7 @@ pub const ALL: [Entry; 16] = [
     Entry {
         name: "papers",
         about: "published results, held against theory and measured anew",
-        seconds: 95,
+        seconds: 230,
         claims: false,
         run: |seed| Box::pin(papers::run(seed)),
     },
@@ -220,11 +226,6 @@ pub fn print(experiment: &Experiment) {
     experiment.answer.iter().for_each(|sentence| println!("{sentence}"));
     experiment.tables.iter().for_each(|table| println!("\n{}", reports::table::plain(table)));
     experiment.doubts.iter().for_each(|doubt| println!("Note: {doubt}"));
-}
-
-/// A verdict on a claim.
-fn verdict(claim: u32, standing: Standing, figure: String, why: &str) -> Verdict {
-    Verdict { claim, standing, figure, why: why.into() }
 }
 
 fn axis(label: &str, logarithmic: bool) -> Axis {

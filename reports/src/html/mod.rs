@@ -2,6 +2,7 @@
 
 mod comparison;
 mod experiment;
+mod verdicts;
 
 use std::fmt::Write;
 
@@ -37,10 +38,11 @@ pub fn page(run: &Run, figures: &[Vec<Figure>]) -> String {
     if !alone {
         page += &contents(run);
     }
+    let ledger = run.experiments().any(verdicts::is_ledger);
     for (part, figures) in run.parts.iter().zip(figures) {
         let (anchor, heading, chapter) = match part {
             Part::Comparison(found) => (COMPARISON, "The comparison", comparison::chapter(found, figures)),
-            Part::Experiment(found) => (&*found.name, &*found.title, experiment::chapter(found, figures)),
+            Part::Experiment(found) => (&*found.name, &*found.title, experiment::chapter(found, figures, ledger)),
         };
         let heading = if alone { String::new() } else { format!("<h1 class=\"chapter\">{}</h1>\n", escape(heading)) };
         page += &format!("<article id=\"{anchor}\">\n{heading}{chapter}</article>\n");
