@@ -7,8 +7,7 @@ use reports::number::{short, thousands};
 use reports::statistics::FEWEST_ROUNDS;
 use reports::summary::{Row, rows};
 
-use super::evidence::{Answer, Estimate, percent, times, utilisation, verdict};
-use super::sweep::{CPU, LATENCY};
+use super::evidence::{Answer, CPU, Estimate, LATENCY, percent, times, utilisation, verdict};
 use super::{axis, line};
 use crate::compare::{raise_open_files, warm_up_ms};
 use crate::trial::{self, small};
@@ -199,8 +198,9 @@ fn work_out(few: Comparison, many: Comparison) -> Experiment {
                 BUSY * 100.0
             ),
             working_point: format!("{} and {}, 200 B, a browser's headers, loopback without a delay.", load(&few), load(&many)),
-            turns_at: "Turns where an answer carries several events: at an event rate beyond one over the round trip (see rate, where \
-                       long polling's CPU falls below streaming's)."
+            turns_at: "Without a delay it turns nowhere between these loads. It turns where a long poll's answer carries several events: \
+                       over a network, at an event rate beyond one over the round trip. The experiment on the event rate gives the \
+                       crossing at 10 ms of delay."
                 .into(),
             ..verdict(7, streaming_costs_less(&streaming))
         },

@@ -4,14 +4,54 @@
 //! answers, and turns them into a standing. A figure whose interval spans the bound answers neither yes nor no, so a noisy run
 //! ends in "not measurable here" and not in the opposite verdict.
 
-use protocol::Transport;
 use protocol::experiment::{Standing, Verdict};
 use protocol::result::{Comparison, Round};
+use protocol::{Histogram, Transport};
 use reports::number::short;
 use reports::statistics::{self, FEWEST_ROUNDS, Ratio};
 
 use super::claims;
-use super::sweep::Figure;
+use super::sweep::{self, Figure};
+
+/// A figure of a round, and whether what makes the round doubtful concerns it.
+#[derive(Clone, Copy)]
+pub struct Measure {
+    of: Figure,
+    is_doubtful: fn(&Round) -> bool,
+}
+
+impl Measure {
+    /// An exact count, such as bytes or requests: what is late or busy does not change it.
+    pub const fn counted(of: Figure) -> Self {
+        Self { of, is_doubtful: |_| false }
+    }
+
+    /// CPU time of the server: a client that is too slow changes what the server does.
+    pub const fn cpu(of: Figure) -> Self {
+        Self { of, is_doubtful: is_client_limited }
+    }
+}
+
+/// Mean delivery latency, in ms.
+pub const LATENCY: Measure = Measure { of: sweep::LATENCY, is_doubtful: is_late };
+/// Server CPU time per event delivered, in us.
+pub const CPU: Measure = Measure::cpu(sweep::CPU);
+/// Wire bytes per event received, both ways.
+pub const BYTES: Measure = Measure::counted(sweep::BYTES);
+
+/// The share of the mean latency from which lateness of the publisher, or lag of the client, is no longer small beside it.
+const LARGE: f64 = 0.05;
+
+fn is_client_limited(round: &Round) -> bool {
+    round.warnings.iter().any(|warning| warning.contains("client-limited"))
+}
+
+/// Whether a warning stands for more than a small share of the latency: 0.1 ms matter to a push, and not to a poll.
+fn is_late(round: &Round) -> bool {
+    let mean = |histogram: &Histogram| histogram.mean().unwrap_or(0.0);
+    let late = mean(&round.publisher_lateness_ns).max(mean(&round.client.lag_ns));
+    !round.warnings.is_empty() && late > LARGE * mean(&round.latency_ns)
+}
 
 /// An answer to a question about a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,10 +163,10 @@ pub fn pooled(rounds: &[(f64, f64)]) -> Estimate {
     statistics::pooled(rounds).map_or(Estimate::UNKNOWN, |(value, interval)| Estimate { value, interval })
 }
 
-/// Whether a transport's rounds can decide anything: enough are sound, and fewer than half of those are doubtful.
-fn decisive(comparison: &Comparison, transport: Transport) -> bool {
+/// Whether a transport's rounds can decide about a figure: enough are sound, and it is doubtful in fewer than half of those.
+fn decisive(comparison: &Comparison, transport: Transport, measure: Measure) -> bool {
     let sound = sound(comparison, transport);
-    let doubtful = sound.iter().filter(|round| !round.warnings.is_empty()).count();
+    let doubtful = sound.iter().filter(|round| (measure.is_doubtful)(round)).count();
     sound.len() >= FEWEST_ROUNDS as usize && 2 * doubtful < sound.len()
 }
 
@@ -135,15 +175,15 @@ fn sound(comparison: &Comparison, transport: Transport) -> Vec<&Round> {
 }
 
 /// A figure of a transport over its sound rounds.
-pub fn figure(comparison: &Comparison, transport: Transport, of: Figure) -> Estimate {
-    let rounds: Vec<_> = sound(comparison, transport).into_iter().map(of).collect();
-    pooled(&rounds).if_sure(decisive(comparison, transport))
+pub fn figure(comparison: &Comparison, transport: Transport, measure: Measure) -> Estimate {
+    let rounds: Vec<_> = sound(comparison, transport).into_iter().map(measure.of).collect();
+    pooled(&rounds).if_sure(decisive(comparison, transport, measure))
 }
 
 /// How many times a figure on the left is of that on the right, over the rounds of one number that are sound on both sides.
-pub fn times(left: (&Comparison, Transport), right: (&Comparison, Transport), of: Figure) -> Estimate {
+pub fn times(left: (&Comparison, Transport), right: (&Comparison, Transport), measure: Measure) -> Estimate {
     let value = |round: &Round| {
-        let (over, under) = of(round);
+        let (over, under) = (measure.of)(round);
         over / under
     };
     let others = sound(right.0, right.1);
@@ -154,7 +194,7 @@ pub fn times(left: (&Comparison, Transport), right: (&Comparison, Transport), of
     let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.unzip();
     let finite = ours.iter().chain(&theirs).all(|value| value.is_finite());
     let ratio = if finite { statistics::ratio(&ours, &theirs) } else { None };
-    Estimate::from(ratio).if_sure(decisive(left.0, left.1) && decisive(right.0, right.1))
+    Estimate::from(ratio).if_sure(decisive(left.0, left.1, measure) && decisive(right.0, right.1, measure))
 }
 
 /// The share of the window in which the server's process had a processor, over the sound rounds of a transport.
@@ -194,6 +234,7 @@ pub fn verdict(claim: u32, standing: Standing) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fabricated;
     use super::*;
 
     fn estimate(low: f64, high: f64) -> Estimate {
@@ -230,21 +271,39 @@ mod tests {
 
     #[test]
     fn rounds_of_which_half_are_doubtful_or_too_few_are_sound_carry_no_interval() {
-        let mut comparison =
-            super::super::fabricated::comparison(&[(Transport::Ndjson, 2.0), (Transport::LongPolling, 3.0)]);
-        let ratio = |comparison: &Comparison| {
-            times((comparison, Transport::LongPolling), (comparison, Transport::Ndjson), super::super::sweep::CPU)
+        let comparison = fabricated::comparison(&[(Transport::Ndjson, 2.0), (Transport::LongPolling, 3.0)]);
+        let answer = |comparison: &Comparison, measure| {
+            times((comparison, Transport::LongPolling), (comparison, Transport::Ndjson), measure).above(1.0)
         };
-        assert_eq!(ratio(&comparison).above(1.0), Answer::Yes);
-        let rejected = |comparison: &Comparison| {
+        let changed = |change: fn(&mut Round)| {
             let mut comparison = comparison.clone();
-            comparison.rounds[0].failures.push("a byte was misread".into());
+            comparison.rounds.iter_mut().filter(|round| round.round > 2).for_each(change);
             comparison
         };
-        assert_eq!(ratio(&rejected(&comparison)).above(1.0), Answer::Unclear, "four rounds carry no interval");
-        for round in comparison.rounds.iter_mut().filter(|round| round.round > 2) {
-            round.warnings.push("the client was busy".into());
-        }
-        assert_eq!(ratio(&comparison).above(1.0), Answer::Unclear, "three of five are doubtful");
+        assert_eq!(answer(&comparison, CPU), Answer::Yes);
+        let rejected = changed(|round| round.failures.push("a byte was misread".into()));
+        assert_eq!(answer(&rejected, CPU), Answer::Unclear, "two rounds carry no interval");
+        let limited = changed(|round| round.warnings.push("client-limited: the client was busy".into()));
+        assert_eq!(answer(&limited, CPU), Answer::Unclear, "three of five are doubtful");
+        assert_eq!(
+            answer(&limited, Measure::counted(sweep::CPU)),
+            Answer::Yes,
+            "a count is exact however busy the client is"
+        );
+        let late = changed(|round| round.warnings.push("the publisher was late".into()));
+        assert_eq!(answer(&late, CPU), Answer::Yes, "a late event costs as much CPU");
+    }
+
+    #[test]
+    fn lateness_makes_a_latency_doubtful_only_where_it_is_a_large_part_of_it() {
+        let doubtful = |late_ns: u64, latency_ns: u64| {
+            let mut round = fabricated::comparison(&[(Transport::Polling, 1.0)]).rounds.remove(0);
+            round.publisher_lateness_ns.record_between(0, late_ns);
+            round.latency_ns.record_between(0, latency_ns);
+            round.warnings.push("the publisher was late".into());
+            is_late(&round)
+        };
+        assert!(doubtful(300_000, 500_000));
+        assert!(!doubtful(300_000, 130_000_000));
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use protocol::Transport;
 use protocol::experiment::{Experiment, Standing, Table, Verdict};
 use protocol::framing::websocket::{Opcode, frame_masked, parse};
+use reports::number::thousands;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::spawn_local;
@@ -377,10 +378,10 @@ fn work_out(trials: &[Trial], headers: &[Header], second: &(Answer, String), aft
                     "{} HTTP heads behind the handshake in {} captured bytes with {} events; the same search finds {} heads of {} B over \
                      long polling",
                     after.websocket.count,
-                    after.captured,
+                    thousands(after.captured as u64),
                     after.events,
                     after.long_polling.count,
-                    after.long_polling.bytes
+                    thousands(after.long_polling.bytes as u64)
                 ),
                 "After 101 the connection carries frames only.",
                 "No line of an HTTP head in what a relay captures behind the first head of each direction, however many events follow.",

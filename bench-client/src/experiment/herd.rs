@@ -151,6 +151,16 @@ fn work_out(found: &[Herd], at_once: Vec<(f64, u64)>, spread: Vec<(f64, u64)>) -
         frames.spent.requests,
         short(frames.spent.cpu_ms),
     );
+    let shares: Vec<String> = returned
+        .iter()
+        .map(|size| format!("{} of {}", thousands(size.at_once), thousands(size.subscribers.into())))
+        .collect();
+    let returns = format!(
+        "Requests within 100 ms of one event: {} long pollers; {} of {} WebSockets",
+        shares.join(", "),
+        frames.spent.requests,
+        thousands(frames.subscribers.into())
+    );
     let (peak, with_jitter) = (busiest(&at_once), busiest(&spread));
     let back = |label: &str, seen: Vec<(f64, u64)>| Line {
         label: label.into(),
@@ -204,7 +214,7 @@ fn work_out(found: &[Herd], at_once: Vec<(f64, u64)>, spread: Vec<(f64, u64)>) -
                 .collect(),
         }],
         verdicts: vec![Verdict {
-            figure,
+            figure: returns,
             why: "Each answer ends a request, and each client asks again at once.".into(),
             prediction: "As many requests within 100 ms of an event as there are long pollers; none over WebSocket.".into(),
             refuted_by: format!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protocol::Transport;
 use protocol::experiment::{Drawing, Experiment, Line, Lines, Point, Standing, Table, Verdict};
-use reports::number::short;
+use reports::number::{short, thousands};
 use reports::statistics::{self, FEWEST_ROUNDS};
 
 use super::evidence::{Estimate, pooled, verdict};
@@ -110,22 +110,22 @@ fn work_out(found: &[Idle]) -> Experiment {
         )
     };
     let figure = format!(
-        "{} pollers: {}; as many long polls: {}; as many WebSockets: {}. CPU of {} pollers over that of {}: {} times; over that of {} \
+        "Without an event, polls each 250 ms: {} pollers: {}; as many long polls: {}; as many WebSockets: {}. CPU of {} pollers over that of {}: {} times; over that of {} \
          WebSockets: {} times",
-        polling.subscribers,
+        thousands(polling.subscribers.into()),
         of(polling),
         of(waiting),
         of(websocket),
-        polling.subscribers,
-        least.subscribers,
+        thousands(polling.subscribers.into()),
+        thousands(least.subscribers.into()),
         silence.growth.in_words(),
-        websocket.subscribers,
+        thousands(websocket.subscribers.into()),
         silence.over_push.in_words(),
     );
     let title = format!(
         "While nothing happens: {} ms of CPU a second for {} pollers, {} ms for as many long polls",
         short(polling.cpu_ms_per_s().value),
-        polling.subscribers,
+        thousands(polling.subscribers.into()),
         short(waiting.cpu_ms_per_s().value)
     );
     Experiment {

@@ -7,11 +7,13 @@ use protocol::experiment::{Drawing, Experiment, Line, Lines, Point, Standing, Ta
 use protocol::network::Network;
 use protocol::result::{Comparison, Headers, Scenario};
 use protocol::schedule::Spacing;
-use reports::number::short;
+use reports::number::{short, thousands};
 use reports::{statistics, theory};
 
-use super::evidence::{Answer, Estimate, crossing, figure, percent, times, utilisation, verdict};
-use super::sweep::{BYTES, CPU, Factor, Figure, LATENCY, Over, measure};
+use super::evidence::{
+    Answer, BYTES, CPU, Estimate, LATENCY, Measure, crossing, figure, percent, times, utilisation, verdict,
+};
+use super::sweep::{Factor, Over, measure};
 use super::{axis, line};
 use crate::trial::small;
 
@@ -28,10 +30,12 @@ const REAL_TIME_MS: f64 = 100.0;
 const AT_ONCE: f64 = 1.5;
 const LATER: f64 = 1.1;
 /// Requests that the server counted in the window, for a subscriber and a second; the subscribers are the scenario's.
-const REQUESTS_PER_S: Figure = |round| (round.server.requests as f64, round.server.window_ns as f64 / 1e9);
+const REQUESTS_PER_S: Measure =
+    Measure::counted(|round| (round.server.requests as f64, round.server.window_ns as f64 / 1e9));
 
 /// Deliveries in the window, for a second; the subscribers are the scenario's.
-const DELIVERIES_PER_S: Figure = |round| (round.server.deliveries as f64, round.server.window_ns as f64 / 1e9);
+const DELIVERIES_PER_S: Measure =
+    Measure::counted(|round| (round.server.deliveries as f64, round.server.window_ns as f64 / 1e9));
 
 fn base(transports: &[Transport], seed: u64) -> Scenario {
     Scenario {
@@ -181,6 +185,8 @@ struct Rate {
     requests: Estimate,
     cpu: Estimate,
     latency: Estimate,
+    /// Server CPU an event of long polling over HTTP streaming.
+    over_streaming: Estimate,
     /// The share of a processor that the server had over long polling.
     utilisation: f64,
 }
@@ -202,6 +208,7 @@ impl Rate {
             requests: asks.scaled(1.0 / polls),
             cpu: ratio(CPU),
             latency: ratio(LATENCY),
+            over_streaming: times((comparison, Transport::LongPolling), (comparison, Transport::Ndjson), CPU),
             utilisation: utilisation(comparison, Transport::LongPolling),
         }
     }
@@ -220,6 +227,12 @@ pub async fn rate(seed: u64) -> anyhow::Result<Experiment> {
     let gap_ms = 2.0 * scenario.network.delay().as_secs_f64() * 1e3;
     found.drawings.push(Drawing::Lines(requests_per_s(&rates, scenario.poll_interval_ms as f64, gap_ms)));
     found.tables.push(against_polling(&rates));
+    found.answer.push(match crosses(&rates, |rate| rate.over_streaming) {
+        Some(rate) => {
+            format!("Server CPU an event: long polling falls below HTTP streaming at {} events/s.", short(rate))
+        }
+        None => "Server CPU an event of long polling and of HTTP streaming cross nowhere between these rates.".into(),
+    });
     found.verdicts = rate_verdicts(&rates, scenario.poll_interval_ms);
     Ok(found)
 }
@@ -235,7 +248,8 @@ fn rate_verdicts(rates: &[Rate], poll_interval_ms: u64) -> Vec<Verdict> {
     let busiest = rates.last().expect("a sweep has points");
     let working_point = format!(
         "15 subscribers, {} to {} events/s (Poisson), polls each {poll_interval_ms} ms, 200 B, 10 ms of delay each way.",
-        rates[0].offered, busiest.offered
+        thousands(rates[0].offered as u64),
+        thousands(busiest.offered as u64)
     );
     let at = |crossing: Option<f64>| match crossing {
         Some(rate) => format!("cross at {} events/s", short(rate)),
@@ -248,7 +262,7 @@ fn rate_verdicts(rates: &[Rate], poll_interval_ms: u64) -> Vec<Verdict> {
         })
         .collect();
     let requests: Vec<Estimate> = rates.iter().map(|rate| rate.requests).collect();
-    let busiest_words = format!("{} events/s", busiest.offered);
+    let busiest_words = format!("{} events/s", thousands(busiest.offered as u64));
     vec![
         Verdict {
             figure: format!(
@@ -339,10 +353,11 @@ fn against_polling(rates: &[Rate]) -> Table {
         "requests",
         "server CPU",
         "mean latency",
+        "CPU over streaming",
         "server busy",
     ];
     Table {
-        title: "Long polling over polling, times".into(),
+        title: "Long polling over polling, times (and its CPU over that of HTTP streaming)".into(),
         columns: headings.map(Into::into).to_vec(),
         rows: rates
             .iter()
@@ -354,6 +369,7 @@ fn against_polling(rates: &[Rate]) -> Table {
                     rate.requests.in_words(),
                     rate.cpu.in_words(),
                     rate.latency.in_words(),
+                    rate.over_streaming.in_words(),
                     percent(rate.utilisation),
                 ]
             })

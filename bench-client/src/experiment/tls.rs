@@ -11,8 +11,7 @@ use reports::statistics::FEWEST_ROUNDS;
 use reports::summary::{Row, median, rows};
 
 use super::axis;
-use super::evidence::{Answer, Estimate, percent, pooled, times, utilisation, verdict};
-use super::sweep::CPU;
+use super::evidence::{Answer, CPU, Estimate, percent, pooled, times, utilisation, verdict};
 use crate::bench::Bench;
 use crate::lab::Setup;
 use crate::subscriber::{Subscriber, Target};
@@ -210,8 +209,8 @@ fn work_out(comparisons: Vec<Comparison>, opened: &[Opened], cpu_us: [f64; 2]) -
                  more (TLS 1.3)."
             ),
             refuted_by: format!(
-                "Frame headers that differ by more than {} % an event, more than {MOST_RECORDS} records an event, or {} to {} round \
-                 trips more excluded by the interval over {OPENED} connections.",
+                "Frame headers that differ by more than {} % an event, more than {MOST_RECORDS} records an event, or round trips \
+                 that opening takes more, over {OPENED} connections, whose interval lies outside {} to {}.",
                 SAME_FRAMES * 100.0,
                 ONE_MORE.0,
                 ONE_MORE.1
