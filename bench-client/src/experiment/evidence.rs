@@ -39,6 +39,10 @@ pub const CPU: Measure = Measure::cpu(sweep::CPU);
 /// Wire bytes per event received, both ways.
 pub const BYTES: Measure = Measure::counted(sweep::BYTES);
 
+/// Deliveries in the window, for a second, to all of a scenario's subscribers together.
+pub const DELIVERIES_PER_S: Measure =
+    Measure::counted(|round| (round.server.deliveries as f64, round.server.window_ns as f64 / 1e9));
+
 /// The share of the mean latency from which lateness of the publisher, or lag of the client, is no longer small beside it.
 const LARGE: f64 = 0.05;
 

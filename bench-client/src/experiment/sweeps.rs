@@ -11,7 +11,8 @@ use reports::number::{short, thousands};
 use reports::{statistics, theory};
 
 use super::evidence::{
-    Answer, BYTES, CPU, Estimate, LATENCY, Measure, crossing, figure, percent, times, utilisation, verdict,
+    Answer, BYTES, CPU, DELIVERIES_PER_S, Estimate, LATENCY, Measure, crossing, figure, percent, times, utilisation,
+    verdict,
 };
 use super::sweep::{Factor, Over, measure};
 use super::{axis, line};
@@ -32,10 +33,6 @@ const LATER: f64 = 1.1;
 /// Requests that the server counted in the window, for a subscriber and a second; the subscribers are the scenario's.
 const REQUESTS_PER_S: Measure =
     Measure::counted(|round| (round.server.requests as f64, round.server.window_ns as f64 / 1e9));
-
-/// Deliveries in the window, for a second; the subscribers are the scenario's.
-const DELIVERIES_PER_S: Measure =
-    Measure::counted(|round| (round.server.deliveries as f64, round.server.window_ns as f64 / 1e9));
 
 fn base(transports: &[Transport], seed: u64) -> Scenario {
     Scenario {
