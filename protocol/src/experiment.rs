@@ -183,20 +183,61 @@ pub struct Table {
 }
 
 /// What was found of a claim.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+///
+/// The prediction, what refutes it, the working point and where the verdict turns are part of the result, so that a reader can
+/// judge the verdict without the program. Results that were written before these fields existed leave them empty.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// The claim's number in the ledger of claims.
     pub claim: u32,
+    /// What is claimed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub statement: String,
+    /// Whether the claim was tested or only demonstrated.
+    #[serde(default, skip_serializing_if = "Kind::is_test")]
+    pub kind: Kind,
     /// How it stands.
     pub standing: Standing,
-    /// The figure that says so.
+    /// The figure that says so, with the load under which it was measured.
     pub figure: String,
     /// Why, and within which limits, in a line.
     pub why: String,
+    /// What must be measured if the claim is true.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prediction: String,
+    /// The measurement that would refute it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub refuted_by: String,
+    /// The load and the settings: subscribers, events a second, delay, poll interval, payload, as far as they matter.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub working_point: String,
+    /// Where between the working points the verdict turns, or between which it does not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub turns_at: String,
+    /// The experiment that came to it; empty in that experiment's own chapter.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub experiment: String,
+}
+
+/// What kind of evidence a verdict rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A measurement that can come out either way.
+    #[default]
+    Test,
+    /// A definition, shown at work: a standard or the construction of the lab settles it, and no measurement could.
+    Demonstration,
+}
+
+impl Kind {
+    fn is_test(&self) -> bool {
+        *self == Self::Test
+    }
 }
 
 /// How a claim stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Measured, and so.
@@ -207,13 +248,19 @@ pub enum Standing {
     DoesNotHold,
     /// It was so once.
     Outdated,
-    /// Measured, and the rounds do not show it either way.
-    NotShown,
+    /// The run cannot tell: an interval spans the bound, or too few rounds are sound.
+    #[serde(alias = "not_shown")]
+    NotMeasurable,
     /// Nothing here can test it yet.
+    #[default]
     NotYet,
 }
 
 impl Standing {
+    /// All of them, in the order in which they are counted.
+    pub const ALL: [Standing; 6] =
+        [Self::Holds, Self::HoldsWithinLimits, Self::DoesNotHold, Self::Outdated, Self::NotMeasurable, Self::NotYet];
+
     /// The words for people.
     pub fn in_words(self) -> &'static str {
         match self {
@@ -221,8 +268,42 @@ impl Standing {
             Self::HoldsWithinLimits => "holds within limits",
             Self::DoesNotHold => "does not hold",
             Self::Outdated => "outdated",
-            Self::NotShown => "not shown",
-            Self::NotYet => "not yet",
+            Self::NotMeasurable => "not measurable here",
+            Self::NotYet => "not yet tested",
         }
+    }
+
+    /// The words for so many claims that stand so: "15 hold".
+    pub fn counted(self, count: usize) -> String {
+        let words = match (self, count) {
+            (Self::Holds, 1) => "holds",
+            (Self::Holds, _) => "hold",
+            (Self::HoldsWithinLimits, 1) => "holds within limits",
+            (Self::HoldsWithinLimits, _) => "hold within limits",
+            (Self::DoesNotHold, 1) => "does not hold",
+            (Self::DoesNotHold, _) => "do not hold",
+            (Self::Outdated, 1) => "is outdated",
+            (Self::Outdated, _) => "are outdated",
+            (Self::NotMeasurable, 1) => "is not measurable here",
+            (Self::NotMeasurable, _) => "are not measurable here",
+            (Self::NotYet, 1) => "is not yet tested",
+            (Self::NotYet, _) => "are not yet tested",
+        };
+        format!("{count} {words}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_written_before_the_working_point_was_kept_still_loads() {
+        let old = r#"{"claim":7,"standing":"not_shown","figure":"f","why":"w"}"#;
+        let verdict: Verdict = serde_json::from_str(old).unwrap();
+        assert_eq!((verdict.standing, verdict.kind), (Standing::NotMeasurable, Kind::Test));
+        assert_eq!(verdict.working_point, "");
+        let new = serde_json::to_string(&Verdict { standing: Standing::Holds, ..verdict }).unwrap();
+        assert_eq!(new, old.replace("not_shown", "holds"), "what is empty is not written");
     }
 }

@@ -11,6 +11,7 @@ pub mod statistics;
 pub mod summary;
 pub mod table;
 pub mod theory;
+pub mod verdict;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
-use protocol::experiment::Verdict;
+use protocol::experiment::{Standing, Verdict};
 use protocol::run::Run;
 use reports::chart::{self, Figure};
 use reports::number::short_or_dash;
@@ -86,7 +86,8 @@ impl Figures {
     /// # Errors
     /// When it did not test it.
     pub fn verdict(&self, claim: u32) -> anyhow::Result<&Verdict> {
-        let verdict = self.verdicts.iter().find(|verdict| verdict.claim == claim);
+        let tested = |verdict: &&Verdict| verdict.claim == claim && verdict.standing != Standing::NotYet;
+        let verdict = self.verdicts.iter().find(tested);
         verdict.with_context(|| format!("the run did not test claim {claim}; a run of `bench-client all` tests them"))
     }
 

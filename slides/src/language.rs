@@ -35,7 +35,14 @@ pub const LANGUAGES: [Language; 2] = [
         deck: deck::ENGLISH,
         transport: "transport",
         columns: ["median", "99 %", "on the wire", "overhead", "requests", "server CPU"],
-        standings: ["holds", "holds within limits", "does not hold", "outdated", "not shown", "not yet tested"],
+        standings: [
+            "holds",
+            "holds within limits",
+            "does not hold",
+            "outdated",
+            "not measurable here",
+            "not yet tested",
+        ],
         live_is_served: "Live lanes appear here when the lab's own server shows these slides: run the demo, and open /slides.",
         previous: "Previous slide",
         next: "Next slide",
@@ -61,7 +68,7 @@ pub const LANGUAGES: [Language; 2] = [
         deck: deck::KOREAN,
         transport: "전송 방식",
         columns: ["중앙값", "99 %", "전송량", "오버헤드", "요청", "서버 CPU"],
-        standings: ["맞다", "조건부로 맞다", "틀리다", "옛말이다", "드러나지 않음", "아직 시험 전"],
+        standings: ["맞다", "조건부로 맞다", "틀리다", "옛말이다", "여기서는 잴 수 없음", "아직 시험 전"],
         live_is_served: "실험실 서버가 이 슬라이드를 보여 줄 때 이 자리에 실시간 레인이 나타납니다: demo를 실행하고 /slides를 여세요.",
         previous: "이전 슬라이드",
         next: "다음 슬라이드",
@@ -91,7 +98,7 @@ impl Language {
             Standing::HoldsWithinLimits => 1,
             Standing::DoesNotHold => 2,
             Standing::Outdated => 3,
-            Standing::NotShown => 4,
+            Standing::NotMeasurable => 4,
             Standing::NotYet => 5,
         }]
     }

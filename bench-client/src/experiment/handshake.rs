@@ -4,15 +4,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Context;
-use protocol::experiment::{Experiment, Standing, Table};
+use protocol::experiment::{Experiment, Standing, Table, Verdict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::verdict;
+use super::evidence::{Answer, verdict};
 use crate::bench::Bench;
 use crate::counted::{Counted, SharedLedger};
 use crate::lab::Setup;
@@ -25,13 +24,38 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// What is said of a client that has neither believed a lie nor refused it in that time.
+const WAITS: &str = "waits";
+/// The two trials with a proxy.
+const PROXY: &str = "a right request, through a proxy that keeps Connection and Upgrade to itself";
+const PROXY_WITHIN_TLS: &str = "the same within TLS, through the same proxy";
+
+/// The load of all trials but those with a proxy.
+const WORKING_POINT: &str = "One connection for each trial, no events, loopback.";
 
 /// A trial: what was done, what must come of it, what came.
 struct Trial {
     done: &'static str,
     must: &'static str,
     came: String,
-    holds: bool,
+    /// Whether what came is what must come of it.
+    as_told: Answer,
+}
+
+/// Claims 12 to 15 and 19: each trial goes as the claim says.
+pub fn as_claimed(trials: &[Answer]) -> Standing {
+    Answer::all(trials.iter().copied()).decides(Standing::Holds, Standing::DoesNotHold)
+}
+
+/// Claim 18: it has no port of its own, so it passes firewalls. `bare` and `within_tls` say whether a handshake got through a proxy
+/// that keeps hop-by-hop headers to itself.
+pub fn passes(bare: Answer, within_tls: Answer) -> Standing {
+    match (bare, within_tls) {
+        (Answer::Yes, Answer::Yes) => Standing::Holds,
+        (Answer::No, Answer::Yes) => Standing::HoldsWithinLimits,
+        (_, Answer::No) => Standing::DoesNotHold,
+        (Answer::Unclear, _) | (_, Answer::Unclear) => Standing::NotMeasurable,
+    }
 }
 
 /// A wrong request for the server: what is done to a right one, and how its answer must begin and what it must hold.
@@ -168,25 +192,45 @@ pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
     let mut trials = Vec::new();
     for Wrong { done, change, must, holds } in REQUESTS {
         let answer = ask(bench.target.place.clone(), &change(&right)).await?;
-        let came = answer.lines().next().unwrap_or("nothing").trim_start_matches("HTTP/1.1 ").into();
-        trials.push(Trial { done, must, came, holds: holds(&answer) });
+        trials.push(trial(done, must, &answer, holds));
     }
     let secured = Bench::open(&Setup { seed, tls: true, ..Setup::default() }).await?;
-    for (bench, done, must, passes) in [
-        (&bench, "a right request, through a proxy that keeps Connection and Upgrade to itself", "no 101", false),
-        (&secured, "the same within TLS, through the same proxy", "101", true),
-    ] {
+    let switched: fn(&str) -> bool = |answer| answer.contains(" 101 ");
+    let mut through = [Answer::Unclear; 2];
+    for ((bench, done, must, holds), through) in [
+        (&bench, PROXY, "no 101", (|answer| !answer.contains(" 101 ")) as fn(&str) -> bool),
+        (&secured, PROXY_WITHIN_TLS, "101", switched),
+    ]
+    .into_iter()
+    .zip(&mut through)
+    {
         let Place { address, tls, .. } = &bench.target.place;
         let answer =
             ask(Place { address: proxy(*address).await?, tls: tls.clone(), host: String::new() }, &right).await?;
-        let came = answer.lines().next().unwrap_or("nothing").trim_start_matches("HTTP/1.1 ").into();
-        trials.push(Trial { done, must, came, holds: answer.contains(" 101 ") == passes });
+        trials.push(trial(done, must, &answer, holds));
+        *through = answer.as_deref().map_or(Answer::Unclear, |answer| switched(answer).into());
     }
     for Lie { done, answer, must } in LIES {
         let said = deceive(&bench.target, answer).await?;
-        trials.push(Trial { done, must, holds: said.contains(must), came: said });
+        // A client that still waits has neither believed the lie nor refused it.
+        let as_told = if said == WAITS { Answer::Unclear } else { said.contains(must).into() };
+        trials.push(Trial { done, must, as_told, came: said });
     }
-    Ok(work_out(&trials))
+    Ok(work_out(&trials, through))
+}
+
+/// A trial with what came of it; no answer in time decides nothing.
+fn trial(done: &'static str, must: &'static str, answer: &Option<String>, holds: fn(&str) -> bool) -> Trial {
+    let first = |answer: &String| match answer.lines().next() {
+        Some(line) => line.trim_start_matches("HTTP/1.1 ").to_string(),
+        None => "the end of the connection".into(),
+    };
+    Trial {
+        done,
+        must,
+        came: answer.as_ref().map_or("no answer in time".into(), first),
+        as_told: answer.as_deref().map_or(Answer::Unclear, |answer| holds(answer).into()),
+    }
 }
 
 fn right(host: &str) -> String {
@@ -196,18 +240,19 @@ fn right(host: &str) -> String {
     )
 }
 
-/// The head of what a server answers.
-async fn ask(place: Place, request: &str) -> anyhow::Result<String> {
+/// What a server answers, up to the end of its head; nothing where it ends the connection, `None` where no answer comes in time.
+async fn ask(place: Place, request: &str) -> anyhow::Result<Option<String>> {
     let mut wire = Counted::connect(place.address, None, place.tls.as_ref(), SharedLedger::default()).await?;
     wire.request(request.as_bytes()).await?;
     let head = async {
         while !wire.received.windows(4).any(|end| end == b"\r\n\r\n") {
-            wire.fill().await?;
+            if wire.fill().await.is_err() {
+                break;
+            }
         }
-        anyhow::Ok(())
     };
-    timeout(PATIENCE, head).await.context("no answer came")?.context("the server ended the connection")?;
-    Ok(String::from_utf8_lossy(&wire.received).into_owned())
+    let came = timeout(PATIENCE, head).await;
+    Ok(came.ok().map(|()| String::from_utf8_lossy(&wire.received).into_owned()))
 }
 
 /// Has our client shake hands with a server that answers so; what the client says to it.
@@ -226,7 +271,7 @@ async fn deceive(target: &Target, answer: fn(&str) -> String) -> anyhow::Result<
     let shaken = timeout(PATIENCE, websocket::handshake(&mut subscriber)).await;
     liar.abort();
     Ok(match shaken {
-        Err(_) => "waits".into(),
+        Err(_) => WAITS.into(),
         Ok(Ok(())) => "believes it".into(),
         Ok(Err(fault)) => format!("fails: {fault}"),
     })
@@ -262,22 +307,40 @@ async fn head(stream: &mut TcpStream) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn work_out(trials: &[Trial]) -> Experiment {
-    let failed: Vec<&Trial> = trials.iter().filter(|trial| !trial.holds).collect();
-    let of = |done: &[&str]| {
-        let of: Vec<&Trial> = trials.iter().filter(|trial| done.iter().any(|part| trial.done.contains(part))).collect();
-        let figure: Vec<String> = of.iter().map(|trial| format!("{}: {}", trial.done, trial.came)).collect();
-        let holds = !of.is_empty() && of.iter().all(|trial| trial.holds);
-        (if holds { Standing::Holds } else { Standing::DoesNotHold }, figure.join("; "))
+fn work_out(trials: &[Trial], through: [Answer; 2]) -> Experiment {
+    let failed: Vec<&Trial> = trials.iter().filter(|trial| trial.as_told != Answer::Yes).collect();
+    let of = |done: &[&str]| -> (Vec<Answer>, String) {
+        let of = || trials.iter().filter(|trial| done.iter().any(|part| trial.done.contains(part)));
+        let figure: Vec<String> = of().map(|trial| format!("{}: {}", trial.done, trial.came)).collect();
+        (of().map(|trial| trial.as_told).collect(), figure.join("; "))
     };
-    let claim = |number, done: &[&str], why: &str| {
-        let (standing, figure) = of(done);
-        verdict(number, standing, figure, why)
+    let claim = |number, done: &[&str], why: &str, prediction: &str, refuted_by: &str| {
+        let (answers, figure) = of(done);
+        Verdict {
+            figure,
+            why: why.into(),
+            prediction: prediction.into(),
+            refuted_by: refuted_by.into(),
+            working_point: WORKING_POINT.into(),
+            turns_at: "Does not turn with a load or a setting: it is a rule of the protocol, and turns with an implementation that \
+                       breaks it."
+                .into(),
+            ..verdict(number, as_claimed(&answers))
+        }
     };
-    let limited = |number, done: &[&str], why: &str| {
-        let (standing, figure) = of(done);
-        let standing = if standing == Standing::Holds { Standing::HoldsWithinLimits } else { standing };
-        verdict(number, standing, figure, why)
+    let firewalls = Verdict {
+        figure: of(&[PROXY, PROXY_WITHIN_TLS]).1,
+        why: "It shares HTTP's ports, so firewalls let it pass; a proxy that drops hop-by-hop headers breaks it, and inside TLS no proxy \
+              sees them. One note prints port 433: it is 443."
+            .into(),
+        prediction: "A handshake gets through a proxy that speaks HTTP, since it begins as HTTP on HTTP's port.".into(),
+        refuted_by: "No 101 through the proxy, either bare or within TLS. It holds only within limits where TLS alone gets through."
+            .into(),
+        working_point: "One handshake each way, through a proxy that keeps Connection and Upgrade to itself (RFC 9110, section 7.6.1)."
+            .into(),
+        turns_at: "Turns between a bare connection and TLS, where the proxy reads HTTP; with a proxy that forwards the upgrade, both pass."
+            .into(),
+        ..verdict(18, passes(through[0], through[1]))
     };
     Experiment {
         name: "handshake".into(),
@@ -291,24 +354,42 @@ fn work_out(trials: &[Trial]) -> Experiment {
             rows: trials.iter().map(|trial| vec![trial.done.into(), trial.must.into(), trial.came.clone()]).collect(),
         }],
         verdicts: vec![
-            claim(12, &["POST instead", "HTTP/1.0"], "A handshake is a GET of HTTP/1.1 (RFC 6455, section 4.1)."),
-            claim(13, &["no Upgrade", "no Connection", "a right request, with"], "Both headers are required; the answer is 101."),
+            claim(
+                12,
+                &["POST instead", "HTTP/1.0"],
+                "A handshake is a GET of HTTP/1.1 (RFC 6455, section 4.1).",
+                "A handshake by POST, and one of HTTP/1.0, are refused.",
+                "An answer other than 405 to a POST, or other than 400 to HTTP/1.0.",
+            ),
+            claim(
+                13,
+                &["no Upgrade", "no Connection", "a right request, with"],
+                "Both headers are required; the answer is 101.",
+                "A right request is answered by 101, one without Upgrade by 426, one without Connection: Upgrade by 400.",
+                "A 101 to a request that lacks either header, or no 101 to a right one.",
+            ),
             claim(
                 14,
                 &["key of the RFC", "key of 15", "Accept of another", "repeats our key"],
                 "It proves that the peer speaks WebSocket and does not merely repeat what it is sent; it authenticates nobody.",
+                "The server's Accept to the RFC's key is the RFC's; a client refuses an Accept that does not follow from its key.",
+                "Another Accept, a 101 to a key of 15 bytes, or a client that believes a wrong Accept.",
             ),
-            claim(15, &["version 8"], "An unknown version is refused with the one that is known (RFC 6455, section 4.4)."),
-            limited(
-                18,
-                &["through a proxy", "through the same proxy"],
-                "It shares HTTP's ports, so firewalls let it pass; a proxy that drops hop-by-hop headers breaks it, and inside TLS no \
-                 proxy sees them. One note prints port 433: it is 443.",
+            claim(
+                15,
+                &["version 8"],
+                "An unknown version is refused with the one that is known (RFC 6455, section 4.4).",
+                "Version 8 is answered by 426 with Sec-WebSocket-Version: 13.",
+                "Any other answer to version 8.",
             ),
+            firewalls,
             claim(
                 19,
                 &["asks for the feed", "asks for /echo", "origin polls"],
                 "CORS guards what a page may read of HTTP; for a WebSocket the server must look at Origin itself.",
+                "A page of another origin is let in by an endpoint that looks at no Origin, and kept out by one that does; a poll is \
+                 answered with CORS headers.",
+                "A refusal from an endpoint that looks at no Origin, or a 101 from one that does.",
             ),
         ],
         method: vec![

@@ -5,6 +5,9 @@ mod capacity;
 pub mod claims;
 mod compared;
 pub mod crossover;
+mod evidence;
+#[cfg(test)]
+mod fabricated;
 mod frames;
 mod handshake;
 mod herd;
@@ -16,14 +19,17 @@ pub mod papers;
 pub mod sweep;
 mod sweeps;
 mod tls;
+#[cfg(test)]
+mod turns;
 mod upstream;
+mod wire_text;
 
 use std::path::PathBuf;
 use std::pin::Pin;
 
 use anyhow::Context;
 use protocol::Transport;
-use protocol::experiment::{Axis, Experiment, Line, Point, Standing, Verdict};
+use protocol::experiment::{Axis, Experiment, Line, Point};
 use protocol::result::Comparison;
 use protocol::run::Part;
 use reports::table::wrapped;
@@ -60,7 +66,7 @@ pub const ALL: [Entry; 18] = [
     Entry {
         name: "idle",
         about: "what subscribers cost while nothing happens",
-        seconds: 22,
+        seconds: 28,
         claims: true,
         run: |seed| Box::pin(idle::run(seed)),
     },
@@ -116,7 +122,7 @@ pub const ALL: [Entry; 18] = [
     Entry {
         name: "compared",
         about: "heads, framing and CPU of all transports side by side",
-        seconds: 50,
+        seconds: 85,
         claims: true,
         run: |seed| Box::pin(compared::run(seed)),
     },
@@ -137,7 +143,7 @@ pub const ALL: [Entry; 18] = [
     Entry {
         name: "keep-alive",
         about: "one connection for all requests, or one for each",
-        seconds: 12,
+        seconds: 16,
         claims: true,
         run: |seed| Box::pin(keep_alive::run(seed)),
     },
@@ -151,7 +157,7 @@ pub const ALL: [Entry; 18] = [
     Entry {
         name: "frames",
         about: "WebSocket frames by their bits, right and wrong",
-        seconds: 2,
+        seconds: 5,
         claims: true,
         run: |seed| Box::pin(frames::run(seed)),
     },
@@ -172,7 +178,7 @@ pub const ALL: [Entry; 18] = [
     Entry {
         name: "papers",
         about: "published results, held against theory and measured anew",
-        seconds: 95,
+        seconds: 230,
         claims: false,
         run: |seed| Box::pin(papers::run(seed)),
     },
@@ -242,11 +248,6 @@ pub fn print(experiment: &Experiment) {
     experiment.answer.iter().for_each(|sentence| println!("{}", wrapped(sentence, "")));
     experiment.tables.iter().for_each(|table| println!("\n{}", reports::table::plain(table)));
     experiment.doubts.iter().for_each(|doubt| println!("{}", wrapped(&format!("Note: {doubt}"), "  ")));
-}
-
-/// A verdict on a claim.
-fn verdict(claim: u32, standing: Standing, figure: String, why: &str) -> Verdict {
-    Verdict { claim, standing, figure, why: why.into() }
 }
 
 fn axis(label: &str, logarithmic: bool) -> Axis {

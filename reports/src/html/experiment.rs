@@ -5,8 +5,8 @@ use protocol::experiment::Experiment;
 use super::escape;
 use crate::chart::Figure;
 
-/// The chapter, with `charts` drawn from it.
-pub fn chapter(experiment: &Experiment, charts: &[Figure]) -> String {
+/// The chapter, with `charts` drawn from it; `ledger` says whether the report has a chapter of all claims.
+pub fn chapter(experiment: &Experiment, charts: &[Figure], ledger: bool) -> String {
     let paragraph = |text: &String| format!("<p>{}</p>\n", escape(text));
     let answer: String = experiment.answer.iter().map(paragraph).collect();
     let question = escape(&experiment.question);
@@ -14,6 +14,7 @@ pub fn chapter(experiment: &Experiment, charts: &[Figure]) -> String {
     text += &super::doubts("What to doubt", &experiment.doubts);
     charts.iter().for_each(|figure| text += &super::figure(figure));
     experiment.tables.iter().for_each(|found| text += &super::table(found));
+    text += &super::verdicts::section(experiment, ledger);
     if !experiment.method.is_empty() {
         let items: String = experiment.method.iter().map(|line| format!("<li>{}</li>\n", escape(line))).collect();
         text += &format!("<section>\n<h2>How it was done</h2>\n<ul>\n{items}</ul>\n</section>\n");

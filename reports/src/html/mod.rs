@@ -2,6 +2,7 @@
 
 mod comparison;
 mod experiment;
+mod verdicts;
 
 use std::fmt::Write;
 
@@ -39,11 +40,12 @@ pub fn page(run: &Run, figures: &[Vec<Figure>], loads: Option<&Figure>) -> Strin
     if !alone {
         page += &contents(run);
     }
+    let ledger = run.experiments().any(verdicts::is_ledger);
     for (part, figures) in run.parts.iter().zip(figures) {
         let (anchor, heading) = name(part);
         let chapter = match part {
             Part::Comparison(found) => comparison::chapter(found, figures),
-            Part::Experiment(found) => experiment::chapter(found, figures),
+            Part::Experiment(found) => experiment::chapter(found, figures, ledger),
         };
         let heading = if alone { String::new() } else { format!("<h1 class=\"chapter\">{}</h1>\n", escape(&heading)) };
         page += &format!("<article id=\"{anchor}\">\n{heading}{chapter}</article>\n");
