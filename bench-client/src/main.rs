@@ -38,7 +38,7 @@ enum Command {
         #[command(flatten)]
         options: experiment::Options,
     },
-    /// Run the comparison, all experiments, claims and papers: one report, in 22 minutes
+    /// Run the comparison, all experiments, claims and papers: one report, in half an hour
     All(experiment::Options),
     /// Show the transports live in a browser
     Demo(demo::Options),

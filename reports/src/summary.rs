@@ -87,7 +87,7 @@ fn row(comparison: &Comparison, transport: Transport) -> Row {
         row.figures.push(Figures {
             round: round.round,
             latency_in_doubt: !round.warnings.is_empty(),
-            cpu_in_doubt: round.warnings.iter().any(|warning| !warning.starts_with(CLIENT_LIMITED)),
+            cpu_in_doubt: is_cpu_in_doubt(round),
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
             cpu_us: cpu_us(round),
@@ -108,6 +108,12 @@ pub fn carried(latency: &Histogram, slowest: &Histogram, quantile: f64) -> Optio
 /// Events of which some delivery took `ns` or longer.
 fn events_from(slowest: &Histogram, ns: u64) -> u64 {
     slowest.buckets().filter(|bucket| bucket.0 >= ns).map(|bucket| bucket.1).sum()
+}
+
+/// Whether something makes the server's CPU time of a round doubtful: anything but a client that was too slow, which waits for events
+/// and keeps the server from none.
+pub fn is_cpu_in_doubt(round: &Round) -> bool {
+    round.warnings.iter().any(|warning| !warning.starts_with(CLIENT_LIMITED))
 }
 
 /// Server CPU time per delivered event of a round, in us; `None` where nothing was delivered.

@@ -9,6 +9,7 @@ use protocol::result::{Comparison, Round};
 use protocol::{Histogram, Transport};
 use reports::number::short;
 use reports::statistics::{self, FEWEST_ROUNDS, Ratio};
+use reports::summary::is_cpu_in_doubt;
 
 use super::claims;
 use super::sweep::{self, Figure};
@@ -26,9 +27,9 @@ impl Measure {
         Self { of, is_doubtful: |_| false }
     }
 
-    /// CPU time of the server: a client that is too slow changes what the server does.
+    /// CPU time of the server.
     pub const fn cpu(of: Figure) -> Self {
-        Self { of, is_doubtful: is_client_limited }
+        Self { of, is_doubtful: is_cpu_in_doubt }
     }
 }
 
@@ -45,10 +46,6 @@ pub const DELIVERIES_PER_S: Measure =
 
 /// The share of the mean latency from which lateness of the publisher, or lag of the client, is no longer small beside it.
 const LARGE: f64 = 0.05;
-
-fn is_client_limited(round: &Round) -> bool {
-    round.warnings.iter().any(|warning| warning.contains("client-limited"))
-}
 
 /// Whether a warning stands for more than a small share of the latency: 0.1 ms matter to a push, and not to a poll.
 fn is_late(round: &Round) -> bool {
