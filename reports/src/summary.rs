@@ -174,9 +174,10 @@ impl Row {
     }
 
     /// Server CPU time per delivered event, in us: the geometric mean over the sound rounds, so that of two transports' figures the
-    /// ratio is the mean ratio of their rounds.
+    /// ratio is the mean ratio of their rounds. Rounds in doubt are left out where others are left.
     pub fn cpu_us(&self) -> Option<f64> {
-        geometric_mean(&self.each(|figures| figures.cpu_us))
+        geometric_mean(&self.each(Figures::clear_cpu_us))
+            .or_else(|| geometric_mean(&self.each(|figures| figures.cpu_us)))
     }
 
     /// The share of one processor that the server used, in [0, 1] for a server with one thread: the median of the sound rounds.

@@ -47,19 +47,8 @@ fn part(heading: &str, words: &str) -> String {
 
 /// The words in lines that begin `indent` columns from the left; the first line's indent is already there.
 fn wrapped(words: &str, indent: usize) -> String {
-    let mut lines = vec![String::new()];
-    for word in words.split(' ') {
-        let line = lines.last_mut().expect("there is always one");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if indent + line.chars().count() + 1 + word.chars().count() <= COLUMNS {
-            *line += " ";
-            *line += word;
-        } else {
-            lines.push(word.into());
-        }
-    }
-    lines.join(&format!("\n{}", " ".repeat(indent)))
+    let options = textwrap::Options::new(COLUMNS - indent).break_words(false);
+    textwrap::wrap(words, options).join(&format!("\n{}", " ".repeat(indent)))
 }
 
 #[cfg(test)]

@@ -247,6 +247,7 @@ pub fn print(experiment: &Experiment) {
     println!("\n{}\n  {}", experiment.title, wrapped(&experiment.question, "  "));
     experiment.answer.iter().for_each(|sentence| println!("{}", wrapped(sentence, "")));
     experiment.tables.iter().for_each(|table| println!("\n{}", reports::table::plain(table)));
+    print!("{}", reports::verdict::text(&experiment.verdicts));
     experiment.doubts.iter().for_each(|doubt| println!("{}", wrapped(&format!("Note: {doubt}"), "  ")));
 }
 
