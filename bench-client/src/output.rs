@@ -1,10 +1,11 @@
-//! `println!` for this crate: the standard one panics when whoever reads has left, as in `bench-client … | head`.
+//! Lines on standard output and standard error in place of the standard macros, which panic where nobody reads them (`… | head`).
 
+/// Prints a line on standard output; where nobody reads that any more, the program ends quietly.
 macro_rules! println {
-    () => {
-        server::output::line(format_args!(""))
-    };
-    ($($text:tt)*) => {
-        server::output::line(format_args!($($text)*))
-    };
+    ($($text:tt)*) => { server::output::line(format_args!($($text)*)) };
+}
+
+/// Prints a line on standard error, if anybody reads that.
+macro_rules! eprintln {
+    ($($text:tt)*) => { server::output::complain(format_args!($($text)*)) };
 }
