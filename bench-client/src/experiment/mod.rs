@@ -108,7 +108,7 @@ pub const ALL: [Entry; 18] = [
     Entry {
         name: "capacity",
         about: "the highest load within a latency bound, and what a delivery costs on the way there",
-        seconds: 230,
+        seconds: 300,
         claims: false,
         run: |seed| Box::pin(capacity::run(seed)),
     },
