@@ -15,6 +15,8 @@ use rustix::net::{Shutdown, shutdown};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+use crate::traced_events::{EventScanner, TracedEvents};
+
 /// Pages that may watch at once.
 const MOST_SESSIONS: usize = 200;
 /// Crossings that a page may be behind before some are left out, and counted.
@@ -54,6 +56,8 @@ pub struct Crossing {
     pub size: usize,
     /// The bytes, or as many of them as are told.
     pub data: Vec<u8>,
+    /// The events in all of them, told or not.
+    pub events: TracedEvents,
 }
 
 /// A page's place to learn of its crossings; dropping it ends the watching.
@@ -123,6 +127,8 @@ struct Flow {
     kept: Vec<(u64, Vec<u8>)>,
     /// Frames follow the handshake, and are the same lane's.
     upgraded: bool,
+    /// Finds the events in what goes down.
+    scanner: EventScanner,
 }
 
 impl Tap {
@@ -151,7 +157,7 @@ impl Tap {
             session.sockets.entry(flow.connection).or_insert_with(|| Arc::downgrade(socket));
         }
         for (at_ns, bytes) in kept {
-            self.tell(&flow, true, at_ns, &[&bytes]);
+            self.tell(&flow, true, at_ns, &[&bytes], TracedEvents::default());
         }
     }
 
@@ -172,7 +178,7 @@ impl Tap {
         }
         let now = clock::now_ns();
         if flow.upgraded {
-            self.tell(&flow, true, now, &[bytes]);
+            self.tell(&flow, true, now, &[bytes], TracedEvents::default());
         } else if flow.kept.iter().map(|kept| kept.1.len()).sum::<usize>() + bytes.len() <= MOST_KEPT {
             flow.kept.push((now, bytes.to_vec()));
         }
@@ -192,16 +198,21 @@ impl Tap {
                 &part[..taken]
             })
             .collect();
-        self.tell(&self.flow(), false, clock::now_ns(), &parts);
+        let now = clock::now_ns();
+        let mut flow = self.flow();
+        if flow.lane.is_some() {
+            let events = flow.scanner.read(&parts, MOST_SHOWN);
+            self.tell(&flow, false, now, &parts, events);
+        }
     }
 
-    fn tell(&self, flow: &Flow, up: bool, at_ns: u64, parts: &[&[u8]]) {
+    fn tell(&self, flow: &Flow, up: bool, at_ns: u64, parts: &[&[u8]], events: TracedEvents) {
         let Some((session, lane)) = &flow.lane else { return };
         let mut sessions = self.taps.sessions();
         let Some(session) = sessions.get_mut(session) else { return };
         let data = parts.iter().flat_map(|part| part.iter().copied()).take(MOST_SHOWN).collect();
         let size = parts.iter().map(|part| part.len()).sum();
-        let crossing = Crossing { lane: lane.clone(), connection: flow.connection, up, at_ns, size, data };
+        let crossing = Crossing { lane: lane.clone(), connection: flow.connection, up, at_ns, size, data, events };
         if session.told.try_send(crossing).is_err() {
             session.left_out.fetch_add(1, Relaxed);
         }
