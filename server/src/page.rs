@@ -10,19 +10,22 @@ const INDEX: &str = include_str!("page/index.html");
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Every file that the page asks for, by its path below `/page/`, with its type.
-const FILES: [(&str, &str, &str); 19] = [
+const FILES: [(&str, &str, &str); 22] = [
     ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("main.js", SCRIPT, include_str!("page/main.js")),
     ("bytes.js", SCRIPT, include_str!("page/bytes.js")),
     ("clock.js", SCRIPT, include_str!("page/clock.js")),
     ("ladder.js", SCRIPT, include_str!("page/ladder.js")),
+    ("kept.js", SCRIPT, include_str!("page/kept.js")),
     ("lane.js", SCRIPT, include_str!("page/lane.js")),
     ("sha1.js", SCRIPT, include_str!("page/sha1.js")),
-    ("tabs.js", SCRIPT, include_str!("page/tabs.js")),
+    ("shared.js", SCRIPT, include_str!("page/shared.js")),
+    ("subscriptions.js", SCRIPT, include_str!("page/subscriptions.js")),
     ("text.js", SCRIPT, include_str!("page/text.js")),
     ("text/en.js", SCRIPT, include_str!("page/text/en.js")),
     ("text/ko.js", SCRIPT, include_str!("page/text/ko.js")),
     ("watch.js", SCRIPT, include_str!("page/watch.js")),
+    ("worker.js", SCRIPT, include_str!("page/worker.js")),
     ("wire.js", SCRIPT, include_str!("page/wire.js")),
     ("transport/request.js", SCRIPT, include_str!("page/transport/request.js")),
     ("transport/polling.js", SCRIPT, include_str!("page/transport/polling.js")),

@@ -114,10 +114,22 @@ impl Browser {
         self.show_tab(tab["handle"].as_str().expect("a handle"));
     }
 
-    /// Brings the tab to the front that was opened first.
-    pub fn show_first_tab(&self) {
+    /// Brings a tab to the front, by its number in the order in which those that are open were opened.
+    pub fn show_tab_number(&self, number: usize) {
         let tabs = self.get(&format!("/session/{}/window/handles", self.session));
-        self.show_tab(tabs[0].as_str().expect("a handle"));
+        self.show_tab(tabs[number].as_str().expect("a handle"));
+    }
+
+    /// Closes the tab that is in front.
+    pub fn close_tab(&self) {
+        self.ask("DELETE", &format!("/session/{}/window", self.session), "");
+    }
+
+    /// Runs a script in each page that this tab opens from now on, before the page's own.
+    pub fn before_each_page(&self, script: &str) {
+        let parameters = json!({ "source": script });
+        let command = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": parameters });
+        self.post(&format!("/session/{}/goog/cdp/execute", self.session), &command);
     }
 
     fn show_tab(&self, handle: &str) {

@@ -61,7 +61,7 @@ fn live_lanes_live_on_the_slide_that_is_shown_and_take_its_keys() {
          const press = key => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
          const lab = () => live.querySelector('iframe')?.contentWindow.lab;
          const when = (true_, then) => true_() ? then() : setTimeout(() => when(true_, then), 20);
-         when(() => lab()?.lanes.every(lane => lane.state === 'on' && lane.crossings.length > 0), () => {
+         when(() => lab()?.lanes.length === 5 && lab().lanes.every(lane => lane.state === 'on' && lane.crossings.length > 0), () => {
              press('e');
              when(() => lab().lanes.every(lane => lane.received === 1), () => {
                  const [lanes, frames] = [lab().lanes.length, document.querySelectorAll('iframe').length];

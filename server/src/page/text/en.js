@@ -37,9 +37,6 @@ export default {
   off: 'off',
   on: 'on',
   lost: 'lost, coming back',
-  full: 'no free connection',
-  fullWhy:
-    'Over HTTP/1.1 a browser opens six connections to a host, for all its tabs together. Other tabs hold them; close one, or use this lane there.',
   watch: 'Only watching: publishing takes the presenter’s link.',
   clock: 'clock within',
   modelled: 'Modelled network between this page and the server:',
