@@ -213,7 +213,10 @@ async function begin() {
   controls();
   if (parameters.has('projector')) get('projector').click();
   // Within a slide: that part of the page alone, and large.
-  if (parameters.has('embed')) document.body.dataset.embed = parameters.get('embed');
+  if (parameters.has('embed')) {
+    document.body.dataset.embed = parameters.get('embed');
+    document.documentElement.classList.add('projector');
+  }
   if (parameters.has('theme')) document.documentElement.dataset.theme = parameters.get('theme');
   if (parameters.has('network')) {
     get('network').hidden = false;

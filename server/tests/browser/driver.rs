@@ -125,6 +125,13 @@ impl Browser {
         self.ask("DELETE", &format!("/session/{}/window", self.session), "");
     }
 
+    /// Sets the size that pages see, in pixels; it may be larger than any screen here.
+    pub fn set_viewport(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
+        self.post(&format!("/session/{}/goog/cdp/execute", self.session), &command);
+    }
+
     /// Runs a script in each page that this tab opens from now on, before the page's own.
     pub fn before_each_page(&self, script: &str) {
         let parameters = json!({ "source": script });

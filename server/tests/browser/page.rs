@@ -211,6 +211,44 @@ fn the_page_fits_every_screen_it_is_made_for() {
 }
 
 #[test]
+fn a_projector_s_labels_grow_with_the_screen_and_no_number_is_cut() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    for (width, height) in [(1280, 720), (1920, 1080), (3840, 2160)] {
+        browser.set_viewport(width, height);
+        open(&browser, &server, "&projector");
+        let faults = browser.run(
+            "const check = () => {
+                 const faults = [];
+                 for (const element of document.querySelectorAll('header *, .controls *, #lanes *')) {
+                     const says = [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
+                     const style = getComputedStyle(element);
+                     if ((says || element.matches('input[type=number]')) && element.checkVisibility() && parseFloat(style.fontSize) < 0.022 * innerHeight)
+                         faults.push(['small', element.outerHTML.slice(0, 60), parseFloat(style.fontSize) / innerHeight]);
+                 }
+                 for (const input of document.querySelectorAll('.controls input')) {
+                     const style = getComputedStyle(input);
+                     const pen = document.createElement('canvas').getContext('2d');
+                     pen.font = `${style.fontSize} ${style.fontFamily}`;
+                     const room = input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+                     if (pen.measureText(input.value).width > room) faults.push(['cut', input.id, input.value, room]);
+                 }
+                 const end = document.querySelector('.axis-row').getBoundingClientRect().bottom;
+                 if (end > innerHeight) faults.push(['below the screen', end]);
+                 const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+                 if (wide > 0) faults.push(['beyond the right edge', wide]);
+                 return faults;
+             };
+             const longest = { rate: 1000, payload: 65536, interval: 60000, span: 30 };
+             for (const [id, value] of Object.entries(longest)) document.getElementById(id).value = value;
+             // Figures are renewed twice a second.
+             setTimeout(() => done(check()), 600);",
+        );
+        assert_eq!(faults, json!([]), "{width} by {height}");
+    }
+}
+
+#[test]
 fn three_tabs_share_one_set_of_subscriptions_and_each_shows_every_event_once() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);

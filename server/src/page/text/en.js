@@ -25,7 +25,7 @@ export default {
   joinOnly: 'Only this machine reaches this address. For a hall: --listen 0.0.0.0:8080',
   send: 'Send from here',
   late: 'late now',
-  median: 'median of the last minute',
+  median: 'median, 1 min',
   requests: 'requests',
   connections: 'connections',
   up: 'B up',

@@ -25,7 +25,7 @@ export default {
   joinOnly: '이 주소는 이 컴퓨터에서만 열립니다. 강의실에서는: --listen 0.0.0.0:8080',
   send: '여기서 보내기',
   late: '현재 지연',
-  median: '최근 1분 중앙값',
+  median: '중앙값(1분)',
   requests: '요청',
   connections: '연결',
   up: 'B 보냄',
