@@ -138,7 +138,8 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         // The page's own parameters are the page's to read.
         "/" if request.method() == Method::GET && page::is_wanted(request.headers()) => return page::index(),
         path if lecture::is_there(path) && matches!(*request.method(), Method::GET | Method::HEAD) => {
-            return lecture::answer(path, request.uri().query(), request.headers()).await;
+            let presenter = site.knows(query::token(request.uri().query()));
+            return lecture::answer(path, request.uri().query(), request.headers(), presenter).await;
         }
         path if path.starts_with("/page/") || lecture::is_there(path) => ("GET, HEAD", &[]),
         "/" | "/time" | "/load" | "/metrics" | "/viewers" | "/healthz" => ("GET, HEAD", &[]),

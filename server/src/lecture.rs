@@ -5,11 +5,11 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue, LOCATION};
-use slides::{Figures, LANGUAGES, Place};
+use slides::{EDITIONS, Edition, Figures, LANGUAGES, Place};
 
 use crate::answer::{self, Answer};
 
-/// The pages, in the order of [`LANGUAGES`]; or why there are none.
+/// The pages, in the order of [`LANGUAGES`] and within each in that of [`EDITIONS`]; or why there are none.
 static PAGES: OnceLock<Result<Vec<Bytes>, String>> = OnceLock::new();
 
 /// Whether a path is the lecture's.
@@ -18,8 +18,9 @@ pub fn is_there(path: &str) -> bool {
 }
 
 /// Answers with the page at `path`: `/slides/en.html` and the like. The bare path leads to the language that the browser asks
-/// for, with the query that it came with.
-pub async fn answer(path: &str, query: Option<&str>, headers: &HeaderMap) -> Answer {
+/// for, with the query that it came with. Viewers get the slides without the solutions of the exercises, and so does a presenter with
+/// `solutions=0`.
+pub async fn answer(path: &str, query: Option<&str>, headers: &HeaderMap, presenter: bool) -> Answer {
     if matches!(path, "/slides" | "/slides/") {
         let mut answer = answer::empty(StatusCode::FOUND);
         let query = query.map_or(String::new(), |query| format!("?{query}"));
@@ -31,6 +32,9 @@ pub async fn answer(path: &str, query: Option<&str>, headers: &HeaderMap) -> Ans
     let Some(index) = LANGUAGES.iter().position(|language| Some(language.code) == name) else {
         return answer::text(StatusCode::NOT_FOUND, "the slides are at /slides\n");
     };
+    let without = query.is_some_and(|query| query.split('&').any(|pair| pair == "solutions=0"));
+    let edition = if presenter && !without { Edition::Full } else { Edition::Handout };
+    let index = index * EDITIONS.len() + EDITIONS.iter().position(|one| *one == edition).expect("it is one of all");
     // Drawing the charts takes a while, in which this thread's subscribers are not to wait.
     let pages = tokio::task::spawn_blocking(|| PAGES.get_or_init(render)).await.expect("rendering does not panic");
     match pages {
@@ -44,8 +48,9 @@ pub async fn answer(path: &str, query: Option<&str>, headers: &HeaderMap) -> Ans
 fn render() -> Result<Vec<Bytes>, String> {
     let render = || {
         let figures = Figures::recorded()?;
-        let page = |language| Ok(slides::render(language, &figures, Place::Server)?.into());
-        LANGUAGES.iter().map(page).collect::<anyhow::Result<_>>()
+        let editions = LANGUAGES.iter().flat_map(|language| EDITIONS.map(|edition| (language, edition)));
+        let page = |(language, edition)| Ok(slides::render(language, &figures, Place::Server, edition)?.into());
+        editions.map(page).collect::<anyhow::Result<_>>()
     };
     render().map_err(|error| format!("{error:#}"))
 }

@@ -24,6 +24,11 @@ pub fn lane(text: Option<&str>) -> Option<&str> {
     text?.split('&').find_map(|pair| pair.strip_prefix("lane="))
 }
 
+/// The token that a query names, whatever else is in it, and right or wrong.
+pub fn token(text: Option<&str>) -> Option<&str> {
+    text?.split('&').find_map(|pair| pair.strip_prefix("token="))
+}
+
 /// The longest that a long poll may ask to wait.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
