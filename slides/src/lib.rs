@@ -1,11 +1,12 @@
 //! The lecture: a deck in Markdown, rendered into one self-contained page a language.
 //!
 //! [`deck`] holds the Markdown and takes it apart into slides; [`markdown`] renders one of them and puts in what it names:
-//! charts, a table and verdicts of a recorded run ([`figures`]), code of this project ([`source`]), live lanes. The player,
+//! charts, lanes, a table and verdicts of a recorded run ([`figures`]), code of this project ([`source`]), live lanes. The player,
 //! which turns the page into a talk, is in `player/`.
 
 pub mod deck;
 pub mod figures;
+mod lanes;
 pub mod language;
 pub mod markdown;
 pub mod source;

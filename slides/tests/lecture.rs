@@ -37,6 +37,27 @@ fn charts_code_verdicts_and_the_table_come_from_where_they_are_named() {
 }
 
 #[test]
+fn where_the_page_is_live_on_the_screen_something_recorded_is_there_for_print_and_files() {
+    for language in &LANGUAGES {
+        let page = render(language, figures(), Place::File, Edition::Full).unwrap();
+        let places: Vec<&str> = page.split("<div class=\"live\"").skip(1).collect();
+        assert_eq!(places.len(), 3, "{}", language.code);
+        for (place, recorded) in places.iter().zip(["<svg", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "content-length: 29"]) {
+            let place = place.split("<aside").next().unwrap();
+            assert!(
+                place.contains("<div class=\"recorded\">") && place.contains(recorded),
+                "{}: {recorded}",
+                language.code
+            );
+        }
+    }
+    let lanes = figures().lanes().unwrap();
+    for name in ["Polling", "Long polling", "HTTP stream", "SSE", "WebSocket"] {
+        assert!(lanes.contains(&format!(">{name}</tspan>")), "{name}");
+    }
+}
+
+#[test]
 fn the_handout_has_all_slides_but_the_solutions() {
     for language in &LANGUAGES {
         let page = render(language, figures(), Place::File, Edition::Handout).unwrap();

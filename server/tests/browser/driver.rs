@@ -128,14 +128,22 @@ impl Browser {
     /// Sets the size that pages see, in pixels; it may be larger than any screen here.
     pub fn set_viewport(&self, width: u32, height: u32) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
-        self.post(&format!("/session/{}/goog/cdp/execute", self.session), &command);
+        self.command("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// Shows pages as they are printed.
+    pub fn emulate_print(&self) {
+        self.command("Emulation.setEmulatedMedia", &json!({ "media": "print" }));
     }
 
     /// Runs a script in each page that this tab opens from now on, before the page's own.
     pub fn before_each_page(&self, script: &str) {
-        let parameters = json!({ "source": script });
-        let command = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": parameters });
+        self.command("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script }));
+    }
+
+    /// A command of the DevTools protocol to the tab in front.
+    fn command(&self, name: &str, parameters: &Value) {
+        let command = json!({ "cmd": name, "params": parameters });
         self.post(&format!("/session/{}/goog/cdp/execute", self.session), &command);
     }
 

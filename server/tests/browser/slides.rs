@@ -99,6 +99,27 @@ fn the_overview_picks_and_the_presenter_s_window_follows() {
 }
 
 #[test]
+fn in_print_what_was_recorded_stands_where_the_page_is_live_on_the_screen() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server();
+    for language in ["en", "ko"] {
+        browser.open(&format!("http://{}/slides/{language}.html#3", server.addresses().http));
+        browser.emulate_print();
+        let empty = browser.run(
+            "const looks = [...document.querySelectorAll('.live')].map(live => {
+                 const frame = live.getBoundingClientRect();
+                 const parts = [...live.querySelectorAll('.recorded > *')].map(part => part.getBoundingClientRect());
+                 const tall = parts.reduce((sum, part) => sum + part.height, 0);
+                 return [tall > 0.25 * frame.height, parts.every(part => part.bottom <= frame.bottom && part.right <= frame.right),
+                         [...live.querySelectorAll('iframe')].every(frame => !frame.checkVisibility())];
+             });
+             done(looks);",
+        );
+        assert_eq!(empty, json!(vec![json!([true, true, true]); 3]), "{language}");
+    }
+}
+
+#[test]
 fn print_gives_a_page_a_slide() {
     let Some(browser) = Browser::start() else { return };
     let server = server();
