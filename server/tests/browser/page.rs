@@ -199,6 +199,25 @@ fn a_viewer_watches_and_only_who_knows_the_token_publishes() {
 }
 
 #[test]
+fn a_tab_that_comes_with_the_token_gives_the_controls_to_all_tabs() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(Some("secret"));
+    open(&browser, &server, "");
+    browser.new_tab();
+    open(&browser, &server, "&token=secret");
+    for tab in [1, 0] {
+        browser.show_tab_number(tab);
+        let controls = browser.run(
+            "const publish = document.getElementById('publish');
+             const look = () => publish.disabled ? setTimeout(look, 20) : (publish.click(), done(true));
+             look();",
+        );
+        assert_eq!(controls, json!(true), "tab {tab}");
+    }
+    assert_eq!(received(&browser, 2), json!(vec![json!([[1, 2], 0, 0]); 5]));
+}
+
+#[test]
 fn the_page_fits_every_screen_it_is_made_for() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);

@@ -38,7 +38,7 @@ export default {
   on: 'on',
   lost: 'lost, coming back',
   watch: 'Only watching: publishing takes the presenter’s link.',
-  clock: 'clock within',
+  clock: 'Clock within',
   modelled: 'Modelled network between this page and the server:',
   away: 'The server is away.',
   now: 'now',
