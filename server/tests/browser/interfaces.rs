@@ -115,7 +115,7 @@ fn the_page_s_reader_of_lines_passes_over_heartbeats() {
     let Some(browser) = Browser::start() else { return };
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let server = Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, ..Options::default() }).unwrap();
-    browser.open(&format!("http://{}/healthz", server.addresses().http));
+    browser.open(&format!("http://{}/", server.addresses().http));
     let came = browser.run(
         r#"const came = [];
            const lane = {
