@@ -127,7 +127,11 @@ pub fn file(content_type: &'static str, content: impl Into<Bytes>) -> Answer {
 
 /// A page of HTML, which may do what `policy` says (Content Security Policy, level 3).
 pub fn page(content: impl Into<Bytes>, policy: HeaderValue) -> Answer {
-    let mut answer = file("text/html; charset=utf-8", content);
+    allowed(file("text/html; charset=utf-8", content), policy)
+}
+
+/// Lets what the answer contains do what `policy` says.
+pub fn allowed(mut answer: Answer, policy: HeaderValue) -> Answer {
     answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     answer
 }

@@ -148,7 +148,10 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
         "/presenter" => ("GET, HEAD, POST", &[]),
         "/" if request.method() == Method::GET && page::is_wanted(request.headers()) => return page::index(),
         path if lecture::is_there(path) && matches!(*request.method(), Method::GET | Method::HEAD) => {
-            return lecture::answer(path, request.uri().query(), request.headers()).await;
+            return match is_presenter(&request, &site).await {
+                Ok(presenter) => lecture::answer(path, request.uri().query(), request.headers(), presenter).await,
+                Err(refusal) => *refusal,
+            };
         }
         path if path.starts_with("/page/") || lecture::is_there(path) => ("GET, HEAD", &[]),
         "/" | "/time" | "/load" | "/metrics" | "/viewers" | "/healthz" => ("GET, HEAD", &[]),
@@ -173,16 +176,12 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             false => return refused("only pages of this server may publish\n"),
         }
     }
-    let may_publish = match &site.presenter {
-        Some(presenter) if opens || writes => match presenter.credentials(request.headers()) {
-            Credentials::Presenter => true,
-            Credentials::Viewer => false,
-            Credentials::Wrong => {
-                site.counters.token_refused();
-                return presenter.refuse().await;
-            }
+    let may_publish = match opens || writes {
+        true => match is_presenter(&request, &site).await {
+            Ok(presenter) => presenter,
+            Err(refusal) => return *refusal,
         },
-        presenter => presenter.is_none(),
+        false => false,
     };
     let subscribe = |after| Subscription::new(feed.clone(), wake_list.clone(), after);
     match path {
@@ -239,6 +238,19 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             StatusCode::OK,
             index::text(&site.addresses, site.is_self_signed(), site.presenter.as_ref().map(|_| "TOKEN")),
         ),
+    }
+}
+
+/// Whether the presenter asks, who is everyone where no token is needed; or the refusal of a wrong token.
+async fn is_presenter(request: &Request<Incoming>, site: &Site) -> Result<bool, Box<Answer>> {
+    let Some(presenter) = &site.presenter else { return Ok(true) };
+    match presenter.credentials(request.headers()) {
+        Credentials::Presenter => Ok(true),
+        Credentials::Viewer => Ok(false),
+        Credentials::Wrong => {
+            site.counters.token_refused();
+            Err(Box::new(presenter.refuse().await))
+        }
     }
 }
 

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue, LOCATION};
 use ring::digest::{SHA256, digest};
-use slides::{Figures, LANGUAGES, Place};
+use slides::{EDITIONS, Edition, Figures, LANGUAGES, Place};
 use tokio::sync::watch;
 
 use crate::answer::{self, Answer};
 
-/// The pages, in the order of [`LANGUAGES`]; or why there are none.
+/// The pages, in the order of [`LANGUAGES`] and within each in that of [`EDITIONS`]; or why there are none.
 type Pages = Result<Arc<[Page]>, String>;
 
 /// What whoever asks waits for: the pages, once they are rendered.
@@ -30,8 +30,9 @@ pub fn is_there(path: &str) -> bool {
 }
 
 /// Answers with the page at `path`: `/slides/en.html` and the like. The bare path leads to the language that the browser asks
-/// for, with the query that it came with.
-pub async fn answer(path: &str, query: Option<&str>, headers: &HeaderMap) -> Answer {
+/// for, with the query that it came with. Viewers get the slides without the solutions of the exercises, and so does a presenter with
+/// `solutions=0`.
+pub async fn answer(path: &str, query: Option<&str>, headers: &HeaderMap, presenter: bool) -> Answer {
     if matches!(path, "/slides" | "/slides/") {
         let mut answer = answer::empty(StatusCode::FOUND);
         let query = query.map_or(String::new(), |query| format!("?{query}"));
@@ -43,6 +44,9 @@ pub async fn answer(path: &str, query: Option<&str>, headers: &HeaderMap) -> Ans
     let Some(index) = LANGUAGES.iter().position(|language| Some(language.code) == name) else {
         return answer::text(StatusCode::NOT_FOUND, "the slides are at /slides\n");
     };
+    let without = query.is_some_and(|query| query.split('&').any(|pair| pair == "solutions=0"));
+    let edition = if presenter && !without { Edition::Full } else { Edition::Handout };
+    let index = index * EDITIONS.len() + EDITIONS.iter().position(|one| *one == edition).expect("it is one of all");
     match pages().await {
         Ok(pages) => answer::page(pages[index].html.clone(), pages[index].policy.clone()),
         Err(error) => {
@@ -69,12 +73,13 @@ async fn pages() -> Pages {
 fn render() -> Pages {
     let render = || {
         let figures = Figures::recorded()?;
-        let page = |language| {
-            let html = slides::render(language, &figures, Place::Server)?;
+        let page = |(language, edition)| {
+            let html = slides::render(language, &figures, Place::Server, edition)?;
             let policy = HeaderValue::try_from(policy(&html)?)?;
             Ok(Page { html: html.into(), policy })
         };
-        LANGUAGES.iter().map(page).collect::<anyhow::Result<_>>()
+        let editions = LANGUAGES.iter().flat_map(|language| EDITIONS.map(|edition| (language, edition)));
+        editions.map(page).collect::<anyhow::Result<_>>()
     };
     render().map_err(|error| format!("{error:#}"))
 }

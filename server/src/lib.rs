@@ -43,6 +43,7 @@ pub mod stream;
 pub mod subscription;
 pub mod tap;
 pub mod tls;
+mod traced_events;
 pub mod transport;
 pub mod upgrade;
 pub mod viewers;

@@ -9,26 +9,31 @@ use crate::answer::{self, Answer};
 const INDEX: &str = include_str!("page/index.html");
 /// Where the presenter's link leads.
 const PRESENTER: &str = include_str!("page/presenter.html");
-/// What the pages may do: run and load what this server gives out, and stand in a frame of its own slides.
+/// What the pages and their worker may do: run and load what this server gives out, and stand in a frame of its own slides.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'self'";
+/// The script that runs in a thread of its own.
+const WORKER: &str = "worker.js";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Every file that the page asks for, by its path below `/page/`, with its type.
-const FILES: [(&str, &str, &str); 20] = [
+const FILES: [(&str, &str, &str); 23] = [
     ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("main.js", SCRIPT, include_str!("page/main.js")),
     ("bytes.js", SCRIPT, include_str!("page/bytes.js")),
     ("clock.js", SCRIPT, include_str!("page/clock.js")),
     ("ladder.js", SCRIPT, include_str!("page/ladder.js")),
+    ("kept.js", SCRIPT, include_str!("page/kept.js")),
     ("lane.js", SCRIPT, include_str!("page/lane.js")),
     ("presenter.js", SCRIPT, include_str!("page/presenter.js")),
     ("sha1.js", SCRIPT, include_str!("page/sha1.js")),
-    ("tabs.js", SCRIPT, include_str!("page/tabs.js")),
+    ("shared.js", SCRIPT, include_str!("page/shared.js")),
+    ("subscriptions.js", SCRIPT, include_str!("page/subscriptions.js")),
     ("text.js", SCRIPT, include_str!("page/text.js")),
     ("text/en.js", SCRIPT, include_str!("page/text/en.js")),
     ("text/ko.js", SCRIPT, include_str!("page/text/ko.js")),
     ("watch.js", SCRIPT, include_str!("page/watch.js")),
+    (WORKER, SCRIPT, include_str!("page/worker.js")),
     ("wire.js", SCRIPT, include_str!("page/wire.js")),
     ("transport/request.js", SCRIPT, include_str!("page/transport/request.js")),
     ("transport/polling.js", SCRIPT, include_str!("page/transport/polling.js")),
@@ -56,6 +61,10 @@ pub fn presenter() -> Answer {
 /// One of its files; 404 where there is none of that name.
 pub fn file(name: &str) -> Answer {
     match FILES.iter().find(|file| file.0 == name) {
+        // A worker has a policy of its own, not that of the page that starts it.
+        Some((WORKER, content_type, content)) => {
+            answer::allowed(answer::file(content_type, *content), HeaderValue::from_static(POLICY))
+        }
         Some((_, content_type, content)) => answer::file(content_type, *content),
         None => answer::text(StatusCode::NOT_FOUND, "the page has no such file\n"),
     }

@@ -15,6 +15,7 @@ use protocol::clock;
 use tokio::sync::mpsc;
 
 use crate::masked;
+use crate::traced_events::{EventScanner, TracedEvents};
 
 /// Pages that may watch at once.
 const MAX_SESSIONS: usize = 200;
@@ -64,6 +65,8 @@ pub struct Crossing {
     pub size: usize,
     /// The bytes, or as many of them as are told.
     pub data: Vec<u8>,
+    /// The events in all of them, told or not.
+    pub events: TracedEvents,
 }
 
 /// A page's place to learn of its crossings; dropping it ends the watching.
@@ -145,6 +148,8 @@ struct Flow {
     down: Option<Lane>,
     /// Frames follow the handshake, and are the same lane's.
     upgraded: bool,
+    /// Finds the events in the answer that goes down.
+    scanner: EventScanner,
 }
 
 /// A lane of a session that is watched. One that ends, and another of the same name, are two.
@@ -168,7 +173,7 @@ impl Tap {
         let mut flow = self.flow();
         flow.up = lane.and_then(|lane| self.lane(&mut flow, lane));
         if let Some(lane) = &flow.up {
-            self.tell(lane, flow.connection, true, &[&masked::head(head)]);
+            self.tell(lane, flow.connection, true, &[&masked::head(head)], TracedEvents::default());
         }
     }
 
@@ -179,7 +184,7 @@ impl Tap {
         }
         let flow = self.flow();
         if let Some(lane) = &flow.up {
-            self.tell(lane, flow.connection, true, &[bytes]);
+            self.tell(lane, flow.connection, true, &[bytes], TracedEvents::default());
         }
     }
 
@@ -190,6 +195,8 @@ impl Tap {
         }
         let mut flow = self.flow();
         flow.down = lane.and_then(|lane| self.lane(&mut flow, lane));
+        // An answer begins outside of any event, however much of the one before was seen.
+        flow.scanner = EventScanner::default();
     }
 
     /// What comes from here on are frames of the lane whose request was the handshake; `early` came with that.
@@ -205,7 +212,7 @@ impl Tap {
         }
         let flow = self.flow();
         if let Some(lane) = flow.up.as_ref().filter(|_| flow.upgraded) {
-            self.tell(lane, flow.connection, true, &[bytes]);
+            self.tell(lane, flow.connection, true, &[bytes], TracedEvents::default());
         }
     }
 
@@ -214,8 +221,8 @@ impl Tap {
         if !self.taps.watched() {
             return;
         }
-        let flow = self.flow();
-        let Some(lane) = &flow.down else { return };
+        let mut flow = self.flow();
+        let Flow { connection, down: Some(lane), scanner, .. } = &mut *flow else { return };
         let mut left = written;
         let parts: Vec<&[u8]> = parts
             .iter()
@@ -225,7 +232,8 @@ impl Tap {
                 &part[..taken]
             })
             .collect();
-        self.tell(lane, flow.connection, false, &parts);
+        let events = scanner.read(&parts, MOST_SHOWN);
+        self.tell(lane, *connection, false, &parts, events);
     }
 
     /// The lane of that name, if its session is watched; from now on, this connection is cut with that.
@@ -241,11 +249,11 @@ impl Tap {
         Some(Lane { name: name.into(), page: Arc::downgrade(&session.page) })
     }
 
-    fn tell(&self, lane: &Lane, connection: u64, up: bool, parts: &[&[u8]]) {
+    fn tell(&self, lane: &Lane, connection: u64, up: bool, parts: &[&[u8]], events: TracedEvents) {
         let Some(page) = lane.page.upgrade() else { return };
         let data = parts.iter().flat_map(|part| part.iter().copied()).take(MOST_SHOWN).collect();
         let size = parts.iter().map(|part| part.len()).sum();
-        let crossing = Crossing { lane: lane.name.clone(), connection, up, at_ns: clock::now_ns(), size, data };
+        let crossing = Crossing { lane: lane.name.clone(), connection, up, at_ns: clock::now_ns(), size, data, events };
         if page.crossings.try_send(crossing).is_err() {
             page.left_out.fetch_add(1, Relaxed);
         }

@@ -86,5 +86,8 @@ fn told_of(crossing: &Crossing) -> serde_json::Value {
         "at_ns": crossing.at_ns,
         "size": crossing.size,
         "data": data,
+        "seqs": crossing.events.seqs,
+        "event_bytes": crossing.events.event_bytes,
+        "events": crossing.events.events,
     })
 }

@@ -1,7 +1,7 @@
 //! The deck's Markdown, taken apart into slides.
 //!
 //! A line `---` ends a slide. A comment is a note for the speaker, or, as `_class: NAME`, a layout; other slide tools read
-//! both in the same way.
+//! both in the same way. Slides of the class `solution` are left out of the handout.
 
 /// The files of a deck, in the order in which they are shown.
 macro_rules! deck {
@@ -32,7 +32,7 @@ pub struct Slide {
     pub body: String,
     /// What the speaker sees, in Markdown.
     pub notes: String,
-    /// Its layout's name, or nothing.
+    /// The names of its layouts, or nothing.
     pub class: String,
 }
 
@@ -40,6 +40,11 @@ impl Slide {
     /// Its heading.
     pub fn title(&self) -> &str {
         self.body.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or_default()
+    }
+
+    /// Whether it solves exercises.
+    pub fn is_solution(&self) -> bool {
+        self.class.split(' ').any(|class| class == "solution")
     }
 
     fn read(text: &str) -> Self {

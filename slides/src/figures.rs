@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
-use protocol::experiment::{Standing, Verdict};
+use protocol::experiment::{Drawing, Ladder, Standing, Verdict};
 use protocol::run::Run;
 use reports::chart::{self, Figure};
 use reports::number::short_or_dash;
 use reports::summary::{Row, rows};
 use reports::table::COLUMNS;
 
-use crate::findings;
+use crate::{findings, lanes};
 
 /// The run that is kept with the lecture; the report beside it is drawn from the same file.
 const RECORDED: &[u8] = include_bytes!("../../reports/record/all/run.json");
@@ -18,6 +18,7 @@ const RECORDED: &[u8] = include_bytes!("../../reports/record/all/run.json");
 /// What a run has to show.
 pub struct Figures {
     charts: HashMap<String, Figure>,
+    lanes: String,
     verdicts: Vec<Verdict>,
     table: Table,
 }
@@ -66,8 +67,16 @@ impl Figures {
             headings: columns.iter().map(|column| (column.heading, column.unit)).collect(),
             rows: rows(comparison).iter().map(|row| (row.transport.label(), cells(row))).collect(),
         };
+        let drawings = run.experiments().flat_map(|experiment| &experiment.drawings);
+        let ladders: Vec<&Ladder> = drawings
+            .filter_map(|drawing| match drawing {
+                Drawing::Ladder(ladder) => Some(ladder),
+                _ => None,
+            })
+            .collect();
+        let lanes = lanes::draw(&ladders);
         let verdicts = run.experiments().flat_map(|experiment| experiment.verdicts.clone()).collect();
-        Ok(Self { charts, verdicts, table })
+        Ok(Self { charts, lanes, verdicts, table })
     }
 
     /// A chart by its name, as SVG.
@@ -79,6 +88,15 @@ impl Figures {
         Ok(&chart
             .with_context(|| format!("the run has no chart {name}; a run of `bench-client all` has them all"))?
             .svg)
+    }
+
+    /// What crossed the wire over each transport that browsers have, drawn as the live page draws it, as SVG.
+    ///
+    /// # Errors
+    /// When the run did not record it.
+    pub fn lanes(&self) -> anyhow::Result<&str> {
+        anyhow::ensure!(!self.lanes.is_empty(), "the run has no ladders; a run of `bench-client all` has them");
+        Ok(&self.lanes)
     }
 
     /// How the run found a claim to stand.

@@ -1,12 +1,13 @@
 //! The lecture: a deck in Markdown, rendered into one self-contained page a language.
 //!
 //! [`deck`] holds the Markdown and takes it apart into slides; [`markdown`] renders one of them and puts in what it names:
-//! charts, a table and verdicts of a recorded run ([`figures`]), code of this project ([`source`]), live lanes. The player,
+//! charts, lanes, a table and verdicts of a recorded run ([`figures`]), code of this project ([`source`]), live lanes. The player,
 //! which turns the page into a talk, is in `player/`.
 
 pub mod deck;
 pub mod figures;
 mod findings;
+mod lanes;
 pub mod language;
 pub mod markdown;
 pub mod source;
@@ -25,13 +26,37 @@ pub enum Place {
     Server,
 }
 
-/// Renders the lecture in a language, as one page of HTML.
+/// Which slides there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edition {
+    /// All of them, for the presenter.
+    Full,
+    /// Those for viewers, which leave the solutions of the exercises out.
+    Handout,
+}
+
+/// All editions.
+pub const EDITIONS: [Edition; 2] = [Edition::Full, Edition::Handout];
+
+impl Edition {
+    /// The name of its page in a language, without the `.html`, where each edition is a file.
+    pub fn file_name(self, language: &str) -> String {
+        match self {
+            Self::Full => language.into(),
+            Self::Handout => format!("{language}-handout"),
+        }
+    }
+}
+
+/// Renders an edition of the lecture in a language, as one page of HTML.
 ///
 /// # Errors
 /// When a slide names a chart, a claim or code that is not there.
-pub fn render(language: &Language, figures: &Figures, place: Place) -> anyhow::Result<String> {
+pub fn render(language: &Language, figures: &Figures, place: Place, edition: Edition) -> anyhow::Result<String> {
     let mut sections = String::new();
-    for (index, slide) in deck::slides(language.deck).iter().enumerate() {
+    let mut slides = deck::slides(language.deck);
+    slides.retain(|slide| edition == Edition::Full || !slide.is_solution());
+    for (index, slide) in slides.iter().enumerate() {
         let number = index + 1;
         let body = markdown::render(&slide.body, language, figures).with_context(|| {
             let title = slide.title();
@@ -43,9 +68,13 @@ pub fn render(language: &Language, figures: &Figures, place: Place) -> anyhow::R
             slide.class
         );
     }
+    let other = match place {
+        Place::File => edition.file_name(language.other),
+        Place::Server => language.other.into(),
+    };
     let parts = [
         ("{{code}}", language.code),
-        ("{{other}}", language.other),
+        ("{{other}}", &other),
         ("{{words}}", &language.page_words()),
         ("{{live}}", if place == Place::Server { "yes" } else { "no" }),
         ("{{css}}", include_str!("player/player.css")),

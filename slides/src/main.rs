@@ -1,4 +1,4 @@
-//! Renders the lecture into self-contained pages, one a language.
+//! Renders the lecture into self-contained pages: in each language one with everything, and a handout without the solutions.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use slides::{Figures, LANGUAGES, Place};
+use slides::{EDITIONS, Figures, LANGUAGES, Place};
 
-/// Render the lecture: a page a language that needs nothing else; open it in a browser, and press ? for its keys.
+/// Render the lecture: two pages a language that need nothing else, with the solutions of the exercises and, as a handout, without
+/// them; open one in a browser, and press ? for its keys.
 #[derive(Parser)]
 #[command(name = "slides", version, max_term_width = 100)]
 struct Arguments {
@@ -37,10 +38,12 @@ fn render(Arguments { run, out }: &Arguments) -> anyhow::Result<()> {
     };
     reports::prepare(out)?;
     for language in &LANGUAGES {
-        let page = slides::render(language, &figures, Place::File)?;
-        let file = out.join(format!("{}.html", language.code));
-        fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
-        println!("{}", file.display());
+        for edition in EDITIONS {
+            let page = slides::render(language, &figures, Place::File, edition)?;
+            let file = out.join(format!("{}.html", edition.file_name(language.code)));
+            fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
+            println!("{}", file.display());
+        }
     }
     Ok(())
 }

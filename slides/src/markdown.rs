@@ -4,7 +4,9 @@
 //! - a picture `…/charts/NAME.svg` becomes the run's chart of that name;
 //! - a link to `…/summary.csv` becomes the table of its comparison;
 //! - a link to `…/FILE.rs#NAME` becomes the code that defines NAME, the link's text above it;
-//! - a link to the live page, `http://127.0.0.1:8080/?QUERY`, becomes that page, live.
+//! - a link to the live page, `http://127.0.0.1:8080/?QUERY`, becomes that page, live; the quotation behind it is shown where the page
+//!   cannot be live, in print and in a file;
+//! - a picture of the live page, `…/live-page.png`, becomes the lanes of the run.
 //!
 //! Anywhere, a link to `…/run.json#claim-N` is followed by how the run found that claim to stand.
 
@@ -26,6 +28,10 @@ const PROJECT: &str = "../../../";
 /// When it names what is not there.
 pub fn render(text: &str, language: &Language, figures: &Figures) -> anyhow::Result<String> {
     let events: Vec<Event> = Parser::new_ext(text, Options::ENABLE_TABLES).collect();
+    render_events(&events, language, figures)
+}
+
+fn render_events(events: &[Event], language: &Language, figures: &Figures) -> anyhow::Result<String> {
     let mut rendered = Vec::new();
     let mut at = 0;
     while at < events.len() {
@@ -44,6 +50,11 @@ pub fn render(text: &str, language: &Language, figures: &Figures) -> anyhow::Res
                     .position(|event| *event == Event::End(TagEnd::Paragraph))
                     .expect("a paragraph ends");
                 match alone(&rest[1..length - 1]) {
+                    Some(label) if dest_url.starts_with(LIVE) => {
+                        let recorded = quotation(&rest[length..]);
+                        let html = live(&dest_url[LIVE.len()..], &label, &render_events(recorded, language, figures)?);
+                        (html_event(html), length + if recorded.is_empty() { 0 } else { recorded.len() + 2 })
+                    }
                     Some(label) => match inserted(dest_url, &label, language, figures)? {
                         Some(html) => (html_event(html), length),
                         None => (rest[0].clone(), 1),
@@ -69,6 +80,25 @@ fn html_event(html: String) -> Event<'static> {
     Event::Html(CowStr::from(html))
 }
 
+/// What is quoted, if a quotation comes next.
+fn quotation<'a, 'b>(events: &'a [Event<'b>]) -> &'a [Event<'b>] {
+    match events {
+        [Event::Start(Tag::BlockQuote(_)), quoted @ ..] => {
+            let end = quoted.iter().position(|event| matches!(event, Event::End(TagEnd::BlockQuote(_))));
+            &quoted[..end.expect("a quotation ends")]
+        }
+        _ => &[],
+    }
+}
+
+/// A place for the live page, with what is shown there in print and in a file.
+fn live(query: &str, label: &str, recorded: &str) -> String {
+    let (query, label) = (escape(query), escape(label));
+    format!(
+        "<div class=\"live\" data-query=\"{query}\" title=\"{label}\">\n<div class=\"recorded\">\n{recorded}</div>\n</div>\n"
+    )
+}
+
 /// The text of the one link or picture that these events are, if they are no more than that.
 fn alone(events: &[Event]) -> Option<String> {
     let ends = |event: &Event| matches!(event, Event::End(TagEnd::Link | TagEnd::Image));
@@ -88,16 +118,10 @@ fn label(events: &[Event]) -> String {
 /// What a link or picture alone in its paragraph stands for; `None` where it is just that.
 fn inserted(destination: &str, label: &str, language: &Language, figures: &Figures) -> anyhow::Result<Option<String>> {
     let caption = escape(label);
-    if let Some(query) = destination.strip_prefix(LIVE) {
-        let address = escape(destination);
-        return Ok(Some(format!(
-            "<div class=\"live\" data-query=\"{}\" title=\"{caption}\"><p><a href=\"{address}\">{caption}</a></p></div>\n",
-            escape(query)
-        )));
-    }
     let Some(path) = destination.strip_prefix(PROJECT) else { return Ok(None) };
-    if let Some((_, name)) = path.split_once("/charts/") {
-        let svg = figures.chart(name.trim_end_matches(".svg"))?;
+    let chart = path.split_once("/charts/").map(|(_, name)| figures.chart(name.trim_end_matches(".svg")));
+    if let Some(svg) = chart.or_else(|| path.ends_with("/live-page.png").then(|| figures.lanes())) {
+        let svg = svg?;
         return Ok(Some(format!("<figure class=\"chart\" role=\"img\" aria-label=\"{caption}\">\n{svg}\n</figure>\n")));
     }
     if path.ends_with("/summary.csv") {

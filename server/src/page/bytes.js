@@ -1,42 +1,21 @@
 // What the bytes of a crossing are: heads, chunk marks, SSE fields, frames, and the events in them.
 
-const BEGIN = [...'{"seq":'].map((letter) => letter.charCodeAt(0));
 const latin = (bytes) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
 
-// The events in some bytes: where each begins, how long it is, and its seq. An event is JSON on one line, without braces
-// outside its strings but its own.
-export function eventsIn(bytes) {
-  const found = [];
-  for (let at = 0; at < bytes.length; at += 1) {
-    if (!BEGIN.every((byte, index) => bytes[at + index] === byte)) continue;
-    let [end, inString] = [at, false];
-    for (; end < bytes.length; end += 1) {
-      const letter = String.fromCharCode(bytes[end]);
-      if (inString && letter === '\\') end += 1;
-      else if (letter === '"') inString = !inString;
-      else if (letter === '}' && !inString) break;
-    }
-    if (end >= bytes.length) break;
-    const length = end + 1 - at;
-    found.push({ at, length, seq: Number(/^\{"seq":(\d+)/.exec(latin(bytes.subarray(at, at + 30)))[1]) });
-    at = end;
-  }
-  return found;
-}
-
-// A crossing in parts, each overhead or event, in order and without gaps: { kind, text } with line ends made visible.
-export function parts(bytes) {
+// The bytes that are shown of a crossing in parts, each overhead or event, in order and without gaps: { kind, text } with line ends
+// made visible. Where events lie, as offsets and lengths, the server says: it has all of the bytes.
+export function parts({ data, events }) {
   const found = [];
   let from = 0;
   const overhead = (to) => {
-    if (to > from) found.push({ kind: 'overhead', text: visible(bytes.subarray(from, to)) });
+    if (to > from) found.push({ kind: 'overhead', text: visible(data.subarray(from, to)) });
   };
-  for (const event of eventsIn(bytes)) {
-    overhead(event.at);
-    from = event.at + event.length;
-    found.push({ kind: 'event', text: new TextDecoder().decode(bytes.subarray(event.at, from)) });
+  for (const [at, length] of events) {
+    overhead(at);
+    from = at + length;
+    found.push({ kind: 'event', text: new TextDecoder().decode(data.subarray(at, from)) });
   }
-  overhead(bytes.length);
+  overhead(data.length);
   return found;
 }
 

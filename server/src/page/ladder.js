@@ -3,22 +3,26 @@
 // An event is a mark that travels: it appears on the server's line when it is due, waits there, goes down with the bytes that
 // carry it, and lands on the client's line when the page has it.
 
-const TOP = 16;
-const BOTTOM = 14;
-const HEAD = 7;
+// In the page's type size: lines and marks grow with it, as they must on a large screen.
+const TOP = 1.05;
+const BOTTOM = 0.95;
+const HEAD = 0.47;
+const EVENT = 0.3;
+const DELIVERY = 0.37;
 
 // Draws a lane's last `span` ms up to `now`; gives what can be clicked, as { crossing, x }.
-export function draw(canvas, lane, { now, span, published, colours }) {
+export function draw(canvas, lane, { now, span, published, colours, em }) {
   const { pen, width, height } = cleared(canvas);
-  const [server, client] = [TOP, height - BOTTOM];
+  const [server, client] = [TOP * em, height - BOTTOM * em];
+  const thick = (pixels) => (pen.lineWidth = (pixels * em) / 15);
   const x = (at) => width - ((now - at) / span) * width;
 
-  pen.lineWidth = 1;
+  thick(1);
   pen.strokeStyle = colours.grid;
   const step = tick(span);
   for (let at = Math.ceil((now - span) / step) * step; at < now; at += step) line(pen, x(at), server, x(at), client);
   pen.strokeStyle = colours.ink;
-  pen.lineWidth = 1.5;
+  thick(1.5);
   line(pen, 0, server, width, server);
   line(pen, 0, client, width, client);
 
@@ -26,9 +30,12 @@ export function draw(canvas, lane, { now, span, published, colours }) {
   const left = new Map();
   // A server that is started anew counts from 1 again: numbers belong together that one watch told of.
   const name = (watch, seq) => `${watch}-${seq}`;
-  for (const { at, seqs, watch } of lane.crossings) for (const seq of seqs) left.set(name(watch, seq), at);
+  for (const { at, seqs, watch } of lane.crossings) {
+    if (seqs === null || at < now - 2 * span) continue;
+    for (let seq = seqs[0]; seq <= seqs[1]; seq += 1) if (!left.has(name(watch, seq))) left.set(name(watch, seq), at);
+  }
   pen.strokeStyle = colours.lane;
-  pen.lineWidth = 5;
+  thick(5);
   pen.globalAlpha = 0.35;
   for (const event of published) {
     const departure = left.get(name(event.watch, event.seq));
@@ -43,28 +50,28 @@ export function draw(canvas, lane, { now, span, published, colours }) {
     const end = crossing.arrived ?? now;
     if (end < now - span) continue;
     const [from, to] = crossing.up ? [client, server] : [server, client];
-    const carries = crossing.seqs.length > 0;
+    const carries = crossing.seqs !== null;
     pen.strokeStyle = pen.fillStyle = carries ? colours.lane : colours.faint;
-    pen.lineWidth = carries ? 2.5 : 1.5;
-    pen.setLineDash(crossing.up ? [4, 3] : []);
+    thick(carries ? 2.5 : 1.5);
+    pen.setLineDash(crossing.up ? [0.27 * em, 0.2 * em] : []);
     line(pen, x(crossing.left), from, x(end), to);
     pen.setLineDash([]);
-    head(pen, x(crossing.left), from, x(end), to);
+    head(pen, HEAD * em, x(crossing.left), from, x(end), to);
     hits.push({ crossing, x: (x(crossing.left) + x(end)) / 2 });
   }
 
   pen.fillStyle = colours.ink;
-  for (const event of published) mark(pen, lane.name, x(event.at), server, 4.5);
+  for (const event of published) mark(pen, lane.name, x(event.at), server, EVENT * em);
   pen.fillStyle = colours.lane;
-  for (const delivery of lane.deliveries) mark(pen, lane.name, x(delivery.there), client, 5.5);
+  for (const delivery of lane.deliveries) mark(pen, lane.name, x(delivery.there), client, DELIVERY * em);
   return hits;
 }
 
 // The times below all lanes.
-export function axis(canvas, { now, span, colours, unit }) {
+export function axis(canvas, { span, colours, unit, em }) {
   const { pen, width, height } = cleared(canvas);
   pen.fillStyle = colours.faintInk;
-  pen.font = `${Math.round(height * 0.62)}px system-ui, sans-serif`;
+  pen.font = `${Math.round(em * 0.85)}px system-ui, sans-serif`;
   pen.textBaseline = 'middle';
   const step = tick(span);
   for (let back = 0; back < span; back += step) {
@@ -98,13 +105,13 @@ function line(pen, fromX, fromY, toX, toY) {
   pen.stroke();
 }
 
-function head(pen, fromX, fromY, toX, toY) {
+function head(pen, size, fromX, fromY, toX, toY) {
   const length = Math.hypot(toX - fromX, toY - fromY) || 1;
   const [ux, uy] = [(toX - fromX) / length, (toY - fromY) / length];
   pen.beginPath();
   pen.moveTo(toX, toY);
   for (const side of [1, -1]) {
-    pen.lineTo(toX - HEAD * ux - side * HEAD * 0.4 * uy, toY - HEAD * uy + side * HEAD * 0.4 * ux);
+    pen.lineTo(toX - size * ux - side * size * 0.4 * uy, toY - size * uy + side * size * 0.4 * ux);
   }
   pen.fill();
 }

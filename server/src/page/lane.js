@@ -1,51 +1,59 @@
 // A lane: one subscription, what came over it and when, and how it goes on when its connection is lost.
 
-import { eventsIn } from './bytes.js';
-
 const AGAIN_MS = 300;
 // What is kept to look back at, in ms.
-const KEPT_MS = 60_000;
-// By less than this do the page's clock and the server's differ once it is set, in ms.
+export const KEPT_MS = 60_000;
+// By less than this do the browser's clock and the server's differ once it is set, in ms.
 const CLOCKS_MS = 1_000;
+// After this, nobody waits any longer for the answer to a request whose head has crossed, in ms.
+const LOST_MS = 2_000;
+const NOTES = 8;
 
 export class Lane {
+  // Whether it is to be subscribed.
+  wanted = true;
   // The last event it has; the next request says so.
   cursor = 0;
   // The feed that this is an event of. It is always said: the server may have been started anew, and a browser repeats a poll whose
   // connection was lost without a word to us.
   epoch = 0;
   state = 'off';
-  received = 0;
-  missed = 0;
-  repeated = 0;
-  reconnects = 0;
-  requests = 0;
-  connections = new Set();
-  bytes = { up: 0, down: 0, event: 0 };
-  notes = [];
-  // Deliveries: when, how late, and which; times in ms of the server's clock.
-  deliveries = [];
-  // What crossed the wire: up, left, arrived, size, data, seqs.
-  crossings = [];
-  // How the page sends over this lane's own connection, where the transport can.
+  // How the browser sends over this lane's own connection, where the transport can.
   send = null;
 
   #subscribe;
-  #page;
+  #session;
+  #tell;
   #stop = null;
-  // When requests left, and crossings whose arrival is not known yet.
-  #asks = [];
-  #comings = [];
-  #answers = 0;
+  #counts = zero();
+  #connections = new Set();
+  #notes = [];
+  #crossings = 0;
+  // Events that came, to be found by the bytes that carried them, if the server tells of these later.
+  #delivered = [];
+  // When requests were made that were not seen to cross yet.
+  #asked = [];
+  // When the last response came that had no head to go with it yet.
+  #answered = -Infinity;
+  // Crossings whose arrival is not known yet.
+  #underWay = [];
 
-  constructor(name, subscribe, page) {
+  // A lane of the session, which has `id`, `clock` and `pollInterval`; `tell` is called with everything that happens.
+  constructor(name, subscribe, session, tell) {
     this.name = name;
     this.#subscribe = subscribe;
-    this.#page = page;
+    this.#session = session;
+    this.#tell = (happened) => tell({ lane: name, ...happened });
   }
 
   get id() {
-    return `${this.#page.session}.${this.name}`;
+    return `${this.#session.id}.${this.name}`;
+  }
+
+  // How it stands.
+  get figures() {
+    const { state, cursor, wanted } = this;
+    return { state, cursor, wanted, ...this.#counts, connections: this.#connections.size, notes: this.#notes };
   }
 
   // Where the transport asks: behind the cursor, under the lane's name.
@@ -54,25 +62,26 @@ export class Lane {
   }
 
   pollInterval() {
-    return this.#page.pollInterval;
+    return this.#session.pollInterval;
   }
 
   // Subscribes until it is told to stop; a lost connection is resumed behind the cursor.
   async run() {
-    this.#stop = new AbortController();
-    const { signal } = this.#stop;
+    this.stop();
+    const stop = (this.#stop = new AbortController());
+    const { signal } = stop;
     this.state = 'on';
     while (!signal.aborted) {
       try {
         await this.#subscribe(this, signal);
       } catch {
+        this.#endConnection();
         if (signal.aborted) break;
-        this.reconnects += 1;
+        this.#counts.reconnects += 1;
         this.state = 'lost';
         await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
       }
     }
-    this.state = 'off';
   }
 
   stop() {
@@ -80,92 +89,133 @@ export class Lane {
     this.state = 'off';
   }
 
-  // A request leaves the page.
+  // A request is made.
   asked() {
-    this.#asks.push(this.#page.clock.now());
+    this.#asked.push(this.#session.clock.now());
   }
 
-  // The answer to it is there, or its head at least.
+  // The response to it is there, or its head at least.
   answered() {
     this.state = 'on';
-    this.#answers = this.#page.clock.now();
-    const next = this.#comings.findIndex((crossing) => crossing.seqs.length === 0);
-    if (next >= 0) this.#comings.splice(next, 1)[0].arrived = this.#answers;
+    const now = this.#session.clock.now();
+    const heads = this.#underWay.filter((crossing) => crossing.isHead);
+    if (heads.length === 0) this.#answered = now;
+    // Only the last of them can be this one's; of those before it, the browser did not tell.
+    heads.forEach((head, index) => this.#arrive(head, index === heads.length - 1 ? now : this.#unseen(head)));
   }
 
   event(json) {
-    const now = this.#page.clock.now();
+    const now = this.#session.clock.now();
     const { seq, at } = JSON.parse(json);
     if (seq <= this.cursor) {
-      this.repeated += 1;
+      this.#counts.repeated += 1;
       return;
     }
-    this.missed += seq - this.cursor - 1;
+    this.#counts.missed += seq - this.cursor - 1;
     this.cursor = seq;
-    this.received += 1;
+    this.#counts.received += 1;
     this.state = 'on';
-    this.deliveries.push({ seq, at: at / 1e6, there: now, late: now - at / 1e6 });
-    const carried = this.#comings.findIndex((crossing) => crossing.seqs.includes(seq));
-    if (carried >= 0) this.#comings.splice(carried, 1)[0].arrived = now;
+    this.#delivered.push({ seq, there: now });
+    this.#tell({ kind: 'delivery', seq, at: at / 1e6, there: now, late: now - at / 1e6 });
+    for (const crossing of this.#underWay.filter((crossing) => carries(crossing, seq))) this.#arrive(crossing, now);
   }
 
   // Events have left the history before we had them; or the feed is another, and how much is gone of the last one nobody can say.
   gap({ oldest, epoch }) {
     const had = epoch === this.epoch ? this.cursor : 0;
-    this.missed += Math.max(0, oldest - 1 - had);
+    this.#counts.missed += Math.max(0, oldest - 1 - had);
     this.cursor = oldest - 1;
     this.epoch = epoch;
   }
 
   // What the browser's interface told, as it fired.
   note(what) {
-    this.notes.unshift({ at: this.#page.clock.now(), what });
-    this.notes.length = Math.min(this.notes.length, 8);
+    this.#notes = [{ at: this.#session.clock.now(), what }, ...this.#notes].slice(0, NOTES);
   }
 
   // The server saw bytes cross this lane's socket.
-  crossed({ up, at, size, data, connection, watch }) {
-    const seqs = up ? [] : eventsIn(data);
-    const crossing = { up, at, left: at, arrived: up ? at : null, size, data, watch, seqs: seqs.map((event) => event.seq) };
-    this.connections.add(connection);
-    this.bytes[up ? 'up' : 'down'] += size;
-    this.bytes.event += seqs.reduce((sum, event) => sum + event.length, 0);
+  crossed({ up, at, size, data, connection, watch, seqs, events, event_bytes: eventBytes }) {
+    this.#crossings += 1;
+    const start = String.fromCharCode(...data.subarray(0, 5));
+    const isHead = !up && start === 'HTTP/';
+    const crossing = { id: this.#crossings, up, at, left: at, arrived: null, size, data, watch, seqs, events, eventBytes, isHead };
+    this.#connections.add(connection);
+    const { bytes } = this.#counts;
+    this.#counts.bytes = up
+      ? { ...bytes, up: bytes.up + size }
+      : { ...bytes, down: bytes.down + size, event: bytes.event + eventBytes };
     if (up) {
-      if (/^(GET|POST) /.test(String.fromCharCode(...data.subarray(0, 5)))) {
-        this.requests += 1;
+      crossing.arrived = at;
+      if (/^(GET|POST) /.test(start)) {
+        this.#counts.requests += 1;
         // Those before it went to a server that is gone, or were not seen.
-        const left = this.#asks.filter((asked) => asked <= at).at(-1);
-        this.#asks = this.#asks.filter((asked) => asked > at);
+        const left = this.#asked.filter((asked) => asked <= at).at(-1);
+        this.#asked = this.#asked.filter((asked) => asked > at);
         if (left !== undefined) crossing.left = left;
       }
     } else {
-      // The page may have had it before the server's word of it came. The same number long before is another feed's.
-      const seen = this.deliveries.findLast(({ seq, there }) => there > at - CLOCKS_MS && crossing.seqs.includes(seq));
-      if (seen) crossing.arrived = seen.there;
-      else if (crossing.seqs.length === 0 && this.#answers >= at) crossing.arrived = this.#answers;
-      else this.#comings.push(crossing);
+      crossing.arrived = this.#arrival(crossing);
+      if (crossing.arrived === null) this.#underWay.push(crossing);
     }
-    this.crossings.push(crossing);
+    this.#tell({ kind: 'crossing', crossing: { ...crossing } });
   }
 
-  // Forgets what is too old to be shown.
-  forget(now) {
-    const young = (when) => when > now - KEPT_MS;
-    const old = (list, when) => {
-      const first = list.findIndex((entry) => young(when(entry)));
-      list.splice(0, first < 0 ? list.length : first);
-    };
-    old(this.deliveries, (delivery) => delivery.there);
-    old(this.crossings, (crossing) => crossing.at);
-    old(this.#comings, (crossing) => crossing.at);
-    old(this.#asks, (at) => at);
+  // When bytes came that the browser had before the server's word of them; null if it has not told of them yet.
+  #arrival(crossing) {
+    const { at, seqs, isHead } = crossing;
+    if (isHead) {
+      // No response comes before it left, but for the clocks' error.
+      const known = this.#answered >= at - 2 * this.#session.clock.error - 1;
+      return known ? Math.max(at, this.#answered) : null;
+    }
+    if (!seqs) return this.#unseen(crossing);
+    // The same number long before is another feed's.
+    for (let index = this.#delivered.length - 1; index >= 0; index -= 1) {
+      const { seq, there } = this.#delivered[index];
+      if (there <= at - CLOCKS_MS) break;
+      if (seqs[0] <= seq && seq <= seqs[1]) return there;
+    }
+    return null;
+  }
+
+  // When bytes came of which the browser tells nobody, such as heartbeats: after half of the fastest exchange.
+  #unseen({ at }) {
+    return at + this.#session.clock.error;
+  }
+
+  #arrive(crossing, at) {
+    this.#underWay.splice(this.#underWay.indexOf(crossing), 1);
+    this.#tell({ kind: 'arrival', crossing: crossing.id, at });
+  }
+
+  // What was still under way ends with its connection.
+  #endConnection() {
+    const now = this.#session.clock.now();
+    for (const crossing of [...this.#underWay]) this.#arrive(crossing, now);
+  }
+
+  // Forgets what is too old to be shown, and gives up waiting for responses that did not come.
+  forget() {
+    const now = this.#session.clock.now();
+    for (const head of this.#underWay.filter(({ isHead, at }) => isHead && at < now - LOST_MS)) this.#arrive(head, this.#unseen(head));
+    this.#delivered = this.#delivered.filter(({ there }) => there > now - KEPT_MS);
+    this.#underWay = this.#underWay.filter(({ at }) => at > now - KEPT_MS);
+    this.#asked = this.#asked.filter((at) => at > now - KEPT_MS);
   }
 
   // Begins its counts anew.
   reset() {
-    this.received = this.missed = this.repeated = this.reconnects = this.requests = 0;
-    this.bytes = { up: 0, down: 0, event: 0 };
-    this.connections.clear();
-    this.deliveries.length = this.crossings.length = this.notes.length = this.#comings.length = this.#asks.length = 0;
+    this.#counts = zero();
+    this.#connections.clear();
+    this.#notes = [];
+    this.#delivered.length = this.#underWay.length = this.#asked.length = 0;
   }
+}
+
+function zero() {
+  return { received: 0, missed: 0, repeated: 0, reconnects: 0, requests: 0, bytes: { up: 0, down: 0, event: 0 } };
+}
+
+function carries({ seqs }, seq) {
+  return seqs !== null && seqs[0] <= seq && seq <= seqs[1];
 }

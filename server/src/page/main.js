@@ -1,44 +1,22 @@
-// The live page: five lanes, each a real subscription; what the server saw on their sockets; and the controls.
+// The live page: the lanes as they are drawn, and the controls. What is drawn comes from the subscriptions that all tabs share.
 
-import { Clock } from './clock.js';
-import { Lane } from './lane.js';
 import { axis, distribution, draw } from './ladder.js';
-import { freeConnections } from './tabs.js';
+import { Shared } from './shared.js';
 import { switchLanguage, text, translate } from './text.js';
-import { watch } from './watch.js';
 import { showCrossing, showHandshake } from './wire.js';
-import { subscribe as polling } from './transport/polling.js';
-import { subscribe as longPolling } from './transport/long_polling.js';
-import { subscribe as ndjson } from './transport/ndjson.js';
-import { subscribe as sse } from './transport/sse.js';
-import { subscribe as websocket } from './transport/websocket.js';
 
 const FIGURES_MS = 500;
+const BURST = 100;
 const parameters = new URLSearchParams(location.search);
 const get = (id) => document.getElementById(id);
-const clock = new Clock();
-const page = {
-  session: Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, '0')).join(''),
-  clock,
-  pollInterval: Number(get('interval').value),
-};
-// The lanes from top to bottom; those that hold a connection of HTTP/1.1 each are marked.
-const all = [
-  [new Lane('polling', polling, page), false],
-  [new Lane('long_polling', longPolling, page), true],
-  [new Lane('ndjson', ndjson, page), true],
-  [new Lane('sse', sse, page), true],
-  [new Lane('websocket', websocket, page), false],
-].map(([lane, holds]) => Object.assign(lane, { holds }));
-// The address may name some of them.
-const named = all.filter((lane) => parameters.get('lanes')?.split(',').includes(lane.name));
-const lanes = named.length > 0 ? named : all;
-const published = [];
+const shared = new Shared(common);
+let lanes = [];
 const rows = new Map();
 let paused = null;
 let span = Number(get('span').value) * 1000;
 let shown = null;
-let handshake = null;
+// The type size, in pixels.
+let em = 15;
 
 function row(lane) {
   const made = get('lane').content.firstElementChild.cloneNode(true);
@@ -47,8 +25,10 @@ function row(lane) {
   const part = (name) => made.querySelector(`.${name}`);
   part('name').dataset.text = lane.name;
   const pick = part('pick');
-  pick.addEventListener('change', () => (pick.checked ? start(lane) : lane.stop()));
-  part('send').addEventListener('click', () => send(lane));
+  pick.addEventListener('change', () => shared.order('pick', { name: lane.name, wanted: pick.checked }));
+  part('send').addEventListener('click', () => {
+    shared.order('send', { name: lane.name, text: `${text(lane.name)} ${new Date().toLocaleTimeString()}` });
+  });
   const canvas = part('ladder');
   canvas.addEventListener('click', ({ offsetX }) => {
     const near = (hit) => Math.abs(hit.x - offsetX);
@@ -62,29 +42,6 @@ function row(lane) {
   });
   get('lanes').append(made);
   rows.set(lane, { made, part, canvas, pick, hits: [] });
-}
-
-let connections = { free: 0, hold() {} };
-
-function start(lane) {
-  const holding = lanes.filter((other) => other.holds && other.state !== 'off' && other.state !== 'full').length;
-  if (lane.holds && holding >= connections.free) {
-    lane.state = 'full';
-    return;
-  }
-  connections.hold(holding + (lane.holds ? 1 : 0));
-  lane.run();
-}
-
-// Publishes over the lane's own way up: a frame where the connection takes one, a request of its own where not.
-function send(lane) {
-  const words = `${text(lane.name)} ${new Date().toLocaleTimeString()}`;
-  if (lane.send) lane.send(words);
-  else post(`/publish?lane=${lane.id}`, words);
-}
-
-function post(path, body) {
-  return fetch(path, { method: 'POST', body }).catch(() => {});
 }
 
 function open(lane, crossing) {
@@ -110,22 +67,22 @@ function colours(lane) {
 }
 
 function paint() {
-  const now = paused ?? clock.now();
+  const now = paused ?? shared.now();
+  const { published } = shared;
   for (const lane of lanes) {
     const found = rows.get(lane);
-    found.hits = draw(found.canvas, lane, { now, span, published, colours: colours(lane) });
+    found.hits = draw(found.canvas, lane, { now, span, published, colours: colours(lane), em });
   }
-  axis(get('axis'), { now, span, colours: colours(lanes[0]), unit: { now: text('now'), s: text('s') } });
+  axis(get('axis'), { span, colours: colours(lanes[0]), unit: { now: text('now'), s: text('s') }, em });
 }
 
 const short = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
 const many = (value) => value.toLocaleString('en-US');
 
 function figures() {
-  const now = clock.now();
-  published.splice(0, Math.max(0, published.findIndex((event) => event.at > now - 60_000)));
+  const now = shared.now();
+  em = parseFloat(getComputedStyle(document.documentElement).fontSize);
   for (const lane of lanes) {
-    lane.forget(now);
     const known = rows.get(lane);
     const { made, part, pick } = known;
     known.colours = null;
@@ -136,14 +93,13 @@ function figures() {
     const late = lane.deliveries.map((delivery) => delivery.late);
     const sorted = late.toSorted((a, b) => a - b);
     made.dataset.state = lane.state;
-    pick.checked = lane.state !== 'off' && lane.state !== 'full';
+    pick.checked = lane.wanted;
     set('state', text(lane.state));
-    set('why', lane.state === 'full' ? text('fullWhy') : '');
     set('late', late.length ? `${short(late.at(-1))} ms` : '\u2013');
     set('median', sorted.length ? `${short(sorted[Math.floor(sorted.length / 2)])} ms` : '\u2013');
     set('received', many(lane.received));
     set('requests', many(lane.requests));
-    set('connections', many(lane.connections.size));
+    set('connections', many(lane.connections));
     set('up', many(lane.bytes.up));
     set('down', many(lane.bytes.down));
     const all = lane.bytes.up + lane.bytes.down;
@@ -168,76 +124,56 @@ function figures() {
 }
 figures.spoken = -Infinity;
 
-function told(message) {
-  if (message.kind === 'crossing') {
-    const lane = lanes.find((lane) => lane.name === message.lane);
-    if (!lane) return;
-    lane.crossed(message);
-    if (lane.name === 'websocket') learn(lane);
-  } else if (message.kind === 'published') {
-    published.push(message);
-  } else if (message.kind === 'settings') {
-    get('rate').value = message.rate;
-    get('payload').value = message.payload_bytes;
-    document.body.dataset.control = message.control;
-    for (const control of document.querySelectorAll('[data-control]')) control.disabled = !message.control;
-    get('watching').hidden = message.control;
-  }
-  // Nobody says any more what this page may do.
-  if (message.kind === 'away' || message.kind === 'refused') {
-    get('away').hidden = message.kind !== 'away';
-    get('unwatched').hidden = message.kind !== 'refused';
-    for (const control of document.querySelectorAll('[data-control]')) control.disabled = true;
-  }
-  if (message.kind === 'there' && !(get('away').hidden && get('unwatched').hidden)) {
-    get('away').hidden = get('unwatched').hidden = true;
-    openAgain();
-  }
+// Switches the controls on that this browser may use; while the server is away, nobody says which these are.
+function permit() {
+  const may = shared.server === 'there' && shared.settings?.control;
+  for (const control of document.querySelectorAll('[data-control]')) control.disabled = !may;
 }
 
-// Nobody saw what was opened while the watcher was away, and so nobody would see what crosses it.
-function openAgain() {
-  const running = lanes.filter((lane) => lane.state !== 'off' && lane.state !== 'full');
-  for (const lane of running) lane.stop();
-  setTimeout(() => running.forEach(start), 100);
-}
-
-// Keeps the two heads of the WebSocket's handshake, the newest of each.
-function learn(lane) {
-  const crossing = lane.crossings.at(-1);
-  if (crossing.data[0] !== 71 && crossing.data[0] !== 72) return;
-  if (crossing.up) handshake = { request: crossing };
-  else if (handshake) handshake.response = crossing;
-  if (handshake?.response) showHandshake(get('steps'), handshake.request, handshake.response);
+// Shows what all tabs have in common, where it has changed.
+function common() {
+  const { pollInterval, handshake, server, error } = shared;
+  const settings = JSON.stringify(shared.settings);
+  get('away').hidden = server !== 'away';
+  get('unwatched').hidden = server !== 'refused';
+  if (error !== null) get('error').textContent = `${text('clock')} \u00b1${short(error)} ms`;
+  if (pollInterval !== common.pollInterval) get('interval').value = pollInterval;
+  if (shared.settings && settings !== common.settings) {
+    const { rate, payload_bytes: payload, control } = shared.settings;
+    get('rate').value = rate;
+    get('payload').value = payload;
+    document.body.dataset.control = control;
+    get('watching').hidden = control;
+  }
+  if (settings !== common.settings || server !== common.server) permit();
+  if (handshake?.response && handshake.response !== common.response) showHandshake(get('steps'), handshake);
+  Object.assign(common, { pollInterval, settings, server, response: handshake?.response });
 }
 
 function controls() {
   const on = (id, what, kind = 'click') => get(id).addEventListener(kind, what);
-  on('publish', () => post('/publish', new Date().toLocaleTimeString()));
-  on('burst', () => post('/control', JSON.stringify({ burst: 100 })));
-  on('cut', () => post('/control', JSON.stringify({ cut: page.session })));
-  const settings = () => post('/control', JSON.stringify({ rate: Number(get('rate').value), payload: Number(get('payload').value) }));
+  on('publish', () => shared.order('publish'));
+  on('burst', () => shared.order('burst', { events: BURST }));
+  on('cut', () => shared.order('cut'));
+  const settings = () => shared.order('settings', { rate: Number(get('rate').value), payload: Number(get('payload').value) });
   on('rate', settings, 'change');
   on('payload', settings, 'change');
-  on('interval', () => (page.pollInterval = Math.max(20, Number(get('interval').value))), 'change');
+  on('interval', () => shared.order('pollInterval', { ms: Number(get('interval').value) }), 'change');
   on('span', () => (span = Number(get('span').value) * 1000), 'change');
   on('pause', () => {
-    paused = paused === null ? clock.now() : null;
+    paused = paused === null ? shared.now() : null;
     get('pause').dataset.text = paused === null ? 'pause' : 'resume';
     get('pause').setAttribute('aria-pressed', String(paused !== null));
     translate();
   });
-  on('afresh', () => {
-    lanes.forEach((lane) => lane.reset());
-    published.length = 0;
-  });
+  on('afresh', () => shared.order('afresh'));
   on('previous', () => step(-1));
   on('next', () => step(1));
   on('language', () => {
     switchLanguage();
     figures();
     if (shown) open(shown.lane, shown.crossing);
-    if (handshake?.response) showHandshake(get('steps'), handshake.request, handshake.response);
+    if (shared.handshake?.response) showHandshake(get('steps'), shared.handshake);
   });
   const root = document.documentElement;
   on('projector', () => get('projector').setAttribute('aria-pressed', String(root.classList.toggle('projector'))));
@@ -281,8 +217,6 @@ async function showViewers() {
 
 async function begin() {
   translate();
-  lanes.forEach(row);
-  translate();
   controls();
   if (parameters.has('projector')) get('projector').click();
   // Within a slide: that part of the page alone, and large.
@@ -295,18 +229,16 @@ async function begin() {
     get('network').hidden = false;
     get('network-name').textContent = parameters.get('network');
   }
-  // A browser may keep a page that was left, and its connections with it: six are all there are.
-  addEventListener('pagehide', () => lanes.forEach((lane) => lane.stop()));
+  // A page that the browser kept knows nothing of what happened since it was left.
   addEventListener('pageshow', (event) => event.persisted && location.reload());
-  watch(page.session, told);
-  await clock.set().catch(() => {});
-  clock.keep((error) => (get('error').textContent = `${text('clock')} \u00b1${short(error)} ms`));
-  connections = await freeConnections();
-  // All lanes begin behind the same event.
-  const { head, epoch } = await (await fetch('/load', { cache: 'no-store' })).json();
-  for (const lane of lanes) Object.assign(lane, { cursor: head, epoch });
-  // A turn behind the watcher, so that the first bytes of each lane are seen.
-  setTimeout(() => lanes.forEach(start), 100);
+  await shared.ready;
+  // The address may name some of the lanes.
+  const named = shared.lanes.filter((lane) => parameters.get('lanes')?.split(',').includes(lane.name));
+  lanes = named.length > 0 ? named : shared.lanes;
+  lanes.forEach(row);
+  permit();
+  translate();
+  figures();
   setInterval(figures, FIGURES_MS);
   // Where motion is unwelcome, the picture stands still and is renewed now and then.
   if (matchMedia('(prefers-reduced-motion: reduce)').matches) setInterval(paint, 1000);
@@ -324,6 +256,6 @@ async function begin() {
   }
 }
 
-// For whoever tests the page.
-window.lab = { lanes, page, published, clock };
+// For tests of the page.
+window.lab = shared;
 begin();

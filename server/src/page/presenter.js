@@ -12,6 +12,8 @@ async function begin() {
   // An error is a server that is away, or a token that no header can hold.
   const answer = await fetch('/presenter', { method: 'POST', headers }).catch(() => null);
   if (answer?.ok) {
+    // Other tabs of this browser have their connections from before.
+    new BroadcastChannel('rights').postMessage('presenter');
     const slides = new URLSearchParams(location.search).get('to') === 'slides';
     location.replace(slides ? '/slides' : `/${location.search}`);
   } else {

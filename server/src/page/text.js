@@ -1,10 +1,11 @@
 // The page's words, in the language that was chosen; elements name theirs by `data-text`.
 
+import { keep, kept } from './kept.js';
 import en from './text/en.js';
 import ko from './text/ko.js';
 
 const TEXTS = { en, ko };
-const asked = new URLSearchParams(location.search).get('lang') ?? localStorage.getItem('language');
+const asked = new URLSearchParams(location.search).get('lang') ?? kept('language');
 let language = asked in TEXTS ? asked : navigator.language.startsWith('ko') ? 'ko' : 'en';
 
 export function text(key) {
@@ -20,6 +21,6 @@ export function translate() {
 
 export function switchLanguage() {
   language = language === 'en' ? 'ko' : 'en';
-  localStorage.setItem('language', language);
+  keep('language', language);
   translate();
 }

@@ -16,18 +16,17 @@ function element(tag, content, name) {
 
 // Shows a crossing of a lane.
 export function showCrossing(place, lane, crossing) {
-  const inEvents = parts(crossing.data).filter((part) => part.kind === 'event');
-  const eventBytes = inEvents.reduce((sum, part) => sum + new TextEncoder().encode(part.text).length, 0);
   const heading = element('p', undefined, 'about');
   heading.append(
     element('strong', `${text(lane.name)}, ${text(crossing.up ? 'fromPage' : 'fromServer')}: ${crossing.size} ${text('bytes')}`),
-    element('span', ` ${crossing.size - eventBytes} ${text('overhead')}, ${eventBytes} ${text('ofEvent')}`),
+    element('span', ` ${crossing.size - crossing.eventBytes} ${text('overhead')}, ${crossing.eventBytes} ${text('ofEvent')}`),
   );
   const bytes = element('pre', undefined, 'bytes');
-  for (const part of parts(crossing.data)) bytes.append(element('span', part.text, part.kind));
-  if (crossing.data.length < crossing.size) bytes.append(element('span', ` + ${crossing.size - crossing.data.length} B`, 'overhead'));
+  for (const part of parts(crossing)) bytes.append(element('span', part.text, part.kind));
+  if (crossing.data.length < crossing.size) bytes.append(element('span', ` + ${crossing.size - crossing.data.length} B`, 'rest'));
   place.replaceChildren(heading, bytes);
-  const framed = lane.name === 'websocket' ? frame(crossing.data) : null;
+  // Where an event goes on that was begun before, no frame begins.
+  const framed = lane.name === 'websocket' && crossing.events[0]?.[0] !== 0 ? frame(crossing.data) : null;
   if (framed) place.append(bits(framed));
 }
 
@@ -47,11 +46,10 @@ function bits(framed) {
 }
 
 // Shows how the Accept of a WebSocket's handshake comes about, from the two heads that crossed for it.
-export function showHandshake(place, request, response) {
-  const head = (crossing) => new TextDecoder().decode(crossing.data);
-  const key = /^sec-websocket-key: *(\S+)/im.exec(head(request))?.[1];
-  const answered = /^sec-websocket-accept: *(\S+)/im.exec(head(response))?.[1];
-  if (!key || !answered) return false;
+export function showHandshake(place, { request, response }) {
+  const key = /^sec-websocket-key: *(\S+)/im.exec(request)?.[1];
+  const answered = /^sec-websocket-accept: *(\S+)/im.exec(response)?.[1];
+  if (!key || !answered) return;
   const digest = sha1(new TextEncoder().encode(key + GUID));
   const accept = btoa(String.fromCharCode(...digest));
   const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
@@ -68,5 +66,4 @@ export function showHandshake(place, request, response) {
     list.append(item);
   }
   place.replaceChildren(list, element('p', text(accept === answered ? 'same' : 'different'), 'verdict'));
-  return true;
 }

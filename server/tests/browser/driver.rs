@@ -128,10 +128,37 @@ impl Browser {
         self.show_tab(tab["handle"].as_str().expect("a handle"));
     }
 
-    /// Brings the tab to the front that was opened first.
-    pub fn show_first_tab(&self) {
+    /// Brings a tab to the front, by its number in the order in which those that are open were opened.
+    pub fn show_tab_number(&self, number: usize) {
         let tabs = self.get(&format!("/session/{}/window/handles", self.session));
-        self.show_tab(tabs[0].as_str().expect("a handle"));
+        self.show_tab(tabs[number].as_str().expect("a handle"));
+    }
+
+    /// Closes the tab that is in front.
+    pub fn close_tab(&self) {
+        self.ask("DELETE", &format!("/session/{}/window", self.session), "");
+    }
+
+    /// Sets the size that pages see, in pixels; it may be larger than any screen here.
+    pub fn set_viewport(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.command("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// Shows pages as they are printed.
+    pub fn emulate_print(&self) {
+        self.command("Emulation.setEmulatedMedia", &json!({ "media": "print" }));
+    }
+
+    /// Runs a script in each page that this tab opens from now on, before the page's own.
+    pub fn before_each_page(&self, script: &str) {
+        self.command("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script }));
+    }
+
+    /// A command of the DevTools protocol to the tab in front.
+    fn command(&self, name: &str, parameters: &Value) {
+        let command = json!({ "cmd": name, "params": parameters });
+        self.post(&format!("/session/{}/goog/cdp/execute", self.session), &command);
     }
 
     fn show_tab(&self, handle: &str) {

@@ -31,9 +31,8 @@ fn open(browser: &Browser, server: &Server, parameters: &str) {
 fn subscribed(browser: &Browser) {
     let ready = browser.run(
         "const look = () => {
-             if (window.lab) lab.page.pollInterval = 50;
-             const ready = window.lab?.lanes.every(lane => lane.state === 'on' && lane.crossings.length > 0);
-             ready ? done(true) : setTimeout(look, 20);
+             const ready = window.lab?.lanes.length === 5 && lab.lanes.every(lane => lane.state === 'on' && lane.crossings.length > 0);
+             ready ? (lab.order('pollInterval', { ms: 50 }), done(true)) : setTimeout(look, 20);
          };
          look();",
     );
@@ -43,7 +42,7 @@ fn subscribed(browser: &Browser) {
 /// Waits until every lane has received so many events, and gives each lane's seqs, misses and repeats.
 fn received(browser: &Browser, events: u64) -> Value {
     browser.run(&format!(
-        "const look = () => lab.lanes.every(lane => lane.received >= {events})
+        "const look = () => lab.lanes.length === 5 && lab.lanes.every(lane => lane.received >= {events})
              ? done(lab.lanes.map(lane => [lane.deliveries.map(({{ seq }}) => seq), lane.missed, lane.repeated]))
              : setTimeout(look, 20);
          look();"
@@ -82,7 +81,7 @@ fn every_lane_shows_every_event(browser: &Browser, server: &Server) {
     let shown = browser.run(
         "const { bytes, crossings, connections, requests } = lab.lanes.find(lane => lane.name === 'websocket');
          const head = new TextDecoder().decode(crossings.find(crossing => !crossing.up).data);
-         done([bytes.down - head.length, head.startsWith('HTTP/1.1 101'), connections.size, requests]);",
+         done([bytes.down - head.length, head.startsWith('HTTP/1.1 101'), connections, requests]);",
     );
     assert_eq!(shown, json!([frames, true, 1, 1]));
     // Each way has its event bytes in common, whatever it spends beside them.
@@ -171,7 +170,7 @@ fn a_server_started_anew_is_told_from_the_one_before_however_far_its_feed_is() {
     assert_eq!(received(&browser, 8), json!(vec![json!([[1, 2, 3, 1, 2, 3, 4, 5], 0, 0]); 5]));
     // And what crosses the wire is seen again, though the lanes were back before the watcher was.
     let seen = browser.run(
-        "const look = () => lab.lanes.every(lane => lane.state === 'on' && lane.crossings.at(-1)?.at > lab.clock.now() - 1000)
+        "const look = () => lab.lanes.length === 5 && lab.lanes.every(lane => lane.state === 'on' && lane.crossings.at(-1)?.at > lab.now() - 1000)
              && document.getElementById('away').hidden ? done(true) : setTimeout(look, 20);
          look();",
     );
@@ -179,7 +178,7 @@ fn a_server_started_anew_is_told_from_the_one_before_however_far_its_feed_is() {
     publish(&server, 1);
     received(&browser, 9);
     let carried = browser.run(
-        "const look = () => lab.lanes.every(lane => lane.crossings.some(({ seqs }) => seqs.includes(6)))
+        "const look = () => lab.lanes.every(lane => lane.crossings.some(({ seqs }) => seqs?.includes(6)))
              ? done(true) : setTimeout(look, 20);
          look();",
     );
@@ -290,6 +289,26 @@ fn a_page_that_may_not_watch_says_so_and_goes_on_when_it_may() {
 }
 
 #[test]
+fn a_tab_that_comes_by_the_presenters_link_gives_the_controls_to_all_tabs() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(Some(TOKEN));
+    open(&browser, &server, "");
+    browser.new_tab();
+    browser.follow(&server.presenter_page(&server.url(), "?lang=en"), "/?lang=en");
+    subscribed(&browser);
+    for tab in [1, 0] {
+        browser.show_tab_number(tab);
+        let controls = browser.run(
+            "const publish = document.getElementById('publish');
+             const look = () => publish.disabled ? setTimeout(look, 20) : (publish.click(), done(true));
+             look();",
+        );
+        assert_eq!(controls, json!(true), "tab {tab}");
+    }
+    assert_eq!(received(&browser, 2), json!(vec![json!([[1, 2], 0, 0]); 5]));
+}
+
+#[test]
 fn the_page_fits_every_screen_it_is_made_for() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
@@ -302,40 +321,194 @@ fn the_page_fits_every_screen_it_is_made_for() {
 }
 
 #[test]
-fn tabs_share_six_connections_and_each_says_what_it_lacks() {
+fn a_projector_s_labels_grow_with_the_screen_and_no_number_is_cut() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
-    let states = |wanted: &str| {
-        browser.open(&format!("http://{}/?lang=en", server.addresses().http));
-        browser.run(&format!(
-            "lab.page.pollInterval = 50;
-             const look = () => {{
-                 const states = lab.lanes.map(lane => lane.state).join(' ');
-                 // The words follow with the next figures.
-                 const told = [...document.querySelectorAll('.lane')].filter(lane => lane.querySelector('.why').textContent).length;
-                 states === '{wanted}' && told === states.split('full').length - 1 ? done(true) : setTimeout(look, 20);
-             }};
-             look();"
-        ))
-    };
-    assert_eq!(states("on on on on on"), json!(true));
-    browser.new_tab();
-    assert_eq!(states("on on on full on"), json!(true), "three of five are held by the first tab");
-    browser.new_tab();
-    assert_eq!(states("on full full full on"), json!(true), "polls and WebSockets need none of them");
+    for (width, height) in [(1280, 720), (1920, 1080), (3840, 2160)] {
+        browser.set_viewport(width, height);
+        open(&browser, &server, "&projector");
+        let faults = browser.run(
+            "const check = () => {
+                 const faults = [];
+                 for (const element of document.querySelectorAll('header *, .controls *, #lanes *')) {
+                     const says = [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
+                     const style = getComputedStyle(element);
+                     if ((says || element.matches('input[type=number]')) && element.checkVisibility() && parseFloat(style.fontSize) < 0.022 * innerHeight)
+                         faults.push(['small', element.outerHTML.slice(0, 60), parseFloat(style.fontSize) / innerHeight]);
+                 }
+                 for (const input of document.querySelectorAll('.controls input')) {
+                     const style = getComputedStyle(input);
+                     const pen = document.createElement('canvas').getContext('2d');
+                     pen.font = `${style.fontSize} ${style.fontFamily}`;
+                     const room = input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+                     if (pen.measureText(input.value).width > room) faults.push(['cut', input.id, input.value, room]);
+                 }
+                 const end = document.querySelector('.axis-row').getBoundingClientRect().bottom;
+                 if (end > innerHeight) faults.push(['below the screen', end]);
+                 const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+                 if (wide > 0) faults.push(['beyond the right edge', wide]);
+                 return faults;
+             };
+             const longest = { rate: 1000, payload: 65536, interval: 60000, span: 30 };
+             for (const [id, value] of Object.entries(longest)) document.getElementById(id).value = value;
+             // Figures are renewed twice a second.
+             setTimeout(() => done(check()), 600);",
+        );
+        assert_eq!(faults, json!([]), "{width} by {height}");
+    }
+}
 
-    // The first tab, hidden all the while, has missed nothing.
+#[test]
+fn three_tabs_share_one_set_of_subscriptions_and_each_shows_every_event_once() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server, "");
+    browser.new_tab();
+    open(&browser, &server, "");
+    browser.new_tab();
+    browser.open(&format!("{}/slides/en.html", server.addresses().http_url()));
+    // The lanes of the slide are the page in a frame.
+    let on_slide = "const frame = document.querySelector('.live iframe') ?? document.querySelector('.live');
+         if (frame.tagName === 'DIV') show(slides.indexOf(frame.closest('.slide')));
+         const page = () => document.querySelector('.live iframe')?.contentWindow;
+         window.lab ??= null;
+         const ready = () => page()?.lab?.lanes.length === 5 && page().lab.lanes.every(lane => lane.state === 'on')
+             ? (window.lab = page().lab, done(lab.lanes.length)) : setTimeout(ready, 20);
+         ready();";
+    assert_eq!(browser.run(on_slide), json!(5));
     for number in 0..50 {
         server.feed().publish(protocol::clock::now_ns(), &format!("event {number}"));
     }
-    let third = browser.run(
-        "const running = lab.lanes.filter(lane => lane.state !== 'full');
-         const look = () => running.every(lane => lane.received === 50) ? done(running.length) : setTimeout(look, 20);
-         look();",
-    );
-    assert_eq!(third, json!(2));
-    browser.show_first_tab();
     let seqs: Vec<u64> = (1..=50).collect();
-    assert_eq!(received(&browser, 50), json!(vec![json!([seqs, 0, 0]); 5]));
+    let all = json!(vec![json!([seqs, 0, 0]); 5]);
+    assert_eq!(received(&browser, 50), all, "the slide");
+    // Orders of any tab are orders to the one set: connections are cut for all, and resume for all.
+    browser.run("lab.order('cut'); done(0);");
+    for tab in [0, 1] {
+        browser.show_tab_number(tab);
+        assert_eq!(received(&browser, 50), all, "tab {tab}");
+        let cut = browser.run(
+            "const held = lab.lanes.filter(lane => !lane.name.endsWith('polling'));
+             const look = () => held.every(lane => lane.reconnects === 1) ? done(true) : setTimeout(look, 20);
+             look();",
+        );
+        assert_eq!(cut, json!(true), "tab {tab}");
+    }
+    // The tab that came first is closed, and the others go on without a loss.
+    browser.show_tab_number(0);
+    browser.close_tab();
+    server.feed().publish(protocol::clock::now_ns(), "afterwards");
+    browser.show_tab_number(0);
+    let seqs: Vec<u64> = (1..=51).collect();
+    assert_eq!(received(&browser, 51), json!(vec![json!([seqs, 0, 0]); 5]));
     assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
+fn a_browser_without_shared_workers_subscribes_in_the_tab_that_is_seen() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    browser.before_each_page("delete window.SharedWorker;");
+    open(&browser, &server, "");
+    server.feed().publish(protocol::clock::now_ns(), "one");
+    assert_eq!(received(&browser, 1), json!(vec![json!([[1], 0, 0]); 5]));
+    let rest = |hidden: bool| {
+        browser.run(&format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }});
+             document.dispatchEvent(new Event('visibilitychange'));
+             const look = () => lab.lanes.every(({{ state }}) => (state === 'off') === {hidden}) ? done(true) : setTimeout(look, 20);
+             look();"
+        ))
+    };
+    assert_eq!(rest(true), json!(true), "a hidden tab leaves the connections to the others");
+    server.feed().publish(protocol::clock::now_ns(), "two");
+    assert_eq!(rest(false), json!(true));
+    assert_eq!(received(&browser, 2), json!(vec![json!([[1, 2], 0, 0]); 5]), "it goes on behind what it had");
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
+fn the_page_works_where_the_browser_keeps_nothing() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    browser.before_each_page(
+        "const refuse = () => { throw new DOMException('The operation is insecure.', 'SecurityError'); };
+         Object.defineProperty(window, 'localStorage', { get: refuse });
+         window.SharedWorker = class { constructor() { refuse(); } };",
+    );
+    browser.open(&format!("{}/", server.addresses().http_url()));
+    open(&browser, &server, "");
+    browser.run("document.getElementById('language').click(); done(0);");
+    assert_eq!(browser.run("done(document.documentElement.lang);"), json!("ko"));
+    browser.run("document.getElementById('publish').click(); done(0);");
+    received(&browser, 1);
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
+fn the_overhead_is_right_for_events_larger_than_what_is_shown_and_for_bursts() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server, "");
+    let mut event_bytes = 0;
+    for size in [100, 5_000, 60_000] {
+        server.feed().publish(protocol::clock::now_ns(), &"x".repeat(size));
+    }
+    received(&browser, 3);
+    browser.run("lab.order('burst', { events: 100 }); done(0);");
+    received(&browser, 103);
+    for seq in 0..103 {
+        match server.feed().next(protocol::Cursor(seq)) {
+            server::feed::Next::Event(event) => event_bytes += event.json().len(),
+            _ => panic!("event {} is there", seq + 1),
+        }
+    }
+    // The server's word of what crossed may come behind the events.
+    let shown = browser.run(&format!(
+        "const look = () => lab.lanes.every(({{ bytes }}) => bytes.event >= {event_bytes})
+             ? done(lab.lanes.map(({{ bytes }}) => bytes.event)) : setTimeout(look, 20);
+         look();"
+    ));
+    assert_eq!(shown, json!(vec![event_bytes; 5]));
+    // Arrows that carry a part of a large event are not grey, and none waits for an arrival.
+    let grey = browser.run(
+        "const large = lab.lanes.map(({ crossings }) => crossings.filter(({ size, up }) => !up && size > 4096));
+         done(large.map(found => [found.length > 0, found.filter(({ seqs, arrived }) => !seqs || arrived === null).length]));",
+    );
+    assert_eq!(grey, json!(vec![json!([true, 0]); 5]));
+}
+
+#[test]
+fn what_crossed_has_an_end_though_the_browser_tells_of_none() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    browser.open(&format!("{}/", server.addresses().http_url()));
+    // A lane in a world of its own: a clock that is set, and a server's words that come late.
+    let ends = browser.run(
+        "import('/page/lane.js').then(async ({ Lane }) => {
+             let time = 1000;
+             const told = [];
+             const clock = { now: () => time, error: 2 };
+             const lane = new Lane('sse', () => new Promise(() => {}), { id: 's', clock, pollInterval: 50 }, (entry) => told.push(entry));
+             const crossed = (at, text, seqs = null) => lane.crossed({ up: false, at, size: text.length, connection: 1, watch: 1,
+                 data: new TextEncoder().encode(text), seqs, events: [], event_bytes: 0 });
+             const ends = () => {
+                 const crossings = told.filter(({ kind }) => kind === 'crossing').map(({ crossing }) => ({ ...crossing }));
+                 for (const { crossing, at } of told.filter(({ kind }) => kind === 'arrival')) crossings.find(({ id }) => id === crossing).arrived = at;
+                 return crossings.map(({ arrived }) => arrived);
+             };
+             // The head came, by our clock, 3 ms before it left: so much the clocks may differ.
+             lane.asked();
+             lane.answered();
+             crossed(1003, 'HTTP/1.1 200 OK');
+             // A heartbeat, of which the browser tells nobody.
+             crossed(1010, ':\\n\\n');
+             // The head of a response that nobody waits for any longer.
+             crossed(1020, 'HTTP/1.1 200 OK');
+             time = 5000;
+             lane.forget();
+             done(ends());
+         });",
+    );
+    assert_eq!(ends, json!([1003, 1012, 1022]));
 }

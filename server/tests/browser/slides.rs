@@ -61,7 +61,7 @@ fn live_lanes_live_on_the_slide_that_is_shown_and_take_its_keys() {
          const press = key => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
          const lab = () => live.querySelector('iframe')?.contentWindow.lab;
          const when = (true_, then) => true_() ? then() : setTimeout(() => when(true_, then), 20);
-         when(() => lab()?.lanes.every(lane => lane.state === 'on' && lane.crossings.length > 0), () => {
+         when(() => lab()?.lanes.length === 5 && lab().lanes.every(lane => lane.state === 'on' && lane.crossings.length > 0), () => {
              press('e');
              when(() => lab().lanes.every(lane => lane.received === 1), () => {
                  const [lanes, frames] = [lab().lanes.length, document.querySelectorAll('iframe').length];
@@ -96,6 +96,27 @@ fn the_overview_picks_and_the_presenter_s_window_follows() {
          look();",
     );
     assert_eq!(shown, json!(["#7", true]));
+}
+
+#[test]
+fn in_print_what_was_recorded_stands_where_the_page_is_live_on_the_screen() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server();
+    for language in ["en", "ko"] {
+        browser.open(&format!("http://{}/slides/{language}.html#3", server.addresses().http));
+        browser.emulate_print();
+        let empty = browser.run(
+            "const looks = [...document.querySelectorAll('.live')].map(live => {
+                 const frame = live.getBoundingClientRect();
+                 const parts = [...live.querySelectorAll('.recorded > *')].map(part => part.getBoundingClientRect());
+                 const tall = parts.reduce((sum, part) => sum + part.height, 0);
+                 return [tall > 0.25 * frame.height, parts.every(part => part.bottom <= frame.bottom && part.right <= frame.right),
+                         [...live.querySelectorAll('iframe')].every(frame => !frame.checkVisibility())];
+             });
+             done(looks);",
+        );
+        assert_eq!(empty, json!(vec![json!([true, true, true]); 3]), "{language}");
+    }
 }
 
 #[test]

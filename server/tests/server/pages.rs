@@ -2,10 +2,10 @@
 
 use protocol::status::{Published, Time};
 use protocol::{Cursor, Event};
-use server::Server;
+use server::{Options, Server};
 
 use crate::support::figures::{load, wait_until};
-use crate::support::{Head, Wire, get, publish, start};
+use crate::support::{Head, Wire, get, options, publish, start};
 
 fn ask(server: &Server, method: &str, target: &str, headers: &[&str]) -> (Head, String) {
     Wire::request(server, method, target, headers).answer()
@@ -36,6 +36,35 @@ fn the_slides_are_there_in_the_language_that_the_browser_asks_for() {
     assert_eq!(get(&server, "/slides?\u{7f}").0.status, 400);
     assert_eq!(get(&server, "/slides/fr.html").0.status, 404);
     assert_eq!(get(&server, "/slidesen.html").0.status, 404);
+}
+
+#[test]
+fn viewers_get_the_slides_without_the_solutions_of_the_exercises() {
+    let open = start();
+    let hall = Server::start(&Options { token: Some("abcdefgh12345678".into()), ..options(10) }).unwrap();
+    let bearer = "Authorization: Bearer abcdefgh12345678";
+    let (welcome, _) = ask(&hall, "POST", "/presenter", &[bearer, "Content-Length: 0"]);
+    let cookie = format!("Cookie: {}", welcome.header("set-cookie").unwrap().split(';').next().unwrap());
+    for (server, query, headers, solved) in [
+        (&open, "", [].as_slice(), true),
+        (&open, "?solutions=0", &[], false),
+        (&hall, "", &[], false),
+        (&hall, "?solutions=1", &[], false),
+        (&hall, "?token=abcdefgh12345678", &[], false),
+        (&hall, "", &["Cookie: lab-presenter=1"], false),
+        (&hall, "", &[bearer], true),
+        (&hall, "", &[&cookie], true),
+        (&hall, "?solutions=0", &[&cookie], false),
+    ] {
+        for language in ["en", "ko"] {
+            let (_, page) = ask(server, "GET", &format!("/slides/{language}.html{query}"), headers);
+            // The exercise is to unmask this frame, and what is in it solves it.
+            assert!(page.contains("81 85 37 fa 21 3d 7f 9f 4d 51 58"), "{language}{query}");
+            assert_eq!(page.contains("48 65 6c 6c 6f</code>"), solved, "{language}{query} {headers:?}");
+        }
+    }
+    // A wrong token gets neither edition, so that nobody can try tokens here.
+    assert_eq!(ask(&hall, "GET", "/slides/en.html", &["Authorization: Bearer another"]).0.status, 403);
 }
 
 #[test]

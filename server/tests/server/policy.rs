@@ -44,7 +44,7 @@ fn every_answer_but_an_event_s_is_no_page_for_others_and_names_its_address_to_no
 #[test]
 fn pages_run_nothing_but_what_the_server_gives_out_and_stand_in_no_foreign_frame() {
     let server = start();
-    for target in ["/", "/presenter", "/slides/en.html", "/slides/ko.html"] {
+    for target in ["/", "/presenter", "/page/worker.js", "/slides/en.html", "/slides/ko.html"] {
         let (head, page) = Wire::request(&server, "GET", target, &["Accept: text/html"]).answer();
         let [sniff, referrer, policy] = policy(&head);
         assert_eq!((sniff, referrer), (Some("nosniff"), Some("no-referrer")), "{target}");

@@ -152,7 +152,11 @@ for (const [key, meaning] of words.keys) {
   );
 }
 get('keys').addEventListener('click', () => get('keys').close());
-if (!served) document.querySelectorAll('.live p').forEach((text) => text.append(document.createElement('br'), words.liveIsServed));
+if (!served) {
+  for (const place of document.querySelectorAll('.recorded')) {
+    place.append(Object.assign(document.createElement('p'), { className: 'how', textContent: words.liveIsServed }));
+  }
+}
 if (parameters.has('theme')) root.dataset.theme = parameters.get('theme');
 document.body.classList.add(speaks ? 'speaker' : 'talk');
 get('presenter').hidden = !speaks;

@@ -5,7 +5,8 @@ export function subscribe(lane, signal) {
     lane.asked();
     const socket = new WebSocket(lane.address('/ws').replace(/^http/, 'ws'));
     signal.addEventListener('abort', () => socket.close(1000), { once: true });
-    lane.send = (text) => socket.send(text);
+    const send = (text) => socket.send(text);
+    lane.send = send;
     socket.onopen = () => {
       lane.answered();
       lane.note('open');
@@ -13,7 +14,8 @@ export function subscribe(lane, signal) {
     socket.onmessage = ({ data }) => lane.event(data);
     socket.onerror = () => lane.note('error');
     socket.onclose = ({ code, reason }) => {
-      lane.send = null;
+      // The lane may have opened another one meanwhile.
+      if (lane.send === send) lane.send = null;
       lane.note(`close ${code}`);
       const [, cursor, epoch] = /^gap: go on after=(\d+)-(\d+)$/.exec(reason) ?? [];
       if (cursor) lane.gap({ oldest: Number(cursor) + 1, epoch: Number(epoch) });

@@ -1,0 +1,109 @@
+//! What crossed the wire in a recorded run, drawn as the live page draws it: a lane a transport, time running to the right.
+
+use std::fmt::Write;
+
+use protocol::Transport;
+use protocol::experiment::Ladder;
+use reports::html::escape;
+
+const WIDTH: f64 = 1150.0;
+const LANE: f64 = 88.0;
+/// Where the lines of a lane begin, and where its server's and its client's line lie below its top.
+const LEFT: f64 = 250.0;
+const SERVER: f64 = 18.0;
+const CLIENT: f64 = 72.0;
+const AXIS: f64 = 34.0;
+const INK: &str = "#222";
+const FAINT: &str = "#606060";
+
+/// Draws the ladders of the transports that browsers have; nothing if there are none.
+pub fn draw(ladders: &[&Ladder]) -> String {
+    // A browser has no bare sockets.
+    let lanes: Vec<_> = ladders.iter().filter(|ladder| ladder.transport != Transport::Tcp).collect();
+    let Some(length) = lanes.iter().map(|lane| lane.length_ms).reduce(f64::max) else { return String::new() };
+    let x = |ms: f64| LEFT + ms.clamp(0.0, length) / length * (WIDTH - LEFT - 45.0);
+    let height = lanes.len() as f64 * LANE + AXIS;
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {WIDTH} {height}\" xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" font-size=\"20\">\n\
+         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n"
+    );
+    let step = length / 4.0;
+    for tick in 0..=4 {
+        let (at, ms) = (x(f64::from(tick) * step), f64::from(tick) * step);
+        line(&mut svg, (at, 0.0), (at, height - AXIS), "#dedede", 1.0);
+        text(&mut svg, (at, height - 10.0), &format!("{ms:.0} ms"), FAINT, "middle");
+    }
+    for (lane, top) in lanes.iter().zip(0..) {
+        draw_lane(&mut svg, lane, f64::from(top) * LANE, &x);
+    }
+    svg + "</svg>"
+}
+
+fn draw_lane(svg: &mut String, lane: &Ladder, top: f64, x: &impl Fn(f64) -> f64) {
+    let (red, green, blue) = lane.transport.colour();
+    let colour = format!("#{red:02x}{green:02x}{blue:02x}");
+    let (server, client) = (top + SERVER, top + CLIENT);
+    let bytes: u64 = lane.crossings.iter().map(|crossing| crossing.bytes).sum();
+    let waits = lane.delivered_ms.iter().zip(&lane.published_ms).map(|(delivered, published)| delivered - published);
+    let longest = waits.fold(0.0, f64::max);
+    line(svg, (0.0, top), (WIDTH, top), "#dedede", 1.0);
+    writeln!(svg, "<rect y=\"{top}\" width=\"7\" height=\"{LANE}\" fill=\"{colour}\"/>").expect("writing to memory");
+    let name = format!("<tspan font-size=\"26\" font-weight=\"bold\">{}</tspan>", escape(lane.transport.label()));
+    writeln!(svg, "<text x=\"22\" y=\"{}\" fill=\"{colour}\">{name}</text>", top + 36.0).expect("writing to memory");
+    text(svg, (22.0, top + 64.0), &format!("up to {longest:.0} ms, {bytes} B"), FAINT, "start");
+    for y in [server, client] {
+        line(svg, (x(0.0), y), (x(lane.length_ms), y), INK, 1.5);
+    }
+    // From when an event was published until it had arrived, less the way.
+    for (&published, &delivered) in lane.published_ms.iter().zip(&lane.delivered_ms) {
+        let carried = lane.crossings.iter().filter(|crossing| !crossing.up && crossing.arrived_ms <= delivered);
+        let left = carried.map(|crossing| crossing.left_ms).fold(published, f64::max);
+        write!(svg, "<g opacity=\"0.4\">").expect("writing to memory");
+        line(svg, (x(published), server), (x(left), server), &colour, 7.0);
+        svg.push_str("</g>\n");
+    }
+    for crossing in lane.crossings.iter().filter(|crossing| crossing.left_ms <= lane.length_ms) {
+        let (from, to) = if crossing.up { (client, server) } else { (server, client) };
+        let carries = crossing.label.contains("event");
+        let ends = ((x(crossing.left_ms), from), (x(crossing.arrived_ms), to));
+        let stroke = if carries { &colour } else { "#a0a0a0" };
+        line(svg, ends.0, ends.1, stroke, if carries { 3.0 } else { 1.5 });
+        head(svg, ends, stroke);
+    }
+    for (places, y, fill) in [(&lane.published_ms, server, INK), (&lane.delivered_ms, client, &*colour)] {
+        for &at in places {
+            writeln!(svg, "<circle cx=\"{:.1}\" cy=\"{y}\" r=\"6\" fill=\"{fill}\"/>", x(at))
+                .expect("writing to memory");
+        }
+    }
+}
+
+type Point = (f64, f64);
+
+fn line(svg: &mut String, from: Point, to: Point, colour: &str, width: f64) {
+    writeln!(
+        svg,
+        "<line x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\" stroke=\"{colour}\" stroke-width=\"{width}\"/>",
+        from.0, from.1, to.0, to.1
+    )
+    .expect("writing to memory");
+}
+
+/// The head of an arrow, at its second end.
+fn head(svg: &mut String, (from, to): (Point, Point), colour: &str) {
+    const LENGTH: f64 = 11.0;
+    const HALF: f64 = 4.5;
+    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+    let length = dx.hypot(dy).max(1.0);
+    let (ux, uy) = (dx / length, dy / length);
+    let corner = |side: f64| {
+        format!("{:.1},{:.1}", to.0 - LENGTH * ux - side * HALF * uy, to.1 - LENGTH * uy + side * HALF * ux)
+    };
+    writeln!(svg, "<polygon points=\"{:.1},{:.1} {} {}\" fill=\"{colour}\"/>", to.0, to.1, corner(1.0), corner(-1.0))
+        .expect("writing to memory");
+}
+
+fn text(svg: &mut String, (x, y): Point, text: &str, colour: &str, anchor: &str) {
+    writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{colour}\" text-anchor=\"{anchor}\">{}</text>", escape(text))
+        .expect("writing to memory");
+}
