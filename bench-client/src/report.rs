@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use protocol::result::{Comparison, Round, Scenario};
 use protocol::run::{Part, Run, SCHEMA_VERSION};
 use tokio::runtime::{Builder, LocalOptions};
@@ -56,14 +56,14 @@ impl Finished {
 
 /// A run that was ended by Ctrl-C.
 #[derive(Debug, thiserror::Error)]
-#[error("interrupted; {0}")]
-pub struct Interrupted(String);
+#[error("interrupted by Ctrl-C")]
+pub struct Interrupted;
 
 /// Measures, writes the report of all that was finished to `out`, and gives the run. A report that was there before is moved aside.
 ///
 /// # Errors
-/// When `out` cannot be written to, which is found before anything is measured; when measuring fails; [`Interrupted`] when Ctrl-C ended
-/// it, after what had been finished is written.
+/// When `out` cannot be written to, which is found before anything is measured; when measuring fails, or Ctrl-C ends it
+/// ([`Interrupted`]). What had been finished by then is written all the same, where there is anything.
 pub fn make(
     out: &Path,
     command: String,
@@ -72,25 +72,27 @@ pub fn make(
     reports::prepare(out).context("--out")?;
     let watch = Watch::start();
     let finished = Finished::default();
-    let interrupted = block_on(async {
+    let ended = block_on(async {
         tokio::select! {
-            measured = measure(&finished) => measured.map(|()| false),
-            interrupted = tokio::signal::ctrl_c() => Ok(interrupted.map(|()| true)?),
+            measured = measure(&finished) => measured,
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                Err(Interrupted.into())
+            }
         }
-    })?;
+    });
     let parts = finished.take();
-    if interrupted && parts.is_empty() {
-        return Err(Interrupted("nothing had been finished, so no report was written".into()).into());
+    if parts.is_empty() {
+        ended?;
+        bail!("nothing was measured");
     }
+    let interrupted = ended.is_err();
     let run = Run { schema_version: SCHEMA_VERSION, command, environment: watch.finish(), interrupted, parts };
     if let Some(earlier) = reports::put_aside(out)? {
         eprintln!("The report that was in {} is now in {}", out.display(), earlier.display());
     }
     reports::write(&run, out)?;
-    if interrupted {
-        let page = out.join("index.html");
-        return Err(Interrupted(format!("what had been finished is in {}", page.display())).into());
-    }
+    ended.with_context(|| format!("what had been finished is in {}", out.join("index.html").display()))?;
     Ok(run)
 }
 
