@@ -14,10 +14,12 @@ use crate::worker::Worker;
 
 /// How many handshaken connections the kernel may hold until we accept them: a lecture hall that connects at once.
 const BACKLOG: u32 = 4096;
-/// How much the kernel may hold of a connection each way, in bytes, sent but not read or received but not read: 128 KiB, which Linux
-/// doubles for what it needs itself. Left to itself it goes up to some MiB, and a peer that asks and never reads has that for nothing.
-/// A peer that is far away gets this much in a round trip.
-const SOCKET_BUFFER: u32 = 128 << 10;
+/// How much the kernel may hold of what is sent and not read yet, in bytes: 256 KiB, as much as goes into one write to a subscriber. Linux
+/// doubles it for what it needs itself. Left to itself it goes up to some MiB, and a peer that asks and never reads has that for
+/// nothing. With half of it, a subscriber that reads little at a time but steadily may find no room in time, and be given up.
+const SEND_BUFFER: u32 = 256 << 10;
+/// How much it may hold of what was received and is not read yet, in bytes: 128 KiB, doubled as well.
+const RECEIVE_BUFFER: u32 = 128 << 10;
 /// How long to leave a failing accept alone: the file limit is not lifted by asking faster.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
@@ -30,8 +32,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // A server that is started again must not wait for the old one's connections to time out.
     socket.set_reuseaddr(true)?;
     // The connections inherit it, without a call for each.
-    socket.set_send_buffer_size(SOCKET_BUFFER)?;
-    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
