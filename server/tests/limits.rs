@@ -481,7 +481,8 @@ fn the_kernel_holds_little_for_who_asks_and_never_reads() {
         // Until both ways are full: nothing more is taken for half a second.
         while stream.write_all(&again).is_ok() {}
         let (sent, received) = queued(http, stream.local_addr().unwrap());
-        assert!((1..=512 << 10).contains(&sent), "{sent} bytes of answers");
-        assert!((1..=256 << 10).contains(&received), "{received} bytes of requests");
+        // Twice what is set, and the segment that goes beyond it.
+        assert!((1..=1 << 20).contains(&sent), "{sent} bytes of answers");
+        assert!((1..=512 << 10).contains(&received), "{received} bytes of requests");
     }
 }
