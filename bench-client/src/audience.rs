@@ -260,6 +260,8 @@ impl Gathered {
         };
         let recorder =
             Recorder::new(window.clone(), task.expected / share.of.max(1) as usize * share.count as usize, deliveries);
+        let mut recorder = recorder;
+        after.epoch.into_iter().for_each(|epoch| recorder.contents.begin(epoch));
         let crowd = Crowd::gather(transport, target, after, share, recorder, seed, deadline).await;
         Ok(Self { crowd, lag: Lag::default(), timetable, window })
     }
@@ -348,6 +350,10 @@ async fn measure_lag(lag: Rc<RefCell<Histogram>>) {
         due += LAG_INTERVAL;
         tokio::time::sleep_until(due).await;
         lag.borrow_mut().record(due.elapsed().as_nanos() as u64);
+        // A freeze is one sample: the looks that it swallowed are not made up for.
+        while due + LAG_INTERVAL <= tokio::time::Instant::now() {
+            due += LAG_INTERVAL;
+        }
     }
 }
 
@@ -406,4 +412,21 @@ pub async fn help() -> anyhow::Result<()> {
 fn answer(words: &impl Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string(words)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "local")]
+    async fn a_freeze_of_the_event_loop_is_one_long_sample() {
+        let mut lag = Lag::default();
+        lag.measure(true);
+        tokio::time::sleep(2 * LAG_INTERVAL).await;
+        std::thread::sleep(10 * LAG_INTERVAL);
+        tokio::time::sleep(2 * LAG_INTERVAL).await;
+        lag.measure(false);
+        let long = lag.histogram.borrow().count_beyond(4 * LAG_INTERVAL.as_nanos() as u64);
+        assert_eq!(long, 1);
+    }
 }

@@ -1,5 +1,5 @@
 //! What the events of a round held, as its subscribers saw them: kept once for each event and compared with every further delivery,
-//! so that a byte changed on the way is found, whoever changed it and for whomever.
+//! so that a byte changed on the way is found, for one subscriber or for all.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -101,29 +101,28 @@ impl Control {
         self.json("/load").await
     }
 
-    /// When the events after `cursor` were due and entered the feed; the oldest may be missing where the history has moved on.
+    /// When the next events after `cursor` were due and entered the feed, as many as one answer holds, and the cursor behind them.
+    /// Where the history has moved on, none, and the cursor to go on from.
     ///
     /// # Errors
     /// When the connection ends or another kind of server answers.
-    pub async fn published(&mut self, mut cursor: Cursor) -> anyhow::Result<Vec<Published>> {
-        let mut all: Vec<Published> = Vec::new();
-        loop {
-            let (head, body) = self.get(&format!("/published?after={cursor}")).await?;
-            match (head.status, head.cursor) {
-                (410, Some(resume)) if resume > cursor => cursor = resume,
-                (200, _) if body.is_empty() => return Ok(all),
-                (200, _) => {
-                    for line in body[..].split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-                        let event: Published = serde_json::from_slice(line)?;
-                        // Whoever repeats itself would be asked for ever.
-                        ensure!(event.seq > cursor.0, "/published gave event {} after {cursor}", event.seq);
-                        cursor = Cursor(event.seq);
-                        all.push(event);
-                    }
+    pub async fn published(&mut self, mut cursor: Cursor) -> anyhow::Result<(Vec<Published>, Cursor)> {
+        let (head, body) = self.get(&format!("/published?after={cursor}")).await?;
+        let mut page: Vec<Published> = Vec::new();
+        match (head.status, head.cursor) {
+            (410, Some(resume)) if resume > cursor => cursor = resume,
+            (200, _) => {
+                for line in body[..].split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                    let event: Published = serde_json::from_slice(line)?;
+                    // A server that repeats itself would be asked for ever.
+                    ensure!(event.seq > cursor.0, "/published gave event {} after {cursor}", event.seq);
+                    cursor = Cursor(event.seq);
+                    page.push(event);
                 }
-                (status, _) => bail!("/published was answered with status {status}"),
             }
+            (status, _) => bail!("/published was answered with status {status}"),
         }
+        Ok((page, cursor))
     }
 
     /// Publishes an event; its seq.

@@ -291,14 +291,17 @@ impl Counted {
                     let read = ready!(self.poll_read(context, buffer));
                     Poll::Ready(read.map(|read| self.unopened().extend_from_slice(&buffer[..read])))
                 });
-                if ready!(read).is_err() || self.unopened().len() > MOST_LEFT {
-                    return Poll::Ready(());
+                // An error is the end, or a reset, which is one as well.
+                if ready!(read).is_err() {
+                    return Poll::Ready(true);
+                }
+                if self.unopened().len() > MOST_LEFT {
+                    return Poll::Ready(false);
                 }
             }
         });
-        if timeout(LEAVE, until_end).await.is_err() {
-            self.ledger().cut_off += 1;
-        }
+        let ended = timeout(LEAVE, until_end).await.unwrap_or(false);
+        self.ledger().cut_off += u64::from(!ended);
     }
 
     fn end_our_side(&mut self) {

@@ -27,7 +27,7 @@ impl Finished {
         parts.insert(first, part);
     }
 
-    /// Adds a comparison without rounds for each scenario; gives the number of the first, for [`Self::round`].
+    /// Adds a comparison without rounds for each scenario; gives the number of the first, for [`Self::rounds`].
     pub fn begin(&self, scenarios: &[Scenario]) -> usize {
         let mut parts = self.0.borrow_mut();
         let first = parts.len();

@@ -71,12 +71,15 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     let begin = if plan.fresh { before.started_ns } else { server_now(clock) } + warm_up_ns;
     let window = begin..begin + scenario.duration_ms * 1_000_000;
     let timetable = Timetable::of(&before);
+    ensure!(timetable.rate == scenario.rate, "the server's rate was changed: it is {} events/s now", timetable.rate);
     ensure!(
-        timetable.rate * begin.saturating_sub(timetable.started_ns) as f64 / 1e9 < MAX_SCHEDULED,
+        timetable.rate * window.end.saturating_sub(timetable.started_ns) as f64 / 1e9 < MAX_SCHEDULED,
         "that server's schedule is too long to be followed: {} events/s since {} s",
         timetable.rate,
         begin.saturating_sub(timetable.started_ns) / 1_000_000_000
     );
+    // Now, since working it out later would hold up deliveries: a schedule that began days ago takes seconds.
+    let due = timetable.due(window.clone());
     let events = (scenario.rate * scenario.duration_ms as f64 / 1_000.0).ceil() as usize;
     let expected = events * scenario.subscribers as usize;
     let ahead_ns = clock.map_or(0, |offset| offset.ahead_ns);
@@ -109,7 +112,6 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     let end = Reading::take(&mut control, &mut audience).await?;
     audience.measure_lag(false).await?;
 
-    let due = timetable.due(window.clone());
     let last_due = due.last().map_or(0, |due| due.at);
     let sent =
         published(&mut control, before.head, &window, last_due, clock::now_ns() + DRAIN.as_nanos() as u64).await?;
@@ -202,14 +204,22 @@ async fn published(
     deadline: u64,
 ) -> anyhow::Result<Vec<Published>> {
     let mut all: Vec<Published> = Vec::new();
+    let mut cursor = Cursor(after);
+    let mut seen_last_due = last_due == 0;
     loop {
-        let cursor = Cursor(all.last().map_or(after, |event| event.seq));
-        all.extend(control.published(cursor).await?);
-        if all.iter().rev().any(|event| event.at >= last_due) || clock::now_ns() >= deadline {
-            all.retain(|event| window.contains(&event.at));
+        let (page, next) = control.published(cursor).await?;
+        let up_to_date = next == cursor;
+        cursor = next;
+        seen_last_due |= page.iter().any(|event| event.at >= last_due);
+        // What a presenter publishes in the window comes before what enters the feed after it.
+        let beyond = page.last().is_some_and(|event| event.entered >= window.end);
+        all.extend(page.into_iter().filter(|event| window.contains(&event.at)));
+        if seen_last_due && (up_to_date || beyond) || clock::now_ns() >= deadline {
             return Ok(all);
         }
-        sleep(Duration::from_millis(5)).await;
+        if up_to_date {
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 

@@ -149,7 +149,10 @@ fn ctrl_c_leaves_what_had_been_finished_as_a_report_that_says_so_or_nothing_at_a
     let out = scratch("interrupted").join("new");
     let (code, said) = interrupted(&out, "2/50");
     assert_eq!(code, Some(130), "{said}");
-    assert!(said.starts_with("bench-client: what had been finished is in ") && said.ends_with(": interrupted by Ctrl-C"), "{said}");
+    assert!(
+        said.starts_with("bench-client: what had been finished is in ") && said.ends_with(": interrupted by Ctrl-C"),
+        "{said}"
+    );
     let run = reports::read(&out.join("run.json")).unwrap();
     assert!(run.interrupted && (2..50).contains(&run.comparison().unwrap().rounds.len()));
     assert!(fs::read_to_string(out.join("index.html")).unwrap().contains("This run was interrupted"));

@@ -216,10 +216,13 @@ mod tests {
     fn adding_ledgers_adds_every_field() {
         let json = r#"{"received_bytes":1,"sent_bytes":2,"event_bytes":3,"framing_bytes":4,"response_head_bytes":5,
             "request_head_bytes":6,"empty_poll_bytes":7,"tls_bytes":17,"handshake_bytes":8,"events":9,"requests":10,"empty_polls":11,
-            "connections":12,"kernel_received_bytes":13,"kernel_sent_bytes":14,"segments_received":15,"segments_sent":16}"#;
+            "connections":12,"kernel_received_bytes":13,"kernel_sent_bytes":14,"segments_received":15,"segments_sent":16,"cut_off":18}"#;
         let one: Ledger = serde_json::from_str(json).unwrap();
         let mut sum = Ledger::default();
         sum += one;
         assert_eq!(sum, one);
+        assert_eq!(sum - one, Ledger::default());
+        sum += one;
+        assert_eq!(sum - one, one);
     }
 }

@@ -65,7 +65,7 @@ pub fn offsets(spacing: Spacing, rate: f64, seed: u64) -> impl Iterator<Item = D
             Spacing::Poisson => -(1.0 - uniform(&mut random)).ln(),
         };
         // Periods are summed, not seconds, so that a periodic schedule has no drift.
-        Duration::from_secs_f64(periods * period)
+        Duration::try_from_secs_f64(periods * period).unwrap_or(Duration::MAX)
     })
 }
 

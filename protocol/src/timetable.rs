@@ -4,6 +4,7 @@
 //! follows from settings alone, not from what the server got round to publishing.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +58,8 @@ impl Timetable {
             return Vec::new();
         }
         let offsets = schedule::offsets(self.spacing, self.rate, self.seed);
-        let at = |offset: std::time::Duration| self.started_ns.saturating_add(offset.as_nanos() as u64);
+        let ns = |offset: Duration| u64::try_from(offset.as_nanos()).unwrap_or(u64::MAX);
+        let at = |offset| self.started_ns.saturating_add(ns(offset));
         let all = (self.first..).zip(offsets).map(|(number, offset)| Due { number, at: at(offset) });
         all.skip_while(|due| due.at < window.start).take_while(|due| due.at < window.end).collect()
     }

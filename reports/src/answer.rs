@@ -4,16 +4,16 @@ use protocol::Histogram;
 use protocol::result::{Comparison, Environment};
 
 use crate::number::{short, thousands};
-use crate::ranking::{CRITERIA, in_words, line, paired, ranking};
-use crate::statistics::{FEWEST_ROUNDS, Ratio, correlation};
-use crate::summary::{Figures, Row, geometric_mean, rows};
+use crate::ranking::{CRITERIA, in_words, line, ranking};
+use crate::statistics::{FEWEST_ROUNDS, correlation, geometric_mean};
+use crate::summary::{Row, rows};
 
 /// Below this ratio two figures are not set against each other in words.
 const TELLING: f64 = 1.25;
 
 /// What the letters of a ranking mean.
 pub const LETTERS: &str = "From the least to the greatest. Two transports with a letter in common are not significantly different; all \
-                           pairs together, equal ones are told apart in one run of twenty.";
+                           pairs together, and all rankings, one comparison in twenty shows a difference between equals.";
 
 /// The rankings, a line each; none where there is nothing to rank.
 pub fn rankings(comparison: &Comparison) -> Vec<String> {
@@ -140,7 +140,7 @@ fn drift(comparison: &Comparison) -> Option<f64> {
         .filter_map(|&transport| {
             let medians: Vec<f64> =
                 comparison.rounds_of(transport).filter(|round| round.is_sound()).filter_map(median).collect();
-            Some((transport, geometric_mean(&medians)?))
+            Some((transport, geometric_mean(&medians)?.0))
         })
         .collect();
     let departures = comparison.rounds.iter().filter(|round| round.is_sound()).filter_map(|round| {
@@ -219,7 +219,16 @@ fn empty_polls(comparison: &Comparison, rows: &[Row]) -> Option<String> {
 
 fn cpu(comparison: &Comparison, rows: &[Row]) -> Option<String> {
     let [(light, least), (heavy, greatest)] = extremes(rows, Row::cpu_us)?;
-    let ratio = paired(heavy, light, Figures::clear_cpu_us).filter(Ratio::shows_difference);
+    let ranking = ranking(rows, &CRITERIA[2]);
+    let pair = ranking
+        .iter()
+        .flat_map(|ranking| &ranking.pairs)
+        .find(|pair| (pair.greater, pair.lesser) == (heavy.transport, light.transport));
+    let compared = match pair {
+        Some(pair) if pair.differs => format!("; that is {}", in_words(&pair.ratio)),
+        Some(_) => ", which is not significantly different".into(),
+        None => String::new(),
+    };
     let busy = |row: &Row| short(row.utilisation().unwrap_or(0.0) * 100.0);
     Some(format!(
         "With {} subscribers the server spends {} us of CPU on a delivery over {} (it is busy for {} % of the time), and {} us over {} \
@@ -231,7 +240,7 @@ fn cpu(comparison: &Comparison, rows: &[Row]) -> Option<String> {
         short(greatest),
         heavy.transport.in_words(),
         busy(heavy),
-        ratio.map_or(String::new(), |ratio| format!("; that is {}", in_words(&ratio))),
+        compared,
     ))
 }
 

@@ -4,7 +4,6 @@ use protocol::experiment::Table;
 use protocol::result::Comparison;
 
 use crate::number::{short, thousands};
-use crate::statistics::pooled;
 use crate::summary::{Row, rows};
 
 /// The numbers of subscribers that are carried on to.
@@ -47,7 +46,7 @@ pub fn table(comparison: &Comparison) -> Table {
         columns.extend([format!("{size}: servers"), "cores (95 %)".into(), "Gbit/s".into()]);
     }
     let line = |row: &Row| {
-        let cpu_us = cpu_us(comparison, row);
+        let cpu_us = row.cpu();
         let cells = SIZES.into_iter().flat_map(|size| match cpu_us {
             Some(cpu_us) => {
                 let need = need(row, cpu_us, comparison.scenario.rate, size);
@@ -70,14 +69,6 @@ pub fn table(comparison: &Comparison) -> Table {
         columns,
         rows: sound.iter().map(line).collect(),
     }
-}
-
-/// Server CPU time per delivery, in us, over the sound rounds, with its 95 % interval where there are enough of them.
-fn cpu_us(comparison: &Comparison, row: &Row) -> Option<(f64, Option<(f64, f64)>)> {
-    let sound = comparison.rounds_of(row.transport).filter(|round| round.is_sound());
-    let rounds: Vec<_> =
-        sound.map(|round| (round.server.cpu_ns as f64 / 1e3, round.server.deliveries as f64)).collect();
-    pooled(&rounds)
 }
 
 /// What the table takes for granted, in a paragraph.

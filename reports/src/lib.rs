@@ -28,7 +28,10 @@ pub fn write(run: &Run, directory: &Path) -> anyhow::Result<()> {
     let mut json = serde_json::to_vec(run)?;
     json.push(b'\n');
     put(directory, "run.json", &json)?;
-    let measured = run.comparisons().chain(run.experiments().flat_map(|experiment| &experiment.rounds));
+    let compared = run.comparisons().map(|comparison| ("comparison", comparison));
+    let experiments =
+        run.experiments().flat_map(|experiment| experiment.rounds.iter().map(|of| (&*experiment.name, of)));
+    let measured = compared.chain(experiments);
     put(directory, "summary.csv", table::csv(measured).as_bytes())?;
     for experiment in run.experiments() {
         for (number, found) in (1..).zip(&experiment.tables) {

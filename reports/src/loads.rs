@@ -7,7 +7,6 @@ use protocol::run::Run;
 
 use crate::number::{short, short_or_dash, thousands};
 use crate::ranking::{CRITERIA, Ranking, ranking};
-use crate::statistics::pooled;
 use crate::summary::{Row, rows};
 
 /// The comparisons of a run, where there is more than one.
@@ -19,18 +18,17 @@ fn loads(run: &Run) -> Option<Vec<&Comparison>> {
 /// Server CPU time per delivery over the number of subscribers, a line for each transport; `None` for a single load.
 pub fn drawing(run: &Run) -> Option<Lines> {
     let loads = loads(run)?;
-    let point = |comparison: &Comparison, transport: Transport| {
-        let sound = comparison.rounds_of(transport).filter(|round| round.is_sound());
-        let rounds: Vec<_> =
-            sound.map(|round| (round.server.cpu_ns as f64 / 1e3, round.server.deliveries as f64)).collect();
-        let (y, interval) = pooled(&rounds)?;
-        Some(Point { x: f64::from(comparison.scenario.subscribers), y, interval })
+    let rows: Vec<(u32, Vec<Row>)> =
+        loads.iter().map(|comparison| (comparison.scenario.subscribers, rows(comparison))).collect();
+    let point = |subscribers: u32, rows: &[Row], transport: Transport| {
+        let (y, interval) = rows.iter().find(|row| row.transport == transport)?.cpu()?;
+        Some(Point { x: f64::from(subscribers), y, interval })
     };
     let line = |transport: Transport| Line {
         label: transport.label().into(),
         transport: Some(transport),
         theory: false,
-        points: loads.iter().filter_map(|comparison| point(comparison, transport)).collect(),
+        points: rows.iter().filter_map(|(subscribers, rows)| point(*subscribers, rows, transport)).collect(),
     };
     let lines: Vec<Line> = Transport::ALL.into_iter().map(line).filter(|line| !line.points.is_empty()).collect();
     let axis = |label: &str| Axis { label: label.into(), logarithmic: true };

@@ -75,11 +75,11 @@ pub fn ranking(rows: &[Row], criterion: &Criterion) -> Option<Ranking> {
             ratios.push(paired(order[greater].0, order[lesser].0, criterion.figure));
         }
     }
-    // A figure that some rounds do not carry, as p99 of few events, ranks nothing.
-    if order.len() < 2 || ratios.contains(&None) {
+    if order.len() < 2 {
         return None;
     }
-    let differing = differing(&ratios);
+    // Two that have too few rounds in common are not told apart, and share a letter.
+    let differing = differing(&ratios, CRITERIA.len());
     let apart: Vec<(usize, usize)> =
         indices.iter().zip(&differing).filter(|(_, differs)| **differs).map(|(pair, _)| *pair).collect();
     let letters = letters(order.len(), &apart);

@@ -13,7 +13,7 @@ const RESAMPLES: usize = 4_000;
 pub const FEWEST_ROUNDS: u32 = 5;
 /// Seed of the draws: the same rounds give the same interval.
 const SEED: u64 = 1;
-/// The share of runs in which equal transports may be told apart by chance, over all pairs of a run together.
+/// The share of comparisons in which equal transports may differ by chance, over all pairs and all figures that are ranked together.
 const FAMILY_ERROR: f64 = 0.05;
 /// The greatest correlation of neighbouring rounds that intervals are widened for. A handful of rounds cannot show more.
 const MAX_CORRELATION: f64 = 0.6;
@@ -69,16 +69,16 @@ pub fn ratio(left: &[f64], right: &[f64]) -> Option<Ratio> {
     Some(Ratio { estimate: mean.exp(), low: low.exp(), high: high.exp(), p_value })
 }
 
-/// Which of several ratios show a difference when all are looked at together: each interval must exclude 1, and their p-values pass
-/// Holm's procedure (1979). So of equal transports any two are told apart in one run of twenty, however many pairs there are.
-pub fn differing(ratios: &[Option<Ratio>]) -> Vec<bool> {
+/// Which of several ratios show a difference when all are looked at together, with those of so many `rankings` as there are: each
+/// interval must exclude 1, and their p-values pass Holm's procedure (1979). So one run in twenty shows a difference between equal transports, however many pairs there are.
+pub fn differing(ratios: &[Option<Ratio>], rankings: usize) -> Vec<bool> {
     let mut order: Vec<usize> = (0..ratios.len()).filter(|&index| ratios[index].is_some()).collect();
     let p_value = |index: usize| ratios[index].map_or(1.0, |ratio| ratio.p_value);
     order.sort_by(|&a, &b| p_value(a).total_cmp(&p_value(b)));
     let mut differing = vec![false; ratios.len()];
     let count = order.len();
     for (rank, index) in order.into_iter().enumerate() {
-        if p_value(index) > FAMILY_ERROR / (count - rank) as f64 {
+        if p_value(index) > FAMILY_ERROR / (rankings * (count - rank)) as f64 {
             break;
         }
         differing[index] = ratios[index].is_some_and(|ratio| ratio.shows_difference());
@@ -103,6 +103,20 @@ pub fn pooled(rounds: &[(f64, f64)]) -> Option<(f64, Option<(f64, f64)>)> {
     let parts: Vec<f64> = rounds.iter().map(|(over, under)| ratio + (over - ratio * under) / mean).collect();
     let (_, low, high) = mean_with_interval(&parts);
     Some((ratio, Some((low.max(0.0), high))))
+}
+
+/// The geometric mean of positive values, one for each round, with its 95 % interval where there are [`FEWEST_ROUNDS`] of them; `None` of
+/// nothing, or where one is not positive.
+pub fn geometric_mean(values: &[f64]) -> Option<(f64, Option<(f64, f64)>)> {
+    if values.is_empty() || values.iter().any(|value| *value <= 0.0) {
+        return None;
+    }
+    let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
+    if values.len() < FEWEST_ROUNDS as usize {
+        return Some(((logs.iter().sum::<f64>() / logs.len() as f64).exp(), None));
+    }
+    let (mean, low, high) = mean_with_interval(&logs);
+    Some((mean.exp(), Some((low.exp(), high.exp()))))
 }
 
 /// The mean of at least two values, and the ends of its interval: the wider of the expanded percentile interval and Student's.
@@ -247,12 +261,15 @@ mod tests {
         let mut random = || uniform(&mut seeded);
         let mut runs = 0;
         for _ in 0..200 {
-            let transports: Vec<Vec<f64>> = (0..6)
-                .map(|_| series(0.0, 5, &mut random).iter().map(|value| (value / 10.0).exp()).collect())
-                .collect();
-            let pairs = (0..6).flat_map(|left| (0..left).map(move |right| (left, right)));
-            let ratios: Vec<_> = pairs.map(|(left, right)| ratio(&transports[left], &transports[right])).collect();
-            runs += u32::from(differing(&ratios).contains(&true));
+            let mut ranking = || {
+                let transports: Vec<Vec<f64>> = (0..6)
+                    .map(|_| series(0.0, 5, &mut random).iter().map(|value| (value / 10.0).exp()).collect())
+                    .collect();
+                let pairs = (0..6).flat_map(|left| (0..left).map(move |right| (left, right)));
+                let ratios: Vec<_> = pairs.map(|(left, right)| ratio(&transports[left], &transports[right])).collect();
+                differing(&ratios, 2).contains(&true)
+            };
+            runs += u32::from([ranking(), ranking()].contains(&true));
         }
         assert!(runs <= 10, "{runs} of 200");
     }
@@ -261,7 +278,7 @@ mod tests {
     fn a_clear_difference_is_shown_among_fifteen_pairs() {
         let clear = ratio(&[2.0, 2.1, 1.9, 2.05, 2.0], &[1.0, 1.1, 0.95, 1.0, 1.05]);
         let none = ratio(&[1.0, 1.2, 0.9, 1.1, 1.0], &[1.1, 1.0, 1.0, 0.9, 1.2]);
-        let found = differing(&[[clear].as_slice(), &[none; 14]].concat());
+        let found = differing(&[[clear].as_slice(), &[none; 14]].concat(), 3);
         assert!(found[0] && !found[1..].contains(&true));
     }
 

@@ -3,6 +3,8 @@
 use protocol::result::{CLIENT_LIMITED, Comparison, Round};
 use protocol::{Histogram, Layer, Ledger, Transport};
 
+use crate::statistics::geometric_mean;
+
 /// The fewest events beyond a percentile for which it is given. Deliveries of one event are not independent of each other: of fifty
 /// subscribers, all wait for the same late event.
 pub const MIN_EVENTS_BEYOND: u64 = 5;
@@ -173,11 +175,17 @@ impl Row {
         self.figures.iter().filter_map(figure).collect()
     }
 
-    /// Server CPU time per delivered event, in us: the geometric mean over the sound rounds, so that of two transports' figures the
-    /// ratio is the mean ratio of their rounds. Rounds in doubt are left out where others are left.
-    pub fn cpu_us(&self) -> Option<f64> {
+    /// Server CPU time per delivered event, in us, with its 95 % interval where there are enough rounds: the geometric mean over the sound
+    /// rounds, so that of two transports' figures the ratio is the mean ratio of their rounds. Rounds in doubt are left out where others
+    /// are left.
+    pub fn cpu(&self) -> Option<(f64, Option<(f64, f64)>)> {
         geometric_mean(&self.each(Figures::clear_cpu_us))
             .or_else(|| geometric_mean(&self.each(|figures| figures.cpu_us)))
+    }
+
+    /// The same without its interval.
+    pub fn cpu_us(&self) -> Option<f64> {
+        self.cpu().map(|cpu| cpu.0)
     }
 
     /// The share of one processor that the server used, in [0, 1] for a server with one thread: the median of the sound rounds.
@@ -212,12 +220,6 @@ pub fn median(values: &[f64]) -> Option<f64> {
         odd if odd % 2 == 1 => Some(sorted[middle]),
         _ => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
     }
-}
-
-/// The geometric mean of positive values; `None` of nothing, or where one is not positive.
-pub fn geometric_mean(values: &[f64]) -> Option<f64> {
-    let positive = !values.is_empty() && values.iter().all(|value| *value > 0.0);
-    positive.then(|| (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp())
 }
 
 #[cfg(test)]
@@ -255,7 +257,7 @@ pub(crate) mod tests {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
-        assert_eq!(geometric_mean(&[1.0, 4.0]), Some(2.0));
+        assert_eq!(geometric_mean(&[1.0, 4.0]), Some((2.0, None)));
     }
 
     #[test]

@@ -134,14 +134,15 @@ fn block(columns: &[String], row: &[String]) -> String {
     format!("{}\n{}", wrapped(row.first().map_or("", String::as_str), "  "), cells.collect::<String>())
 }
 
-/// The comparisons as CSV, a line for each transport of each load; numbers unrounded, empty where the samples carry none.
-pub fn csv<'a>(comparisons: impl Iterator<Item = &'a Comparison>) -> String {
+/// Comparisons as CSV, each with the chapter that it is of: a line for each transport of each; numbers unrounded, empty where the
+/// samples carry none.
+pub fn csv<'a>(comparisons: impl Iterator<Item = (&'a str, &'a Comparison)>) -> String {
     let names: Vec<_> = COLUMNS.iter().map(|column| column.name).collect();
     let mut text = format!(
-        "subscribers,events_per_s,payload_bytes,poll_interval_ms,delay_ms,transport,rounds,rejected_rounds,samples,events,{}\n",
+        "chapter,subscribers,events_per_s,schedule,payload_bytes,poll_interval_ms,delay_ms,tls,headers,processes,seed,transport,rounds,rejected_rounds,samples,events,{}\n",
         names.join(",")
     );
-    for comparison in comparisons {
+    for (chapter, comparison) in comparisons {
         let scenario = &comparison.scenario;
         for row in rows(comparison) {
             let values: Vec<_> = COLUMNS
@@ -149,12 +150,17 @@ pub fn csv<'a>(comparisons: impl Iterator<Item = &'a Comparison>) -> String {
                 .map(|column| (column.value)(&row).map_or(String::new(), |value| value.to_string()))
                 .collect();
             text += &format!(
-                "{},{},{},{},{},{},{},{},{},{},{}\n",
+                "{chapter},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
                 scenario.subscribers,
                 scenario.rate,
+                scenario.schedule,
                 scenario.payload_bytes,
                 scenario.poll_interval_ms,
                 scenario.network.delay_us as f64 / 1e3,
+                scenario.tls,
+                headers(scenario.headers),
+                scenario.processes,
+                scenario.seed,
                 row.transport,
                 row.sound,
                 row.rejected,
@@ -206,11 +212,15 @@ pub fn scenario(comparison: &Comparison) -> String {
         scenario.poll_interval_ms,
         scenario.rounds,
         scenario.duration_ms as f64 / 1e3,
-        match scenario.headers {
-            Headers::Lean => "lean",
-            Headers::Browser => "browser",
-        },
+        headers(scenario.headers),
     )
+}
+
+fn headers(headers: Headers) -> &'static str {
+    match headers {
+        Headers::Lean => "lean",
+        Headers::Browser => "browser",
+    }
 }
 
 #[cfg(test)]

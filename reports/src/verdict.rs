@@ -2,8 +2,8 @@
 
 use protocol::experiment::{Kind, Standing, Verdict};
 
-/// How wide a line of text may be.
-const COLUMNS: usize = 100;
+use crate::table::TERMINAL;
+
 /// How far the parts of a verdict stand from the left.
 const INDENT: usize = 20;
 
@@ -29,7 +29,7 @@ pub fn standing(verdict: &Verdict) -> String {
     }
 }
 
-/// Verdicts one below the other, in lines of at most 100 columns that are broken between words.
+/// Verdicts one below the other, in lines that fit a terminal and are broken between words.
 pub fn text(verdicts: &[Verdict]) -> String {
     let mut text = String::new();
     for verdict in verdicts {
@@ -47,7 +47,7 @@ fn part(heading: &str, words: &str) -> String {
 
 /// The words in lines that begin `indent` columns from the left; the first line's indent is already there.
 fn wrapped(words: &str, indent: usize) -> String {
-    let options = textwrap::Options::new(COLUMNS - indent).break_words(false);
+    let options = textwrap::Options::new(TERMINAL - indent).break_words(false);
     textwrap::wrap(words, options).join(&format!("\n{}", " ".repeat(indent)))
 }
 
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_of_a_verdict_is_printed_in_lines_of_a_hundred_columns_and_no_word_is_cut() {
+    fn every_part_of_a_verdict_is_printed_in_lines_that_fit_a_terminal_and_no_word_is_cut() {
         let long = "a requests and its answer, several times over, ".repeat(8) + "in the end";
         let verdict = Verdict {
             claim: 7,
@@ -72,7 +72,7 @@ mod tests {
             ..Verdict::default()
         };
         let text = text(&[verdict]);
-        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= TERMINAL), "{text}");
         for part in [
             "  7  Streaming",
             "holds within limits (demonstrated",

@@ -31,13 +31,13 @@ pub struct Admission {
     being_told: Arc<Budget>,
 }
 
-/// What is to be done with a new connection.
+/// The decision about a new connection.
 pub enum Decision {
     /// It is served.
     Served(Admitted),
-    /// There are too many, and it is told so.
+    /// There are too many: it gets a refusal.
     Told(Refused),
-    /// There are too many, even of those who are being told: it is closed without a word.
+    /// There are too many, even of those that are being refused: it is closed without a response.
     Dropped,
 }
 

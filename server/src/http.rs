@@ -167,7 +167,7 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
     };
     let feed = &site.feed;
     let refused = |why| answer::text(StatusCode::FORBIDDEN, why);
-    let opens = matches!(path, "/ws" | "/watch");
+    let opens = matches!(path, "/ws" | "/watch" | "/echo");
     let writes = matches!(path, "/publish" | "/control" | "/presenter");
     if opens || writes {
         match origin::may_publish(request.headers(), site.addresses.http_scheme(), &site.origins) {
@@ -241,7 +241,7 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
     }
 }
 
-/// Whether the presenter asks, who is everyone where no token is needed; or the refusal of a wrong token.
+/// Whether the request is the presenter's, as every request is where no token is needed; or the refusal of a wrong token.
 async fn is_presenter(request: &Request<Incoming>, site: &Site) -> Result<bool, Box<Answer>> {
     let Some(presenter) = &site.presenter else { return Ok(true) };
     match presenter.credentials(request.headers()) {

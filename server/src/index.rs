@@ -3,7 +3,7 @@
 use crate::Addresses;
 
 /// The index, for a server at these addresses, whose certificate nobody else may have signed. Where publishing takes a token, that is
-/// `token`, or the word TOKEN for those who are not to know it.
+/// `token`, or the placeholder TOKEN in answers that must not show it.
 pub fn text(addresses: &Addresses, self_signed: bool, token: Option<&str>) -> String {
     let addresses = addresses.reached();
     let (http, ws, tcp) = (addresses.http_url(), addresses.websocket_url(), addresses.tcp);

@@ -15,7 +15,7 @@ use crate::answer::{self, Answer};
 /// The pages, in the order of [`LANGUAGES`] and within each in that of [`EDITIONS`]; or why there are none.
 type Pages = Result<Arc<[Page]>, String>;
 
-/// What whoever asks waits for: the pages, once they are rendered.
+/// The pages, once they are rendered; requests that come before wait for them.
 static PAGES: OnceLock<watch::Receiver<Option<Pages>>> = OnceLock::new();
 
 /// A page, and what it may do.
@@ -55,13 +55,13 @@ pub async fn answer(path: &str, query: Option<&str>, headers: &HeaderMap, presen
     }
 }
 
-/// The pages. Drawing the charts takes a while, in which this thread's subscribers are not to wait: the first who asks starts a thread
+/// The pages. Drawing the charts takes a while, and this thread's subscribers must not wait for that: the first request starts a thread
 /// for it, and it goes on even if nobody waits any more.
 async fn pages() -> Pages {
     let start = || {
         let (rendered, pages) = watch::channel(None);
         let render = move || _ = rendered.send_replace(Some(render()));
-        // An error leaves nobody to render them, which those who wait are told of.
+        // Without a thread nothing renders them, and the requests that wait get an error.
         let _ = std::thread::Builder::new().name("slides".into()).spawn(render);
         pages
     };

@@ -151,7 +151,9 @@ impl Server {
             closing: closed,
         });
         let room = Room::new(options.max_connections);
-        let admission = Admission::new(room, options.max_connections_per_address, counters.clone());
+        // However few there may be, one address cannot take them all.
+        let per_address = options.max_connections_per_address.min((room.connections / 2).max(1));
+        let admission = Admission::new(room, per_address, counters.clone());
         let serve_http = {
             let site = site.clone();
             move |socket, admitted, worker: &Worker| {

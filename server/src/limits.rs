@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Connections that are told at once that there are too many, where the limit leaves room for them.
+/// Connections that get a refusal at the same time, where the limit leaves room for them.
 const MAX_REFUSED: usize = 256;
 /// How many of them there is room for even where connections could take all.
 const RESERVED_REFUSED: usize = 32;
@@ -26,7 +26,7 @@ pub fn raise_open_files() -> u64 {
 pub struct Room {
     /// Those that are served.
     pub connections: usize,
-    /// Those that are told that there are too many.
+    /// Connections that get a refusal.
     pub refused: usize,
 }
 

@@ -4,7 +4,8 @@
 const MASK: u8 = b'*';
 
 /// A request's head with its secrets masked, byte for byte, so that its length stays: the credentials in `Authorization` and
-/// `Proxy-Authorization`, the values of cookies, and the value of each `token=` in an address.
+/// `Proxy-Authorization`, the values of cookies, the value of each `token=` in an address, and the session that a `lane=` names: with
+/// that, anybody could take the session over.
 pub fn head(bytes: &[u8]) -> Vec<u8> {
     let mut masked = bytes.to_vec();
     for line in masked.split_mut(|&byte| byte == b'\n') {
@@ -16,7 +17,10 @@ pub fn head(bytes: &[u8]) -> Vec<u8> {
         } else if is("cookie") {
             value.split_mut(|&byte| byte == b';').for_each(mask_cookie);
         } else {
-            mask_tokens(line);
+            mask_after(line, b"token=", |byte| {
+                byte.is_ascii_whitespace() || matches!(byte, b'&' | b';' | b'#' | b'"' | b',')
+            });
+            mask_after(line, b"lane=", |byte| byte.is_ascii_whitespace() || matches!(byte, b'.' | b'&' | b'#'));
         }
     }
     masked
@@ -45,14 +49,12 @@ fn mask_cookie(cookie: &mut [u8]) {
     }
 }
 
-/// Masks the values of all `token=` in a line.
-fn mask_tokens(line: &mut [u8]) {
-    const NAME: &[u8] = b"token=";
+/// Masks what follows each `name` in a line, up to a byte that ends it.
+fn mask_after(line: &mut [u8], name: &[u8], ends: impl Fn(&u8) -> bool) {
     let mut at = 0;
-    while let Some(found) = line[at..].windows(NAME.len()).position(|window| window.eq_ignore_ascii_case(NAME)) {
-        at += found + NAME.len();
-        let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'&' | b';' | b'#' | b'"' | b',');
-        let length = line[at..].iter().position(ends).unwrap_or(line.len() - at);
+    while let Some(found) = line[at..].windows(name.len()).position(|window| window.eq_ignore_ascii_case(name)) {
+        at += found + name.len();
+        let length = line[at..].iter().position(&ends).unwrap_or(line.len() - at);
         mask(&mut line[at..at + length]);
         at += length;
     }

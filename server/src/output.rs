@@ -1,4 +1,4 @@
-//! Lines on standard output and standard error, which whoever reads them may close at any time (`… | head`). The standard macros
+//! Lines on standard output and standard error, whose reader may close them at any time (`… | head`). The standard macros
 //! panic then.
 
 use std::fmt::Arguments;

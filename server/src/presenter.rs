@@ -31,7 +31,7 @@ pub enum Credentials {
     Wrong,
 }
 
-/// What the presenter's requests are told by.
+/// What marks a request as the presenter's.
 pub struct Presenter {
     /// Tokens and cookies are compared by what this key makes of them, which takes the same time however much of them is right.
     key: hmac::Key,
@@ -92,8 +92,8 @@ impl Presenter {
         answer
     }
 
-    /// Answers a wrong token: 403, late, so that guesses are slow; or 429 at once where too many wait already. A right token is never
-    /// made to wait, so that guesses keep the presenter from nothing.
+    /// Answers a wrong token: 403, late, or 429 at once where too many wait already. A right token never waits, so guesses keep the
+    /// presenter from nothing; what protects a token is its length.
     pub async fn refuse(&self) -> Answer {
         let Ok(_waiting) = self.delayed.try_acquire() else {
             let mut answer = answer::text(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens; try again in 1 s\n");

@@ -29,7 +29,8 @@ enum State {
     Head(Vec<u8>),
     /// In a body, of which so many bytes are to come.
     Body(u64),
-    /// Where the next request begins is not known: after what is no HTTP, and after a body that does not announce its length.
+    /// Where the next request begins is not known: after what is no HTTP, after a body that does not announce its length, and after a
+    /// request to upgrade, which frames may follow that are no request.
     Lost,
 }
 
@@ -66,13 +67,20 @@ impl Requests {
                     }
                     let before = head.len();
                     head.extend_from_slice(bytes);
+                    // A head that comes in small pieces is not parsed anew for each.
+                    if head.len() <= MAX_HEAD && !ends_a_head(&head[before.saturating_sub(3)..]) {
+                        return;
+                    }
                     let mut fields = [EMPTY_HEADER; MAX_FIELDS];
                     let mut request = Request::new(&mut fields);
                     match request.parse(head) {
                         Ok(Status::Complete(length)) => {
                             let query = request.path.and_then(|target| target.split_once('?')).map(|(_, query)| query);
                             found(Part::Head(&head[..length], query::lane(query)));
+                            let upgrades =
+                                request.headers.iter().any(|field| field.name.eq_ignore_ascii_case("upgrade"));
                             self.0 = match body_length(&request) {
+                                _ if upgrades => State::Lost,
                                 Some(0) => State::Head(Vec::new()),
                                 Some(length) => State::Body(length),
                                 None => State::Lost,
@@ -90,6 +98,11 @@ impl Requests {
             bytes = &mut bytes[taken..];
         }
     }
+}
+
+/// Whether an empty line, which ends a head, is among the bytes.
+fn ends_a_head(bytes: &[u8]) -> bool {
+    [&b"\n\r\n"[..], b"\n\n"].into_iter().any(|end| bytes.windows(end.len()).any(|window| window == end))
 }
 
 /// How long a request's body is; `None` where its head does not say so, or in two ways.
@@ -182,5 +195,15 @@ mod tests {
         assert_eq!(follow("GET /poll#x HTTP/1.1\r\n\r\n"), "GET /poll\0x HTTP/1.1\r\n\r\n");
         let fine = "POST / HTTP/1.1\r\nX: #\r\nContent-Length: 2\r\n\r\n#!GET / HTTP/1.1\r\n\r\n";
         assert_eq!(follow(fine), fine);
+    }
+
+    #[test]
+    fn frames_that_come_with_a_handshake_are_left_as_they_are() {
+        let head = b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+        let frame = b"\x81\x84####\n#\x23\x00";
+        let mut bytes = [&head[..], frame].concat();
+        let mut heads = 0;
+        Requests::default().follow(&mut bytes, |part| heads += usize::from(matches!(part, Part::Head(..))));
+        assert_eq!((heads, &bytes[head.len()..]), (1, &frame[..]));
     }
 }

@@ -46,7 +46,7 @@ pub struct Site {
     pub idle_timeout: Duration,
     /// How long a subscriber may take nothing.
     pub stall_timeout: Duration,
-    /// What the presenter is told by; without it, all may publish and control.
+    /// What marks requests as the presenter's; without it, all may publish and control.
     pub presenter: Option<Presenter>,
     /// Turns true when the server ends.
     pub closing: watch::Receiver<bool>,

@@ -325,7 +325,7 @@ pub struct Stream {
     socket: Arc<Socket>,
     /// What was read already, and is to be read again.
     early: Bytes,
-    /// Where in the requests it is, if what is read are requests and whoever reads them does not say so.
+    /// Where in the requests it is, if what is read are requests and their reader does not say so.
     requests: Option<Box<Requests>>,
 }
 

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::io::IoSlice;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use protocol::clock;
@@ -25,6 +25,8 @@ const RESERVED_SESSIONS: usize = 8;
 const MAX_SESSIONS_PER_ADDRESS: usize = 64;
 /// Crossings that a page may be behind before some are left out, and counted.
 const MOST_BEHIND: usize = 4_096;
+/// What they may come to in memory, in bytes.
+const MAX_BEHIND_BYTES: usize = 1 << 20;
 /// How much of one crossing's bytes is told, in bytes; its size is told in full.
 const MOST_SHOWN: usize = 4_096;
 
@@ -44,10 +46,11 @@ struct Session {
     sockets: HashMap<u64, Weak<dyn Cut>>,
 }
 
-/// Where a page is told of its crossings.
+/// Where messages to a page go.
 struct Page {
     crossings: mpsc::Sender<Crossing>,
     left_out: Arc<AtomicU64>,
+    behind_bytes: Arc<AtomicUsize>,
 }
 
 /// Bytes that crossed a lane's socket at once.
@@ -69,12 +72,19 @@ pub struct Crossing {
     pub events: TracedEvents,
 }
 
+impl Crossing {
+    /// What it takes of memory, in bytes.
+    fn memory(&self) -> usize {
+        size_of::<Self>() + self.data.len() + size_of_val(&self.events.events[..])
+    }
+}
+
 /// A page's place to learn of its crossings; dropping it ends the watching.
 pub struct Watcher {
     taps: Arc<Taps>,
     session: String,
-    /// The crossings.
-    pub crossings: mpsc::Receiver<Crossing>,
+    crossings: mpsc::Receiver<Crossing>,
+    behind_bytes: Arc<AtomicUsize>,
     /// Crossings that were left out because the page was too far behind.
     pub left_out: Arc<AtomicU64>,
 }
@@ -94,11 +104,13 @@ impl Taps {
         }
         let (told, crossings) = mpsc::channel(MOST_BEHIND);
         let left_out = Arc::new(AtomicU64::new(0));
-        let page = Arc::new(Page { crossings: told, left_out: left_out.clone() });
+        let behind_bytes = Arc::new(AtomicUsize::new(0));
+        let page = Page { crossings: told, left_out: left_out.clone(), behind_bytes: behind_bytes.clone() };
+        let page = Arc::new(page);
         let viewer = (!presenter).then_some(address);
         sessions.insert(session.into(), Session { page, viewer, sockets: HashMap::new() });
         self.watched.store(true, Relaxed);
-        Some(Watcher { taps: self.clone(), session: session.into(), crossings, left_out })
+        Some(Watcher { taps: self.clone(), session: session.into(), crossings, behind_bytes, left_out })
     }
 
     /// Cuts every connection that bore a lane of the session, as a lost network would.
@@ -114,6 +126,15 @@ impl Taps {
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<String, Session>> {
         self.sessions.lock().expect("no holder of the sessions panics")
+    }
+}
+
+impl Watcher {
+    /// The next of the page's crossings; none once nothing can come any more.
+    pub async fn next(&mut self) -> Option<Crossing> {
+        let crossing = self.crossings.recv().await?;
+        self.behind_bytes.fetch_sub(crossing.memory(), Relaxed);
+        Some(crossing)
     }
 }
 
@@ -201,7 +222,11 @@ impl Tap {
 
     /// What comes from here on are frames of the lane whose request was the handshake; `early` came with that.
     pub fn upgraded(&self, early: &[u8]) {
-        self.flow().upgraded = true;
+        let mut flow = self.flow();
+        // Whose request was answered is certain; which head came last before it is not, on a connection that several people share.
+        flow.up = flow.down.clone();
+        flow.upgraded = true;
+        drop(flow);
         self.read(early);
     }
 
@@ -254,7 +279,10 @@ impl Tap {
         let data = parts.iter().flat_map(|part| part.iter().copied()).take(MOST_SHOWN).collect();
         let size = parts.iter().map(|part| part.len()).sum();
         let crossing = Crossing { lane: lane.name.clone(), connection, up, at_ns: clock::now_ns(), size, data, events };
-        if page.crossings.try_send(crossing).is_err() {
+        let memory = crossing.memory();
+        let room = page.behind_bytes.fetch_add(memory, Relaxed) + memory <= MAX_BEHIND_BYTES;
+        if !room || page.crossings.try_send(crossing).is_err() {
+            page.behind_bytes.fetch_sub(memory, Relaxed);
             page.left_out.fetch_add(1, Relaxed);
         }
     }

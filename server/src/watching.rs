@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::future::poll_fn;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::sync::watch::Receiver;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::closing;
@@ -18,6 +20,9 @@ use crate::tap::{Crossing, Watcher};
 
 /// The largest message that a page may send, which it has no cause to.
 pub const LARGEST: usize = 1 << 10;
+
+/// How long a page may take nothing of what waits for it.
+const MAX_SEND: Duration = Duration::from_secs(30);
 
 /// Tells until either side ends it.
 pub async fn session(
@@ -32,7 +37,7 @@ pub async fn session(
     plan.mark_changed();
     loop {
         let told = tokio::select! {
-            crossing = watcher.crossings.recv() => match crossing {
+            crossing = watcher.next() => match crossing {
                 Some(crossing) => told_of(&crossing),
                 None => return,
             },
@@ -67,8 +72,10 @@ pub async fn session(
                 return;
             }
         }
-        if socket.send(Message::text(told.to_string())).await.is_err() {
-            return;
+        // A page that takes nothing for so long is given up, as a subscriber would be.
+        match timeout(MAX_SEND, socket.send(Message::text(told.to_string()))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return,
         }
     }
 }

@@ -399,7 +399,7 @@ fn echoes_hold_32_mib_together_and_what_is_announced_beyond_that_closes_with_101
     stream.write_all(&message[..14]).unwrap();
     assert_eq!(close_frame(&mut stream).0, 1013);
     wait_until(&server, |load| load.echoes_refused == 2);
-    // Who was there before is served.
+    // Connections from before are served.
     for stream in &mut held {
         stream.write_all(last).unwrap();
         let mut echoed = vec![0; 10 + (1 << 20)];

@@ -32,7 +32,9 @@ const TRANSPORTS: [Transport; 4] =
 #[derive(Debug, Clone, PartialEq)]
 struct Trial {
     rate: f64,
-    /// Whether the objective was met.
+    /// Whether the round passed its gates.
+    sound: bool,
+    /// Whether it did, and met the objective.
     carried: bool,
     /// Latency that 99 % of the deliveries did not exceed, in ms.
     p99_ms: f64,
@@ -49,6 +51,7 @@ impl Trial {
         let p99_ms = round.latency_ns.quantile(0.99).unwrap_or(0) as f64 / 1e6;
         Self {
             rate,
+            sound: round.is_sound(),
             carried: round.is_sound() && p99_ms <= OBJECTIVE_MS,
             p99_ms,
             server_busy: share(round.server.cpu_ns),
@@ -113,10 +116,17 @@ pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
             }
             trials.push(trial);
         }
+        // A single round may have been lucky: the highest rate counts at which nearly all of several more are carried, too.
+        let mut rates: Vec<f64> = trials.iter().filter(|trial| trial.carried).map(|trial| trial.rate).collect();
+        rates.sort_by(|a, b| b.total_cmp(a));
         let mut at_capacity = Vec::new();
-        if let Some(rate) = bracket.carried {
+        for rate in rates {
+            at_capacity.clear();
             for number in 0..FEWEST_ROUNDS {
                 at_capacity.push(measure(transport, rate, seed + u64::from(number), &mut rounds).await?);
+            }
+            if kept(&at_capacity) + 1 >= at_capacity.len() {
+                break;
             }
         }
         trials.sort_by(|a, b| a.rate.total_cmp(&b.rate));
@@ -141,6 +151,11 @@ async fn measure(transport: Transport, rate: f64, seed: u64, rounds: &mut Vec<Co
     let trial = Trial::of(rate, &round);
     rounds.push(Comparison { scenario, rounds: vec![round] });
     Ok(trial)
+}
+
+/// How many of several trials met the objective.
+fn kept(trials: &[Trial]) -> usize {
+    trials.iter().filter(|trial| trial.carried).count()
 }
 
 /// The process that the search came up against, in words, from the trial beyond the highest load that was carried.
@@ -169,7 +184,8 @@ fn work_out(found: &[Found], rounds: Vec<Comparison>) -> Experiment {
                 String::new(),
             ];
         };
-        let costs: Vec<_> = found.at_capacity.iter().map(|trial| trial.cost).collect();
+        let sound = found.at_capacity.iter().filter(|trial| trial.sound);
+        let costs: Vec<_> = sound.map(|trial| trial.cost).collect();
         let cost = match pooled(&costs) {
             Some((cost, Some((low, high)))) => format!("{} ({} to {})", short(cost), short(low), short(high)),
             Some((cost, None)) => short(cost),
@@ -180,6 +196,7 @@ fn work_out(found: &[Found], rounds: Vec<Comparison>) -> Experiment {
         vec![
             found.transport.label().into(),
             thousands(capacity.load().round() as u64),
+            format!("{} of {}", kept(&found.at_capacity), found.at_capacity.len()),
             limit(found.beyond.as_ref()),
             cost,
             short(busy * 100.0),
@@ -248,7 +265,7 @@ fn work_out(found: &[Found], rounds: Vec<Comparison>) -> Experiment {
         ],
         tables: vec![Table {
             title: format!("Capacity with {SUBSCRIBERS} subscribers at p99 within {OBJECTIVE_MS} ms"),
-            columns: ["transport", "deliveries/s", "limited by", "server CPU us/delivery (95 %)", "server busy %"]
+            columns: ["transport", "deliveries/s", "rounds within it", "limited by", "server CPU us/delivery (95 %)", "server busy %"]
                 .map(Into::into)
                 .to_vec(),
             rows: found.iter().map(row).collect(),
@@ -257,7 +274,9 @@ fn work_out(found: &[Found], rounds: Vec<Comparison>) -> Experiment {
             format!(
                 "{SUBSCRIBERS} subscribers, events of 200 B evenly spaced, polls each {POLL_INTERVAL_MS} ms, a browser's headers. The rate of \
                  events grows {GROWTH}-fold until a round misses the objective, then the gap is halved {HALVINGS} times on a logarithmic scale; at the highest rate that was \
-                 carried, {FEWEST_ROUNDS} rounds more give the interval."
+                 carried, {FEWEST_ROUNDS} rounds more give the interval; where more than one of them misses the objective, the next lower \
+                 rate is taken. Rounds at the lowest rates hold a few dozen events, so their p99 rests on single ones. Rejected rounds \
+                 beyond the capacity are what the search looks for."
             ),
             "Server and client share the machine, a processor for each. Where the client was as busy as the server or busier, the figure is \
              a lower bound."
@@ -300,6 +319,7 @@ mod tests {
     fn what_limits_is_told_from_who_was_busy() {
         let trial = |server_busy, client_busy| Trial {
             rate: 1.0,
+            sound: true,
             carried: false,
             p99_ms: 900.0,
             server_busy,

@@ -2,6 +2,7 @@
 
 use protocol::experiment::{Experiment, Kind, Standing, Table, Verdict};
 use protocol::run::Part;
+use reports::table::wrapped;
 
 use super::{ALL, Entry, Options};
 use crate::{compare, report};
@@ -90,7 +91,7 @@ pub fn claims(options: &Options, command: String) -> anyhow::Result<()> {
     })?;
     if let Some(ledger) = run.experiments().next() {
         println!("\n{}\n{}", ledger.title, reports::verdict::text(&ledger.verdicts));
-        ledger.answer.iter().for_each(|sentence| println!("{sentence}"));
+        ledger.answer.iter().for_each(|sentence| println!("{}", wrapped(sentence, "")));
     }
     println!("Report: {}", options.out.join("index.html").display());
     Ok(())
@@ -114,9 +115,9 @@ pub fn all(options: &Options, command: String) -> anyhow::Result<()> {
         Ok(())
     })?;
     for experiment in run.experiments() {
-        println!("\n{}", experiment.title);
-        experiment.answer.iter().for_each(|sentence| println!("  {sentence}"));
-        experiment.doubts.iter().for_each(|doubt| println!("  Note: {doubt}"));
+        println!("\n{}", wrapped(&experiment.title, "  "));
+        experiment.answer.iter().for_each(|sentence| println!("{}", wrapped(&format!("  {sentence}"), "  ")));
+        experiment.doubts.iter().for_each(|doubt| println!("{}", wrapped(&format!("  Note: {doubt}"), "    ")));
     }
     println!("\nReport: {}", options.out.join("index.html").display());
     Ok(())

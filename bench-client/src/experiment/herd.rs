@@ -57,7 +57,7 @@ pub fn all_come_back(returned: &[Returned]) -> Standing {
         let share = |requests: u64| requests as f64 / f64::from(size.subscribers);
         match share(size.at_once) {
             at_once if at_once >= AT_ONCE => Answer::Yes,
-            // On a machine that is busy they may need longer; those who never came were not brought back.
+            // On a machine that is busy they may need longer; subscribers that never came did not come back.
             _ if share(size.later) < NOT_ALL => Answer::No,
             _ => Answer::Unclear,
         }

@@ -21,7 +21,7 @@ const WINDOW: Duration = Duration::from_millis(400);
 /// is far below a hundred, since ten pollers mostly pay for waking the server up.
 const LEAST_GROWTH: f64 = 5.0;
 const LEAST_OVER_PUSH: f64 = 3.0;
-/// The least CPU time that is told from none, in ms.
+/// The least CPU time that differs measurably from none, in ms.
 const LEAST_CPU_MS: f64 = 1e-3;
 
 /// A transport at a size, window by window.

@@ -67,7 +67,7 @@ async fn watch(transport: Transport, seed: u64) -> anyhow::Result<Ladder> {
         bench.control.publish(&format!("event {number}")).await?;
     }
     sleep_until(began + LENGTH).await;
-    let published = bench.control.published(Cursor(0)).await?;
+    let (published, _) = bench.control.published(Cursor(0)).await?;
     let (recorder, _) = crowd.leave().await;
     ensure!(recorder.samples.len() == EVENTS.len(), "{} of 3 events came over {transport}", recorder.samples.len());
     let ms = |at: u64| at.saturating_sub(began_ns) as f64 / 1e6;

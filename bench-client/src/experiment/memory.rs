@@ -13,8 +13,10 @@ use crate::trial::{self, small};
 
 /// Beyond the 500 that connect at once: what their handshakes take at that moment is in each size alike.
 const SIZES: [u32; 6] = [500, 1_000, 1_500, 2_000, 3_000, 4_000];
-/// Student's t for the 95 % interval of a slope over six points: four degrees of freedom.
-const STUDENT_T: f64 = 2.776;
+/// The fewest sizes that carry a slope, and Student's t for the 95 % interval of a slope over that many points and more: two to four
+/// degrees of freedom.
+const FEWEST_SIZES: usize = 4;
+const STUDENT_T: [f64; 3] = [4.303, 3.182, 2.776];
 /// The transports with a connection that waits; polls hold nothing between them that a waiting long poll would not.
 const TRANSPORTS: [Transport; 5] =
     [Transport::LongPolling, Transport::Ndjson, Transport::Sse, Transport::WebSocket, Transport::Tcp];
@@ -28,15 +30,19 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// KiB a connection: the least-squares slope, and half the width of its 95 % interval.
+    /// KiB a connection: the least-squares slope, and half the width of its 95 % interval; not numbers where fewer than four sizes were
+    /// measured soundly.
     pub fn slope(&self) -> (f64, f64) {
+        let Some(student) = self.points.len().checked_sub(FEWEST_SIZES).and_then(|more| STUDENT_T.get(more)) else {
+            return (f64::NAN, f64::NAN);
+        };
         let count = self.points.len() as f64;
         let mean = |of: fn(&(f64, f64)) -> f64| self.points.iter().map(of).sum::<f64>() / count;
         let (mean_x, mean_y) = (mean(|point| point.0), mean(|point| point.1));
         let spread: f64 = self.points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
         let slope = self.points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>() / spread;
         let residual: f64 = self.points.iter().map(|(x, y)| (y - mean_y - slope * (x - mean_x)).powi(2)).sum();
-        (slope, STUDENT_T * (residual / (count - 2.0) / spread).sqrt())
+        (slope, student * (residual / (count - 2.0) / spread).sqrt())
     }
 }
 
@@ -60,7 +66,9 @@ pub async fn measure(seed: u64) -> anyhow::Result<(Vec<Growth>, Vec<Comparison>)
             let round = trial::round(&scenario, transport).await?;
             let server = &round.server;
             let grown = server.resident_connected_bytes as f64 - server.resident_before_bytes as f64;
-            points.push((f64::from(subscribers), grown / 1024.0));
+            if round.is_sound() {
+                points.push((f64::from(subscribers), grown / 1024.0));
+            }
             rounds.push(Comparison { scenario, rounds: vec![round] });
         }
         growths.push(Growth { transport, points });

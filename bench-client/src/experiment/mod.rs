@@ -55,7 +55,7 @@ pub struct Entry {
 pub type Pending = Pin<Box<dyn Future<Output = anyhow::Result<Experiment>>>>;
 
 /// All experiments, in the order of a report.
-pub const ALL: [Entry; 18] = [
+pub const ALL: &[Entry] = &[
     Entry {
         name: "ladder",
         about: "what goes over the wire, and when, for three events",
@@ -244,7 +244,7 @@ pub async fn each(entries: &[&Entry], seed: u64, finished: &Finished) -> anyhow:
 
 /// Prints what an experiment found.
 pub fn print(experiment: &Experiment) {
-    println!("\n{}\n  {}", experiment.title, wrapped(&experiment.question, "  "));
+    println!("\n{}\n{}", experiment.title, wrapped(&format!("  {}", experiment.question), "  "));
     experiment.answer.iter().for_each(|sentence| println!("{}", wrapped(sentence, "")));
     experiment.tables.iter().for_each(|table| println!("\n{}", reports::table::plain(table)));
     print!("{}", reports::verdict::text(&experiment.verdicts));

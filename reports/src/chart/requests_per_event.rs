@@ -3,7 +3,7 @@
 use super::strip;
 use crate::answer::extremes;
 use crate::number::short;
-use crate::summary::{Row, median};
+use crate::summary::Row;
 
 pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
     let title = match extremes(rows, |row| Some(row.requests_per_event())) {
@@ -13,5 +13,13 @@ pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
         None => "Requests per delivered event".into(),
     };
     let subtitle = format!("HTTP requests sent per event received, once connections are open; {load}");
-    strip::draw(&title, &subtitle, "requests per delivered event", rows, |row| vec![row.requests_per_event()], median)
+    let requests = Row::requests_per_event;
+    strip::draw(
+        &title,
+        &subtitle,
+        "requests per delivered event",
+        rows,
+        |row| vec![requests(row)],
+        |row| Some(requests(row)),
+    )
 }

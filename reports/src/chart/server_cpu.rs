@@ -3,7 +3,7 @@
 use super::strip;
 use crate::answer::extremes;
 use crate::number::short;
-use crate::summary::{Row, geometric_mean};
+use crate::summary::Row;
 
 pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
     let title = match extremes(rows, Row::cpu_us) {
@@ -18,5 +18,5 @@ pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
     };
     let subtitle = format!("CPU time of the server process: geometric mean, and each round as a dot; {load}");
     let rounds = |row: &Row| row.each(|figures| figures.cpu_us);
-    strip::draw(&title, &subtitle, "microseconds of CPU per delivered event", rows, rounds, geometric_mean)
+    strip::draw(&title, &subtitle, "microseconds of CPU per delivered event", rows, rounds, Row::cpu_us)
 }

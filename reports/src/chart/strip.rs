@@ -7,14 +7,14 @@ use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, RIGHT, TEXT, TO
 use crate::number::short;
 use crate::summary::Row;
 
-/// Draws `figure`, which gives a row's values, along an axis from 0 that is named `axis`; the bar ends at their `centre`.
+/// Draws `figure`, which gives a row's values, along an axis from 0 that is named `axis`; the bar ends at the row's `centre`.
 pub fn draw(
     title: &str,
     subtitle: &str,
     axis: &str,
     rows: &[Row],
     figure: impl Fn(&Row) -> Vec<f64>,
-    centre: fn(&[f64]) -> Option<f64>,
+    centre: impl Fn(&Row) -> Option<f64>,
 ) -> anyhow::Result<String> {
     let values: Vec<Vec<f64>> = rows.iter().map(figure).collect();
     let greatest = values.iter().flatten().copied().fold(0.0, f64::max);
@@ -34,7 +34,7 @@ pub fn draw(
             let middle = top + pitch * index + pitch / 2;
             let half = (pitch / 4).min(26);
             sheet::write(area, row.transport.label(), (left - 14, middle), TEXT, &INK, HPos::Right, VPos::Center)?;
-            let Some(centre) = centre(values) else { continue };
+            let Some(centre) = centre(row) else { continue };
             let colour = sheet::colour(row.transport);
             let bar = [(x(0.0), middle - half), (x(centre), middle + half)];
             area.draw(&Rectangle::new(bar, colour.mix(0.55).filled())).map_err(lost)?;

@@ -21,7 +21,7 @@ const BEHIND_MS = 100;
 
 export class Subscriptions {
   #session = {
-    id: Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, '0')).join(''),
+    id: '',
     clock: new Clock(),
     pollInterval: 1000,
   };

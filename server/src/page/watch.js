@@ -9,12 +9,15 @@ export function watch(session, told) {
   let watches = 0;
   let socket;
   let left = null;
-  const address = `/watch?session=${session.id}`;
+  let address;
   // A browser does not say why a WebSocket was not opened; a plain request hears it.
   const refused = () =>
     fetch(address, { cache: 'no-store', signal: AbortSignal.timeout(AGAIN_MS) }).then(({ status }) => status === 409, () => false);
   const open = () => {
     const number = (watches += 1);
+    // A name of its own for each watch: nobody who has seen an earlier one can be there first. Lanes open anew with it.
+    session.id = Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+    address = `/watch?session=${session.id}`;
     const opened = new WebSocket(`${location.origin.replace(/^http/, 'ws')}${address}`);
     let there = false;
     socket = opened;

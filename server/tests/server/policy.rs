@@ -1,4 +1,4 @@
-//! What browsers are told to do with an answer, and what is spared those that carry events.
+//! Response headers for browsers, and which responses go without them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
