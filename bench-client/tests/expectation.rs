@@ -106,8 +106,10 @@ fn find(bytes: &[u8], text: &str) -> Option<usize> {
 fn a_payload_that_was_changed_on_the_way_rejects_the_round() {
     let server = Running::start(&["--rate=50"]);
     let middle = in_the_middle(server.1, |bytes| {
-        if let Some(at) = find(bytes, "\"data\":\"") {
-            bytes[at + 8] = if bytes[at + 8] == b'a' { b'b' } else { b'a' };
+        let mut from = 0;
+        while let Some(at) = find(&bytes[from..], "\"data\":\"") {
+            from += at + 8;
+            bytes[from] = if bytes[from] == b'a' { b'b' } else { b'a' };
         }
     });
     let round = measure("changed", middle, &["--transports=ndjson", "--subscribers=1", "--duration=500ms"]);

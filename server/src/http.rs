@@ -167,7 +167,7 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
     };
     let feed = &site.feed;
     let refused = |why| answer::text(StatusCode::FORBIDDEN, why);
-    let opens = matches!(path, "/ws" | "/watch" | "/echo");
+    let opens = matches!(path, "/ws" | "/watch");
     let writes = matches!(path, "/publish" | "/control" | "/presenter");
     if opens || writes {
         match origin::may_publish(request.headers(), site.addresses.http_scheme(), &site.origins) {
