@@ -1,7 +1,7 @@
 //! A client's WebSocket frames, looked at before tungstenite reads them.
 //!
 //! tungstenite takes lengths that are not in their shortest form (RFC 6455, section 5.2, demands that), and takes close code 1014 for
-//! a fault, though IANA has registered it. And it makes room for a frame as soon as it knows the length. [`Follower`] sees each header
+//! a fault, though IANA has registered it. And it makes room for a frame as soon as it knows the length. `Follower` sees each header
 //! first; what it finds fault with is not passed on.
 
 use std::fmt;
