@@ -282,7 +282,7 @@ impl Counted {
     }
 
     /// Ends our side, and takes what the server still sends until it has ended its own: the answer to a poll that was under way, for
-    /// one. A server that goes on sending for longer than [`LEAVE`] is cut off, and the ledger counts that connection.
+    /// one. A server that goes on sending for longer than a second is cut off, and the ledger counts that connection.
     pub async fn leave(&mut self) {
         self.end_our_side();
         let until_end = poll_fn(|context| {
