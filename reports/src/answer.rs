@@ -12,8 +12,8 @@ use crate::summary::{Row, rows};
 const TELLING: f64 = 1.25;
 
 /// What the letters of a ranking mean.
-pub const LETTERS: &str = "From the least to the greatest. Two transports with a letter in common are not significantly different; all \
-                           pairs together, and all rankings, one comparison in twenty shows a difference between equals.";
+pub const LETTERS: &str = "From the least to the greatest. Two transports with a letter in common are not significantly different. The \
+                           comparisons are corrected for their number: equal transports differ in at most one comparison of twenty.";
 
 /// The rankings, a line each; none where there is nothing to rank.
 pub fn rankings(comparison: &Comparison) -> Vec<String> {

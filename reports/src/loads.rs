@@ -84,7 +84,9 @@ pub fn sentences(run: &Run) -> Vec<String> {
     let turned = turned(small, large);
     let (few, many) = (thousands(u64::from(*few)), thousands(u64::from(*many)));
     if turned.is_empty() {
-        return vec![format!("No verdict about server CPU turns between {few} and {many} subscribers.")];
+        return vec![format!(
+            "Between {few} and {many} subscribers no two transports significantly change places in server CPU; which of them tie may differ."
+        )];
     }
     turned
         .into_iter()

@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{HOST, ORIGIN};
+use hyper::header::{HOST, ORIGIN, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode, Version};
@@ -218,7 +218,10 @@ async fn route(request: Request<Incoming>, site: Arc<Site>, wake_list: Arc<WakeL
             };
             let Ok(address) = socket.peer() else { return answer::bad_request("the connection is gone") };
             let Some(watcher) = site.taps.watch(&session, address, may_publish) else {
-                site.counters.watch_refused();
+                // A page that was refused asks once more without an upgrade, to learn why: that is no second refusal.
+                if request.headers().contains_key(UPGRADE) {
+                    site.counters.watch_refused();
+                }
                 return answer::text(StatusCode::CONFLICT, "this session is watched already, or too many are\n");
             };
             let (subscription, plan) = (subscribe(None), site.plan.subscribe());

@@ -1,6 +1,6 @@
 //! The lecture at `/slides`, with live lanes in it: rendered when it is first asked for, from what the program holds.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use crate::answer::{self, Answer};
 type Pages = Result<Arc<[Page]>, String>;
 
 /// The pages, once they are rendered; requests that come before wait for them.
-static PAGES: OnceLock<watch::Receiver<Option<Pages>>> = OnceLock::new();
+static PAGES: Mutex<Option<watch::Receiver<Option<Pages>>>> = Mutex::new(None);
 
 /// A page, and what it may do.
 struct Page {
@@ -65,9 +65,13 @@ async fn pages() -> Pages {
         let _ = std::thread::Builder::new().name("slides".into()).spawn(render);
         pages
     };
-    let mut pages = PAGES.get_or_init(start).clone();
-    let pages = pages.wait_for(Option::is_some).await;
-    pages.map_or_else(|_| Err("there was no thread for it".into()), |pages| pages.clone().expect("they are there"))
+    let kept = || PAGES.lock().expect("no holder panics");
+    let mut pages = kept().get_or_insert_with(start).clone();
+    if let Ok(pages) = pages.wait_for(Option::is_some).await {
+        return pages.clone().expect("they are there");
+    }
+    *kept() = None;
+    Err("the thread for it did not start, or failed; the next request tries again".into())
 }
 
 fn render() -> Pages {

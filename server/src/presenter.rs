@@ -111,7 +111,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
 }
 
-/// What nobody guesses: 16 random bytes in hex.
+/// A secret: 16 random bytes in hex.
 ///
 /// # Errors
 /// When the system gives no random numbers.

@@ -97,6 +97,11 @@ impl From<bool> for Answer {
     }
 }
 
+/// Claims that are trials of a protocol: each trial goes as the claim has it.
+pub fn as_claimed(trials: &[Answer]) -> Standing {
+    Answer::all(trials.iter().copied()).decides(Standing::Holds, Standing::DoesNotHold)
+}
+
 /// A figure with its 95 % interval, where the rounds carry one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {

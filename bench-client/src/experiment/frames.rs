@@ -14,7 +14,7 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 
-use super::evidence::{Answer, verdict};
+use super::evidence::{Answer, as_claimed, verdict};
 use super::wire_text::{self, Heads};
 use crate::bench::Bench;
 use crate::counted::{Counted, SharedLedger};
@@ -99,11 +99,6 @@ pub struct After {
     pub events: u64,
     /// Bytes captured of it.
     pub captured: usize,
-}
-
-/// Claims 20, 21 and 25: each trial goes as the standard has it.
-pub fn as_the_standard(trials: &[Answer]) -> Standing {
-    Answer::all(trials.iter().copied()).decides(Standing::Holds, Standing::DoesNotHold)
 }
 
 /// Claims 22 and 23: trials that go as the standard has it refute the claim; `refuted` is how it then stands.
@@ -390,7 +385,7 @@ fn work_out(trials: &[Trial], headers: &[Header], second: &(Answer, String), aft
         },
         rule(
             20,
-            as_the_standard(&bits_answers),
+            as_claimed(&bits_answers),
             format!("{}; header bytes: {}", of(20).1, lengths.join(", ")),
             "Headers take 2 to 14 bytes; the mask is demanded of clients, and reserved bits mean extensions.",
             "Headers of 2, 4 or 10 bytes down and four more up, as the payload is up to 125, up to 65,535 or more; a frame without a mask \
@@ -399,7 +394,7 @@ fn work_out(trials: &[Trial], headers: &[Header], second: &(Answer, String), aft
         ),
         rule(
             21,
-            as_the_standard(&of(21).0),
+            as_claimed(&of(21).0),
             of(21).1,
             "The receiver puts fragments together; control frames may come between them.",
             "Two fragments with a ping between them come back as a pong and one message.",
@@ -423,7 +418,7 @@ fn work_out(trials: &[Trial], headers: &[Header], second: &(Answer, String), aft
         ),
         rule(
             25,
-            as_the_standard(&of(25).0),
+            as_claimed(&of(25).0),
             of(25).1,
             "An end without a close frame is told apart: browsers report it as 1006, which is never sent.",
             "A close frame is answered by one with the same code, and then the connection ends; without one, it just ends.",

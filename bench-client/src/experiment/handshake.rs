@@ -11,7 +11,7 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::evidence::{Answer, verdict};
+use super::evidence::{Answer, as_claimed, verdict};
 use crate::bench::Bench;
 use crate::counted::{Counted, SharedLedger};
 use crate::lab::Setup;
@@ -40,11 +40,6 @@ struct Trial {
     came: String,
     /// Whether what came is what must come of it.
     as_told: Answer,
-}
-
-/// Claims 12 to 15 and 19: each trial goes as the claim says.
-pub fn as_claimed(trials: &[Answer]) -> Standing {
-    Answer::all(trials.iter().copied()).decides(Standing::Holds, Standing::DoesNotHold)
 }
 
 /// Claim 18: it has no port of its own, so it passes firewalls. `bare` and `within_tls` say whether a handshake got through a proxy

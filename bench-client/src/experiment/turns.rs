@@ -6,9 +6,9 @@
 use protocol::experiment::Standing;
 
 use super::compared::{HeadBytes, Streaming, connect_differently, large_heads, no_metadata, streaming_costs_less};
-use super::evidence::{Answer, Estimate};
-use super::frames::{After, as_the_standard, contradicted, no_head_later, shared};
-use super::handshake::{as_claimed, passes};
+use super::evidence::{Answer, Estimate, as_claimed};
+use super::frames::{After, contradicted, no_head_later, shared};
+use super::handshake::passes;
 use super::herd::{Returned, all_come_back};
 use super::idle::{Silence, polling_loads};
 use super::keep_alive::{Accepts, not_kept};
@@ -201,9 +201,9 @@ pub fn all() -> Vec<(u32, Standing)> {
         all.extend(expected(
             claim,
             &[
-                (as_the_standard(&[Yes, Yes]), Holds),
-                (as_the_standard(&[No, Yes]), DoesNotHold),
-                (as_the_standard(&[Unclear, Yes]), NotMeasurable),
+                (as_claimed(&[Yes, Yes]), Holds),
+                (as_claimed(&[No, Yes]), DoesNotHold),
+                (as_claimed(&[Unclear, Yes]), NotMeasurable),
             ],
         ));
     }

@@ -15,7 +15,7 @@ export function watch(session, told) {
     fetch(address, { cache: 'no-store', signal: AbortSignal.timeout(AGAIN_MS) }).then(({ status }) => status === 409, () => false);
   const open = () => {
     const number = (watches += 1);
-    // A name of its own for each watch: nobody who has seen an earlier one can be there first. Lanes open anew with it.
+    // A new name for each watch, so that a name known from an earlier one cannot be taken first. Lanes open anew with it.
     session.id = Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, '0')).join('');
     address = `/watch?session=${session.id}`;
     const opened = new WebSocket(`${location.origin.replace(/^http/, 'ws')}${address}`);
