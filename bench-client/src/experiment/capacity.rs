@@ -88,6 +88,13 @@ fn next(bracket: Bracket, halvings: u32) -> Option<f64> {
     }
 }
 
+/// The bracket once more rounds have shown that `rate` is not carried: it ends there, and begins at the next lower rate that one round
+/// carried.
+fn refuted(rate: f64, trials: &[Trial]) -> Bracket {
+    let lower = trials.iter().filter(|trial| trial.carried && trial.rate < rate).map(|trial| trial.rate);
+    Bracket { carried: lower.reduce(f64::max), failed: Some(rate) }
+}
+
 /// What was found of a transport.
 struct Found {
     transport: Transport,
@@ -104,23 +111,22 @@ pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
     let (mut found, mut rounds) = (Vec::new(), Vec::new());
     for transport in TRANSPORTS {
         let mut bracket = Bracket { carried: None, failed: None };
-        let mut trials: Vec<Trial> = Vec::new();
-        let mut halvings = 0;
-        while let Some(rate) = next(bracket, halvings) {
-            halvings += u32::from(bracket.failed.is_some());
-            let trial = measure(transport, rate, seed, &mut rounds).await?;
-            if trial.carried {
-                bracket.carried = Some(rate);
-            } else {
-                bracket.failed = Some(rate);
+        let (mut trials, mut at_capacity): (Vec<Trial>, Vec<Trial>) = (Vec::new(), Vec::new());
+        let (mut halvings, mut beyond) = (0, None);
+        loop {
+            while let Some(rate) = next(bracket, halvings) {
+                halvings += u32::from(bracket.failed.is_some());
+                let trial = measure(transport, rate, seed, &mut rounds).await?;
+                if trial.carried {
+                    bracket.carried = Some(rate);
+                } else {
+                    bracket.failed = Some(rate);
+                    beyond = Some(trial.clone());
+                }
+                trials.push(trial);
             }
-            trials.push(trial);
-        }
-        // A single round may have been lucky: the highest rate counts at which nearly all of several more are carried, too.
-        let mut rates: Vec<f64> = trials.iter().filter(|trial| trial.carried).map(|trial| trial.rate).collect();
-        rates.sort_by(|a, b| b.total_cmp(a));
-        let mut at_capacity = Vec::new();
-        for rate in rates {
+            // A single round may have been lucky: a rate counts if nearly all of several more rounds meet the objective, too.
+            let Some(rate) = bracket.carried else { break };
             at_capacity.clear();
             for number in 0..FEWEST_ROUNDS {
                 at_capacity.push(measure(transport, rate, seed + u64::from(number), &mut rounds).await?);
@@ -128,9 +134,11 @@ pub async fn run(seed: u64) -> anyhow::Result<Experiment> {
             if kept(&at_capacity) + 1 >= at_capacity.len() {
                 break;
             }
+            bracket = refuted(rate, &trials);
+            beyond = at_capacity.iter().find(|trial| !trial.carried).cloned();
+            at_capacity.clear();
         }
         trials.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-        let beyond = trials.iter().find(|trial| Some(trial.rate) == bracket.failed).cloned();
         found.push(Found { transport, trials, at_capacity, beyond });
     }
     Ok(work_out(&found, rounds))
@@ -178,7 +186,7 @@ fn work_out(found: &[Found], rounds: Vec<Comparison>) -> Experiment {
         let Some(capacity) = found.at_capacity.first() else {
             return vec![
                 found.transport.label().into(),
-                "none tried".into(),
+                "none".into(),
                 limit(found.beyond.as_ref()),
                 String::new(),
                 String::new(),
@@ -315,17 +323,23 @@ mod tests {
         assert_eq!(search(1e9).0.failed, None, "a server without a limit ends the search");
     }
 
+    fn trial_at(rate: f64, carried: bool) -> Trial {
+        Trial { rate, sound: true, carried, p99_ms: 900.0, server_busy: 0.0, client_busy: 0.0, cost: (1.0, 1.0) }
+    }
+
+    #[test]
+    fn a_rate_that_one_round_carried_and_more_rounds_did_not_ends_the_bracket() {
+        let trials = [(20.0, true), (80.0, true), (320.0, true), (1_280.0, false)];
+        let trials = trials.map(|(rate, carried)| trial_at(rate, carried));
+        let bracket = refuted(320.0, &trials);
+        assert_eq!(bracket, Bracket { carried: Some(80.0), failed: Some(320.0) });
+        assert_eq!(next(bracket, 0), Some(160.0), "the search goes on below");
+        assert_eq!(next(refuted(20.0, &trials), 0), None);
+    }
+
     #[test]
     fn what_limits_is_told_from_who_was_busy() {
-        let trial = |server_busy, client_busy| Trial {
-            rate: 1.0,
-            sound: true,
-            carried: false,
-            p99_ms: 900.0,
-            server_busy,
-            client_busy,
-            cost: (1.0, 1.0),
-        };
+        let trial = |server_busy, client_busy| Trial { server_busy, client_busy, ..trial_at(1.0, false) };
         assert!(limit(Some(&trial(0.97, 0.6))).starts_with("the server"));
         assert!(limit(Some(&trial(0.97, 0.95))).starts_with("the client"));
         assert!(limit(Some(&trial(0.2, 0.2))).starts_with("neither"));
