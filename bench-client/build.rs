@@ -1,4 +1,4 @@
-//! Notes the commit that the program is built from, so that a result can name it.
+//! Compiles the current commit into the program, so that each result contains the commit that it was measured with.
 
 use std::process::Command;
 
@@ -17,7 +17,7 @@ fn main() {
         format!("{}{}", commit.trim(), if changed { "-dirty" } else { "" })
     });
     println!("cargo::rustc-env=LAB_COMMIT={commit}");
-    // Whatever the program is made of, and what moves with a commit.
+    // The sources of the program, and a file that changes with each commit.
     for path in ["../.git/logs/HEAD", "../Cargo.lock", "../protocol", "../server", "../reports/src", "src"] {
         if std::path::Path::new(path).exists() {
             println!("cargo::rerun-if-changed={path}");

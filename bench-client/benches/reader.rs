@@ -1,60 +1,61 @@
-//! The load client beside a bare reader: CPU per delivery as a multiple of an epoll loop that reads the same events and looks at none.
+//! Compares the load client with a minimal reader: its CPU time per delivery, as a multiple of that of an epoll loop that reads the same
+//! events without decoding them.
 //!
-//! `cargo bench -p bench-client --bench reader -- 200 1000 4000` takes the numbers of subscribers. Both read on one processor, in
-//! turn, a few events each, and the server that they read from has the other; the machine's drift falls out of their ratio.
+//! `cargo bench -p bench-client --bench reader -- 200 1000 4000` measures with these numbers of subscribers. Both readers run on one
+//! processor and take turns after a few events, and their servers run on another. So a drift of the machine affects both and cancels out in
+//! the ratio.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use bench_client::crowd::{Crowd, Share};
-use bench_client::place::Place;
-use bench_client::recorder::Recorder;
+use bench_client::endpoint::Endpoint;
+use bench_client::round::group::{Share, SubscriberGroup};
+use bench_client::round::recorder::Recorder;
 use bench_client::subscriber::Target;
+use protocol::transport::{Carrier, Exchange};
 use protocol::{Cursor, Transport, clock, schedule};
 use rustix::event::epoll;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use server::{Options, Server};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
-/// Those transports on which the server writes by itself.
-const TRANSPORTS: [Transport; 4] = [Transport::Ndjson, Transport::Sse, Transport::WebSocket, Transport::Tcp];
-/// Ratios taken of each transport.
+/// Ratios measured for each transport.
 const ROUNDS: usize = 9;
 /// Turns of either reader in a round.
 const TURNS: usize = 5;
 /// Deliveries in a turn, or one event where there are more subscribers.
 const DELIVERIES: usize = 4_000;
-/// The processors of the server and of those who read.
-const SERVING: usize = 0;
-const READING: usize = 1;
+/// The processors of the servers and of the readers.
+const SERVER_PROCESSOR: usize = 0;
+const READER_PROCESSOR: usize = 1;
 
 fn main() {
     server::limits::raise_open_files();
-    // cargo passes --bench along.
-    let arguments = std::env::args().skip(1).filter(|word| word != "--bench");
-    let sizes: Vec<usize> = arguments.map_while(|word| word.parse().ok()).collect();
+    // cargo adds --bench to the arguments.
+    let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let sizes: Vec<usize> = arguments.map_while(|argument| argument.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![200, 1_000] } else { sizes };
-    println!("client CPU per delivered event, {ROUNDS} rounds: median (least to greatest)\n");
+    println!("client CPU per delivered event, {ROUNDS} rounds: median (minimum to maximum)\n");
     for subscribers in sizes {
-        println!("{subscribers} subscribers      us per delivery             times a bare reader");
-        for transport in TRANSPORTS {
+        println!("{subscribers} subscribers      us per delivery             multiple of the minimal reader");
+        for transport in Transport::all_where(Transport::is_push) {
             let (mut costs, mut ratios) = (Vec::new(), Vec::new());
             for _ in 0..ROUNDS {
-                let mut bare = Bare::new(transport, subscribers);
+                let mut minimal = MinimalReader::new(transport, subscribers);
                 let mut client = Client::new(transport, subscribers);
                 let events = (DELIVERIES / subscribers).max(1);
-                // The first events find cold caches and buffers that are still to be made.
-                bare.read(3);
+                // The first events are not measured: caches are cold, and buffers are allocated.
+                minimal.read(3);
                 client.read(3);
-                let (mut bare_ns, mut client_ns) = (0, 0);
+                let (mut minimal_ns, mut client_ns) = (0, 0);
                 for _ in 0..TURNS {
-                    bare_ns += bare.read(events);
+                    minimal_ns += minimal.read(events);
                     client_ns += client.read(events);
                 }
                 costs.push(client_ns as f64 / 1e3 / (TURNS * events * subscribers) as f64);
-                ratios.push(client_ns as f64 / bare_ns as f64);
+                ratios.push(client_ns as f64 / minimal_ns as f64);
             }
             println!("  {:<14} {}   {}", transport.label(), spread(costs), spread(ratios));
         }
@@ -62,13 +63,13 @@ fn main() {
     }
 }
 
-/// A server of one's own, on its processor.
-fn serve() -> Server {
-    pin(SERVING);
+/// Starts a server on the servers' processor.
+fn start_server() -> Server {
+    pin_to(SERVER_PROCESSOR);
     let free: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let options = Options { listen: free, tcp_listen: free, rate: 0.0, ..Options::default() };
     let server = Server::start(&options).expect("a server");
-    pin(READING);
+    pin_to(READER_PROCESSOR);
     server
 }
 
@@ -76,20 +77,21 @@ fn serve() -> Server {
 struct Client {
     runtime: LocalRuntime,
     server: Server,
-    crowd: Crowd,
+    group: SubscriberGroup,
     data: String,
+    /// Deliveries that should have been made so far.
     due: u64,
     subscribers: usize,
 }
 
 impl Client {
     fn new(transport: Transport, subscribers: usize) -> Self {
-        let server = serve();
+        let server = start_server();
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         let runtime = runtime.expect("an event loop");
-        let target = Target::lean(Place::plain(server.addresses().http), server.addresses().tcp);
+        let target = Target::lean(Endpoint::plain(server.addresses().http), server.addresses().tcp);
         let recorder = Recorder::new(0..u64::MAX, DELIVERIES * TURNS * 2, Arc::default());
-        let crowd = Crowd::gather(
+        let group = SubscriberGroup::connect(
             transport,
             target,
             Cursor(0).into(),
@@ -98,43 +100,48 @@ impl Client {
             1,
             clock::now_ns() + 30_000_000_000,
         );
-        let crowd = runtime.block_on(crowd);
-        assert_eq!(crowd.connected() as usize, subscribers);
-        Self { runtime, server, crowd, data: schedule::payload(1, 1, 200), due: 0, subscribers }
+        let group = runtime.block_on(group);
+        assert_eq!(group.connected() as usize, subscribers);
+        Self { runtime, server, group, data: schedule::payload(1, 1, 200), due: 0, subscribers }
     }
 
-    /// Has so many events published, each when everyone has the one before; the CPU time that it took this thread, in ns.
+    /// Publishes that many events, each when all subscribers have received the one before; returns the CPU time of this thread, in ns.
     fn read(&mut self, events: usize) -> u64 {
         let before = clock::thread_cpu_ns();
         for _ in 0..events {
             self.server.feed().publish(clock::now_ns(), &self.data);
             self.due += self.subscribers as u64;
-            self.runtime.block_on(self.crowd.have(self.due));
+            self.runtime.block_on(self.group.wait_for(self.due));
         }
         clock::thread_cpu_ns() - before
     }
 }
 
-/// One epoll loop over all connections, which counts what ends an event in every framing: the brace that ends its JSON.
-struct Bare {
+/// One epoll loop over all connections. It counts the braces that end an event's JSON, which are the same in every envelope.
+struct MinimalReader {
     server: Server,
     data: String,
-    due: Sender<usize>,
-    took_ns: Receiver<u64>,
+    /// How many events to read.
+    orders: Sender<usize>,
+    /// The CPU time that reading them took, in ns.
+    cpu_ns: Receiver<u64>,
 }
 
-impl Bare {
+impl MinimalReader {
     fn new(transport: Transport, subscribers: usize) -> Self {
-        let server = serve();
+        let server = start_server();
         let at = server.addresses();
-        let address = if transport == Transport::Tcp { at.tcp } else { at.http };
+        let address = match transport.carrier() {
+            Carrier::Tcp => at.tcp,
+            Carrier::H1 => at.http,
+        };
         let mut streams: Vec<TcpStream> = (0..subscribers).map(|_| subscribe(address, transport)).collect();
-        // Their heads, and so their subscriptions, are there before the first event is.
-        if transport != Transport::Tcp {
-            streams.iter_mut().for_each(|stream| while stream.read(&mut [0; 4_096]).expect("a head") == 0 {});
+        // Reads the response headers, so that all are subscribed before the first event.
+        if transport.carrier() == Carrier::H1 {
+            streams.iter_mut().for_each(|stream| while stream.read(&mut [0; 4_096]).expect("headers") == 0 {});
         }
-        let (due, ordered) = channel::<usize>();
-        let (tell, took_ns) = channel();
+        let (orders, received_orders) = channel::<usize>();
+        let (results, cpu_ns) = channel();
         std::thread::spawn(move || {
             let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll");
             for (number, stream) in streams.iter().enumerate() {
@@ -144,7 +151,7 @@ impl Bare {
             }
             let mut ready = Vec::with_capacity(1024);
             let mut buffer = vec![0; 4 << 10];
-            while let Ok(events) = ordered.recv() {
+            while let Ok(events) = received_orders.recv() {
                 let before = clock::thread_cpu_ns();
                 let mut left = events * streams.len();
                 while left > 0 {
@@ -158,35 +165,33 @@ impl Bare {
                         };
                     }
                 }
-                tell.send(clock::thread_cpu_ns() - before).expect("the bench waits");
+                results.send(clock::thread_cpu_ns() - before).expect("the main thread waits");
             }
         });
-        Self { server, data: schedule::payload(1, 1, 200), due, took_ns }
+        Self { server, data: schedule::payload(1, 1, 200), orders, cpu_ns }
     }
 
     /// As [`Client::read`].
     fn read(&mut self, events: usize) -> u64 {
-        let mut took_ns = 0;
+        let mut cpu_ns = 0;
         for _ in 0..events {
-            self.due.send(1).expect("the reader reads");
+            self.orders.send(1).expect("the reader thread runs");
             self.server.feed().publish(clock::now_ns(), &self.data);
-            took_ns += self.took_ns.recv().expect("the reader reads");
+            cpu_ns += self.cpu_ns.recv().expect("the reader thread runs");
         }
-        took_ns
+        cpu_ns
     }
 }
 
 fn subscribe(address: SocketAddr, transport: Transport) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("a connection");
-    let request = match transport {
-        Transport::Tcp => "SUB 0\n".to_string(),
-        Transport::WebSocket => {
-            "GET /ws?after=0 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    let request = match (transport.exchange(), transport.row().path) {
+        (_, None) => "SUB 0\n".to_string(),
+        (Exchange::Socket, Some(path)) => format!(
+            "GET {path}?after=0 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-                .to_string()
-        }
-        transport => {
-            let path = if transport == Transport::Sse { "/sse" } else { "/stream" };
+        ),
+        (Exchange::Poll | Exchange::LongPoll | Exchange::Stream, Some(path)) => {
             format!("GET {path}?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         }
     };
@@ -194,15 +199,17 @@ fn subscribe(address: SocketAddr, transport: Transport) -> TcpStream {
     stream
 }
 
-fn pin(processor: usize) {
+/// Restricts this thread, and threads that it starts, to one processor.
+fn pin_to(processor: usize) {
     let mut set = CpuSet::new();
     set.set(processor);
-    // On a machine with one processor, all share it.
+    // An error is a machine with one processor, which all share.
     let _ = sched_setaffinity(None, &set);
 }
 
+/// The median of the values, with their minimum and maximum.
 fn spread(mut values: Vec<f64>) -> String {
     values.sort_by(f64::total_cmp);
-    let (least, greatest) = (values[0], values[values.len() - 1]);
-    format!("{:6.2} ({least:6.2} to {greatest:6.2})", values[values.len() / 2])
+    let (min, max) = (values[0], values[values.len() - 1]);
+    format!("{:6.2} ({min:6.2} to {max:6.2})", values[values.len() / 2])
 }

@@ -1,4 +1,4 @@
-//! The machine, and what else went on there during a run.
+//! The machine of a run, and how much other load it had during the run.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,23 +6,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use protocol::clock;
 use protocol::result::Environment;
 
-/// Readings taken at a run's start, from which its end makes an [`Environment`].
-pub struct Watch {
+/// The readings at the start of a run. At its end, they are subtracted to make its [`Environment`].
+pub struct Monitor {
     started_unix_s: u64,
     started_ns: u64,
     pressure_us: Option<u64>,
     jiffies: Option<Jiffies>,
 }
 
-/// Processor time since boot, in the kernel's ticks.
+/// Processor time since boot, in ticks of the kernel.
 #[derive(Clone, Copy)]
 struct Jiffies {
     all: u64,
+    /// The time that the hypervisor gave to other machines.
     stolen: u64,
 }
 
-impl Watch {
-    /// Begins to watch.
+impl Monitor {
+    /// Takes the readings.
     pub fn start() -> Self {
         Self {
             started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
@@ -32,7 +33,7 @@ impl Watch {
         }
     }
 
-    /// What the machine is, and what went on since the start.
+    /// Describes the machine, and its other load since the start.
     pub fn finish(&self) -> Environment {
         let kernel = rustix::system::uname();
         let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
@@ -54,14 +55,14 @@ impl Watch {
     }
 }
 
-/// The value after `name`, blanks and a colon in a file of the kernel's.
+/// The value of the field `name` in a file of the kernel, like `/proc/cpuinfo`: what follows the name, blanks and a colon.
 fn field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'))?;
     Some(value.trim().into())
 }
 
-/// Microseconds in which some task waited for a processor (`Documentation/accounting/psi.rst`).
+/// The time during which at least one task waited for a processor, in us (`Documentation/accounting/psi.rst` of Linux).
 fn pressure_us() -> Option<u64> {
     let text = fs::read_to_string("/proc/pressure/cpu").ok()?;
     text.lines().next()?.rsplit_once("total=")?.1.parse().ok()

@@ -1,8 +1,8 @@
-//! Why a subscription ended that should not have ended.
+//! Why a subscription ended unexpectedly.
 
 use std::io;
 
-use protocol::framing::Malformed;
+use protocol::envelope::Malformed;
 
 /// What went wrong on a connection.
 #[derive(Debug, thiserror::Error)]
@@ -10,25 +10,31 @@ pub enum Fault {
     /// The connection failed, or the peer ended it.
     #[error("the connection was lost: {0}")]
     Lost(io::Error),
-    /// The peer broke its framing's rules.
+    /// The peer sent bytes that violate their format.
     #[error("{0}")]
     Malformed(#[from] Malformed),
-    /// What came in the place of an event is none.
+    /// A message is not an event.
     #[error("not an event: {0}")]
     NotAnEvent(#[from] serde_json::Error),
     /// The peer's HTTP cannot be understood.
-    #[error("not HTTP as we know it: {0}")]
+    #[error("not HTTP as expected: {0}")]
     NotHttp(String),
-    /// The peer answered with another status than was hoped for.
-    #[error("answered with status {0}")]
+    /// The WebSocket handshake failed: `Sec-WebSocket-Accept` does not follow from the client's key.
+    #[error("the Sec-WebSocket-Accept does not follow from our key")]
+    WrongAccept,
+    /// The WebSocket handshake failed: the connection was upgraded to another protocol.
+    #[error("upgraded to something other than websocket")]
+    OtherProtocol,
+    /// The peer responded with an unexpected status.
+    #[error("responded with status {0}")]
     Status(u16),
-    /// The peer ended the stream in good order.
+    /// The peer ended the stream regularly.
     #[error("the server ended the stream: {0}")]
     Ended(String),
 }
 
 impl From<io::Error> for Fault {
-    // Not as its source: the message holds it already.
+    // Not as the source, since the message contains it already.
     fn from(error: io::Error) -> Self {
         Self::Lost(error)
     }

@@ -1,13 +1,16 @@
-//! The lab's command line: `compare`, which is what it does when told nothing else, the experiments, `verify`, and `serve`.
+//! The command line of the load client: `compare`, which also runs without a command, the experiments, `verify`, `demo` and `serve`.
 
 use std::process::ExitCode;
 
+use bench_client::command::{compare, demo};
 use bench_client::experiment::{self, claims, sweep};
-use bench_client::{audience, compare, demo, report, verify};
+use bench_client::round::processes;
+use bench_client::test_bed::server_process;
+use bench_client::{report, verify};
 use clap::{Parser, Subcommand};
 
-/// Measure how events travel from a server to many subscribers by polling, long polling, HTTP streaming, SSE, WebSocket
-/// and raw TCP. Without a command it compares them all and draws the comparison.
+/// Measure how events get from a server to many subscribers by polling, long polling, HTTP streaming, SSE, WebSocket and raw TCP. Without a
+/// command, all of them are compared.
 #[derive(Parser)]
 #[command(name = "bench-client", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -19,46 +22,44 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Compare transports under the same load and draw the comparison
+    /// Compare transports under the same load
     Compare(compare::Options),
-    /// Change one factor and draw what changes with it
+    /// Vary one factor, such as the event rate, and measure its effect
     Sweep(sweep::Options),
-    /// Find where polling, long polling, streaming or WebSocket costs least
+    /// Find the conditions under which each of polling, long polling, streaming and WebSocket costs least
     Crossover(experiment::Options),
-    /// Test what course notes claim
+    /// Test claims of course notes by measurement
     Claims(experiment::Options),
-    /// Hold published results against theory and measure them anew
+    /// Compare published results with theory, and measure them again
     Papers(experiment::Options),
-    /// Run experiments by their names
+    /// Run experiments by name
     #[command(name = "experiment")]
     Experiment {
-        /// Names, separated by commas; without one they are listed
+        /// Names, separated by commas; without a name, all experiments are listed
         #[arg(value_name = "NAMES", value_delimiter = ',', value_parser = name)]
         names: Vec<&'static str>,
         #[command(flatten)]
         options: experiment::Options,
     },
-    /// Run the comparison, all experiments, claims and papers: one report, in half an hour
+    /// Run the comparison, all experiments, claims and papers, for one report; takes half an hour
     All(experiment::Options),
     /// Show the transports live in a browser
     Demo(demo::Options),
-    /// Check that what the lab says of itself is true, on this machine
+    /// Check on this machine that measurements are correct
     Verify(verify::Options),
-    /// Subscribe as one of several client processes, as standard input says
+    /// Run as one of several client processes, with commands on standard input
     #[command(hide = true)]
     Subscribe,
-    /// Run the server alone
-    Serve {
-        #[command(flatten)]
-        options: server::Options,
-        /// End when the program that started this one ends
-        #[arg(long, hide = true)]
-        with_parent: bool,
-    },
+    /// Run a server whose options are JSON on standard input
+    #[command(hide = true)]
+    ServeChild,
+    /// Run only the server
+    Serve(server::Options),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    server::logging::start();
     let result = match arguments.command {
         None => compare::compare(&arguments.compare, command_line()),
         Some(Command::Compare(options)) => compare::compare(&options, command_line()),
@@ -74,19 +75,14 @@ fn main() -> ExitCode {
         Some(Command::All(options)) => claims::all(&options, command_line()),
         Some(Command::Demo(options)) => demo::demo(&options),
         Some(Command::Verify(options)) => verify::verify(&options),
-        Some(Command::Subscribe) => report::block_on(audience::help()),
-        Some(Command::Serve { options, with_parent }) => {
-            if with_parent {
-                // Where the kernel refuses, a server may outlive a client that was killed; nothing worse.
-                let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
-            }
-            server::run::run(&options)
-        }
+        Some(Command::Subscribe) => report::block_on(processes::run_child()),
+        Some(Command::ServeChild) => server_process::run_child(),
+        Some(Command::Serve(options)) => server::run::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            server::output::complain(format_args!("bench-client: {error:#}"));
+            server::output::error_line(format_args!("bench-client: {error:#}"));
             // As shells have it for a program that Ctrl-C ended: 128 and the signal's number.
             if error.is::<report::Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
@@ -104,7 +100,7 @@ fn named(options: &experiment::Options, names: &[&str]) -> anyhow::Result<()> {
     experiment::run(options, command_line(), &entries.collect::<anyhow::Result<Vec<_>>>()?)
 }
 
-/// The command that repeats this run, as it is typed in a checkout.
+/// The command that repeats this run, as typed in a checkout of the repository.
 fn command_line() -> String {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut command = "cargo run --release".to_string();

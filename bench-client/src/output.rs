@@ -1,11 +1,11 @@
-//! Lines on standard output and standard error in place of the standard macros, which panic where nobody reads them (`… | head`).
+//! Replacements for the standard macros that print lines, which panic when the reader has closed the pipe (`… | head`).
 
-/// Prints a line on standard output; where nobody reads that any more, the program ends quietly.
+/// Prints a line on standard output. If the reader has closed it, the program exits successfully, without a message.
 macro_rules! println {
     ($($text:tt)*) => { server::output::line(format_args!($($text)*)) };
 }
 
-/// Prints a line on standard error, if anybody reads that.
+/// Prints a line on standard error. If the reader has closed it, the line is lost.
 macro_rules! eprintln {
-    ($($text:tt)*) => { server::output::complain(format_args!($($text)*)) };
+    ($($text:tt)*) => { server::output::error_line(format_args!($($text)*)) };
 }

@@ -1,4 +1,4 @@
-//! Says how far a run is, on standard error: a bar where that is a terminal, a line a round where it is not.
+//! Shows the progress of a run on standard error: a progress bar if that is a terminal, otherwise a line for each round.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use protocol::result::Round;
 use reports::number::{short_or_dash, thousands};
 
-/// How far a run is.
+/// The progress of a run.
 pub struct Progress {
-    /// Drawn by a thread of its own, so that drawing holds no subscriber up.
+    /// Drawn by a separate thread, so that drawing delays no subscriber.
     bar: Option<ProgressBar>,
-    /// Deliveries of the round under way; the runner counts them here.
+    /// Deliveries of the current round. The round counts them here.
     pub deliveries: Arc<AtomicU64>,
     rounds: u32,
     done: u32,
-    /// Whether each round gets a line where there is no terminal.
+    /// Whether a line is printed for each round if there is no terminal.
     each_round: bool,
     began: Instant,
     /// When the run will probably end, in ms after its beginning.
@@ -25,8 +25,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins a run of that many rounds, which together take about as long as is said. Where there is no terminal, each round
-    /// gets a line if asked for.
+    /// Begins a run of that many rounds, which together take about `length`. If there is no terminal, a line is printed for each round with
+    /// `each_round`.
     pub fn start(rounds: u32, length: Duration, each_round: bool) -> Self {
         let deliveries: Arc<AtomicU64> = Arc::default();
         let began = Instant::now();
@@ -50,7 +50,7 @@ impl Progress {
         Self { bar, deliveries, rounds, done: 0, each_round, began, ends_ms }
     }
 
-    /// A round with so many subscribers begins.
+    /// Call this when a round with that many subscribers begins.
     pub fn begin(&mut self, transport: protocol::Transport, subscribers: u32) {
         self.deliveries.store(0, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
@@ -58,7 +58,7 @@ impl Progress {
         }
     }
 
-    /// A round with so many subscribers has ended.
+    /// Call this when a round with that many subscribers has ended.
     pub fn end(&mut self, round: &Round, subscribers: u32) {
         self.done += 1;
         let whole = self.began.elapsed() * self.rounds / self.done;
@@ -78,7 +78,8 @@ impl Progress {
             ));
         }
         let label = round.transport.label();
-        lines.extend(round.failures.iter().map(|why| format!("{label}, round {}, is rejected: {why}", round.round)));
+        let rejected = |reason: &String| format!("{label}, round {}, is rejected: {reason}", round.round);
+        lines.extend(round.failures.iter().map(rejected));
         match &self.bar {
             Some(bar) => {
                 lines.iter().for_each(|line| bar.println(line));
@@ -88,7 +89,7 @@ impl Progress {
         }
     }
 
-    /// The run has ended.
+    /// Call this when the run has ended.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! The command line, as a person meets it: a short comparison with its files, and wrong input of every kind.
+//! Tests of the command line: a short comparison and its files, interruption, experiments, and invalid input of every kind.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,11 +11,11 @@ use protocol::Transport;
 use protocol::experiment::{Drawing, Experiment};
 use protocol::run::Run;
 
-fn lab(arguments: &[&str]) -> Output {
+fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bench-client")).args(arguments).output().unwrap()
 }
 
-/// A directory for one test, empty.
+/// An empty directory for one test.
 fn scratch(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&directory);
@@ -23,9 +23,9 @@ fn scratch(name: &str) -> PathBuf {
     directory
 }
 
-/// The one line on stderr of a command that must fail.
-fn complaint(arguments: &[&str]) -> String {
-    let output = lab(arguments);
+/// The standard error of a command that must fail.
+fn error(arguments: &[&str]) -> String {
+    let output = run(arguments);
     assert!(!output.status.success(), "{arguments:?} should have failed");
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(!stderr.contains("panicked"), "{stderr}");
@@ -33,9 +33,9 @@ fn complaint(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_short_comparison_measures_every_transport_and_leaves_a_whole_report() {
+fn a_short_comparison_measures_every_transport_and_writes_a_complete_report() {
     let out = scratch("short").join("new");
-    let output = lab(&[
+    let output = run(&[
         "--rounds=1",
         "--duration=300ms",
         "--subscribers=3",
@@ -52,34 +52,34 @@ fn a_short_comparison_measures_every_transport_and_leaves_a_whole_report() {
     for round in &run.rounds {
         assert_eq!(round.failures, [""; 0], "{}", round.transport);
         assert_eq!((round.sent, round.delivered), (30, 90), "{}", round.transport);
-        assert_eq!(round.schedule_hash, run.rounds[0].schedule_hash, "every transport saw the same schedule");
+        assert_eq!(round.schedule_hash, run.rounds[0].schedule_hash, "every transport has the same schedule");
         assert_eq!(round.ledger.unexplained_bytes(), 0, "{}", round.transport);
         assert_eq!(round.naive_latency_ns.count(), 90, "{}", round.transport);
         assert!(round.server.cpu_ns > 0 && round.client.cpu_ns > 0);
         assert!(stdout.contains(round.transport.label()), "{stdout}");
     }
-    // What the server counted is what the subscribers sent: one request each for a stream, one accept each for all.
+    // One connection for each subscriber, which was made before the window.
     for round in &run.rounds {
         assert_eq!(round.ledger.connections, 3, "{}", round.transport);
-        assert_eq!(round.server.accepts, 0, "{}: nobody connects in the window", round.transport);
+        assert_eq!(round.server.accepts, 0, "{}: no connection in the window", round.transport);
     }
     let page = fs::read_to_string(out.join("index.html")).unwrap();
     for outside in ["src=\"http", "href=\"http", "@import", "url("] {
-        assert!(!page.contains(outside), "the page must need nothing from outside: {outside}");
+        assert!(!page.contains(outside), "the page must not load anything from other files: {outside}");
     }
     assert_eq!(fs::read_dir(out.join("charts")).unwrap().count(), 5);
     assert_eq!(fs::read_to_string(out.join("summary.csv")).unwrap().lines().count(), 7);
     let wide: Vec<_> = stdout.lines().filter(|line| line.chars().count() > 80).collect();
     assert!(wide.iter().all(|line| line.starts_with("Report: ")), "wider than a terminal: {wide:?}");
-    // Progress is no result.
+    // Progress belongs on standard error, not among the results.
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("1/6") && !stdout.contains("1/6"), "{stderr}");
 }
 
 #[test]
-fn several_loads_are_compared_each_by_itself_and_set_side_by_side() {
+fn several_loads_have_a_comparison_each_and_are_shown_side_by_side() {
     let out = scratch("loads");
-    let output = lab(&[
+    let output = run(&[
         "--rounds=1",
         "--duration=300ms",
         "--subscribers=20,3",
@@ -101,25 +101,25 @@ fn several_loads_are_compared_each_by_itself_and_set_side_by_side() {
 }
 
 #[test]
-fn a_second_report_in_the_same_place_leaves_the_first_one_whole() {
+fn a_second_report_in_the_same_directory_keeps_the_first_one_complete() {
     let out = scratch("twice");
-    let run = |transports: &str| {
+    let compare = |transports: &str| {
         let arguments = ["--rounds=1", "--duration=200ms", "--subscribers=2", "--rate=50", transports, "--out"];
-        lab(&[&arguments[..], &[out.to_str().unwrap()]].concat())
+        run(&[&arguments[..], &[out.to_str().unwrap()]].concat())
     };
-    assert!(run("--transports=websocket").status.success());
+    assert!(compare("--transports=websocket").status.success());
     let first = fs::read(out.join("run.json")).unwrap();
     fs::write(out.join("notes.txt"), "mine").unwrap();
-    let said = String::from_utf8(run("--transports=tcp").stderr).unwrap();
-    assert!(said.contains("earlier/1"), "{said}");
+    let stderr = String::from_utf8(compare("--transports=tcp").stderr).unwrap();
+    assert!(stderr.contains("earlier/1"), "{stderr}");
     assert_eq!(fs::read(out.join("earlier/1/run.json")).unwrap(), first);
     assert!(out.join("earlier/1/charts").is_dir() && out.join("earlier/1/summary.csv").exists());
-    assert!(out.join("notes.txt").exists(), "what is not the report's stays");
+    assert!(out.join("notes.txt").exists(), "files that do not belong to a report are not moved");
     assert_ne!(fs::read(out.join("run.json")).unwrap(), first);
 }
 
 #[test]
-fn ctrl_c_leaves_what_had_been_finished_as_a_report_that_says_so_or_nothing_at_all() {
+fn ctrl_c_writes_a_report_of_the_finished_rounds_if_there_are_any() {
     let interrupted = |out: &Path, after: &str| {
         let mut child = Command::new(env!("CARGO_BIN_EXE_bench-client"))
             .args([
@@ -143,43 +143,53 @@ fn ctrl_c_leaves_what_had_been_finished_as_a_report_that_says_so_or_nothing_at_a
         }
         let id = child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-        let said = lines.last().unwrap_or_default();
-        (child.wait().unwrap().code(), said)
+        let last_line = lines.last().unwrap_or_default();
+        (child.wait().unwrap().code(), last_line)
     };
     let out = scratch("interrupted").join("new");
-    let (code, said) = interrupted(&out, "2/50");
-    assert_eq!(code, Some(130), "{said}");
+    let (code, error) = interrupted(&out, "2/50");
+    assert_eq!(code, Some(130), "{error}");
     assert!(
-        said.starts_with("bench-client: what had been finished is in ") && said.ends_with(": interrupted by Ctrl-C"),
-        "{said}"
+        error.starts_with("bench-client: the results so far are in ") && error.ends_with(": interrupted by Ctrl-C"),
+        "{error}"
     );
     let run = reports::read(&out.join("run.json")).unwrap();
     assert!(run.interrupted && (2..50).contains(&run.comparison().unwrap().rounds.len()));
     assert!(fs::read_to_string(out.join("index.html")).unwrap().contains("This run was interrupted"));
 
     let none = scratch("interrupted-at-once").join("new");
-    let (code, said) = interrupted(&none, "");
-    assert_eq!(code, Some(130), "{said}");
+    let (code, error) = interrupted(&none, "");
+    assert_eq!(code, Some(130), "{error}");
     assert!(!none.exists(), "no empty directory is left");
 }
 
 #[test]
-fn experiments_are_listed_where_none_is_named() {
-    let stdout = String::from_utf8(lab(&["experiment"]).stdout).unwrap();
+fn without_a_name_all_experiments_are_listed() {
+    let stdout = String::from_utf8(run(&["experiment"]).stdout).unwrap();
     assert!(stdout.lines().count() > 10 && stdout.contains("handshake"), "{stdout}");
 }
 
-/// What a command left in its directory, which must have succeeded.
+/// Runs a command, which must succeed; returns the directory of its report, and the report's experiments.
 fn experiments(name: &str, arguments: &[&str]) -> (PathBuf, Vec<Experiment>) {
     let out = scratch(name);
-    let output = lab(&[arguments, &["--out", out.to_str().unwrap()]].concat());
+    let output = run(&[arguments, &["--out", out.to_str().unwrap()]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let run = reports::read(&out.join("run.json")).unwrap();
-    (out, run.experiments().cloned().collect())
+    (out, derived(&run))
+}
+
+/// The experiments of a run, each with its rounds.
+fn derived(run: &Run) -> Vec<Experiment> {
+    let chapters = reports::chapter::of(run).unwrap();
+    let with_rounds = |derived: &reports::chapter::Derived| Experiment {
+        rounds: derived.rounds.iter().map(|&rounds| rounds.clone()).collect(),
+        ..derived.experiment.clone().into_owned()
+    };
+    reports::chapter::experiments(&chapters).map(with_rounds).collect()
 }
 
 #[test]
-fn a_sweep_has_a_point_for_each_value_and_draws_its_lines_over_them() {
+fn a_sweep_has_a_point_for_each_value_and_draws_lines_through_them() {
     let (out, found) = experiments(
         "sweep",
         &[
@@ -204,11 +214,11 @@ fn a_sweep_has_a_point_for_each_value_and_draws_its_lines_over_them() {
         assert!(out.join(format!("charts/{}.svg", lines.name)).exists());
     }
     let polling: Vec<_> = sweep.tables[0].rows.iter().map(|row| row[1].as_str()).collect();
-    assert_eq!(polling, ["Polling"; 2], "theory for long polling needs events at any time");
+    assert_eq!(polling, ["Polling"; 2], "theory for long polling needs events at random times");
 }
 
 #[test]
-fn every_trial_of_handshake_and_frames_goes_as_the_standard_has_it() {
+fn every_trial_of_handshake_and_frames_has_the_result_that_the_standard_demands() {
     let (out, found) = experiments("trials", &["experiment", "handshake,frames"]);
     for experiment in &found {
         assert_eq!(experiment.doubts, [""; 0], "{}", experiment.name);
@@ -222,42 +232,42 @@ fn every_trial_of_handshake_and_frames_goes_as_the_standard_has_it() {
 #[test]
 fn a_ladder_shows_what_each_transport_sends_for_three_events() {
     let (_, found) = experiments("ladder", &["experiment", "ladder"]);
-    let crossings = |transport: Transport| {
+    let messages = |transport: Transport| {
         let ladders = found[0].drawings.iter().map(|drawing| match drawing {
             Drawing::Ladder(ladder) => ladder,
             _ => panic!("ladders only"),
         });
         let ladder = ladders.into_iter().find(|ladder| ladder.transport == transport).unwrap();
         assert_eq!((ladder.published_ms.len(), ladder.delivered_ms.len()), (3, 3), "{transport}");
-        ladder.crossings.iter().map(|crossing| (crossing.up, crossing.label.clone())).collect::<Vec<_>>()
+        ladder.messages.iter().map(|message| (message.up, message.label.clone())).collect::<Vec<_>>()
     };
     let up = |label: &str| (true, label.to_string());
     let down = |label: &str| (false, label.to_string());
     let opening = [up("TCP opens"), down("opened")];
     let event = |label: &str| vec![down(label); 3];
     assert_eq!(
-        crossings(Transport::WebSocket),
+        messages(Transport::WebSocket),
         [&opening[..], &[up("GET /ws"), down("101")], &event("frame, 1 event")].concat()
     );
-    assert_eq!(crossings(Transport::Tcp), [&opening[..], &[up("SUB")], &event("line, 1 event")].concat());
-    // Each answer is followed by the next request.
-    let asked = crossings(Transport::LongPolling).iter().filter(|crossing| crossing.0).count();
-    assert_eq!(asked, 1 + 1 + 3);
+    assert_eq!(messages(Transport::Tcp), [&opening[..], &[up("SUB")], &event("line, 1 event")].concat());
+    // Messages of the client: opening the connection, the first request, and a request after each of the three responses.
+    let sent = messages(Transport::LongPolling).iter().filter(|message| message.0).count();
+    assert_eq!(sent, 1 + 1 + 3);
 }
 
 #[test]
-fn wrong_options_are_answered_with_what_would_be_right() {
-    for (arguments, right) in [
+fn the_error_of_an_invalid_option_describes_the_valid_values() {
+    for (arguments, expected) in [
         (&["--transports=telegraph"][..], "there are polling, long_polling, ndjson, sse, websocket, tcp"),
         (&["--subscribers=0"], "1..=50000"),
-        (&["--rate=fast"], "a number of events a second"),
+        (&["--rate=fast"], "a number of events per second"),
         (&["--rate=0"], "nothing to measure at 0"),
-        (&["--rate", "-1"], "a number of events a second"),
+        (&["--rate", "-1"], "a number of events per second"),
         (&["--payload=70000"], "from 0 to 65536"),
         (&["--poll-interval=250"], "like 250ms or 2s"),
         (&["--headers=none"], "lean or browser"),
         (&["--network=pigeon"], "a network is one of loopback, lan"),
-        (&["--network=delay=9"], "'9' lacks its unit: write 9ms"),
+        (&["--network=delay=9"], "'9' has no unit; write 9ms"),
         (&["--network=delay=9s"], "not a time from 0ms to 500ms"),
         (&["--schedule=daily"], "periodic or poisson"),
         (&["--url=ftp://x"], "http://HOST:PORT"),
@@ -265,21 +275,21 @@ fn wrong_options_are_answered_with_what_would_be_right() {
         (&["sweep"], "--over"),
         (&["sweep", "--over=speed=1,2"], "factors are subscribers, rate, payload, poll-interval, delay"),
         (&["sweep", "--over=rate=1,2", "--url=http://127.0.0.1:1"], "takes no --url"),
-        (&["experiment", "telepathy"], "what goes over the wire, and when"),
+        (&["experiment", "telepathy"], "messages on the wire over time"),
         (&["serve", "--listen=nowhere"], "invalid socket address"),
         (&["serve", "--threads=0"], "from 1 to 256"),
         (&["dance"], "dance"),
     ] {
-        let said = complaint(arguments);
-        assert!(!Path::new("lab-report").exists(), "{arguments:?} left a directory");
-        assert!(said.contains(right), "{arguments:?} should be answered with '{right}', not:\n{said}");
+        let error = error(arguments);
+        assert!(!Path::new("lab-report").exists(), "{arguments:?} has created a directory");
+        assert!(error.contains(expected), "the error of {arguments:?} should contain '{expected}':\n{error}");
     }
 }
 
 #[test]
-fn client_processes_share_the_subscribers_and_lose_nothing_between_them() {
+fn several_client_processes_share_the_subscribers_and_lose_no_delivery() {
     let out = scratch("processes");
-    let output = lab(&[
+    let output = run(&[
         "--processes=3",
         "--rounds=1",
         "--duration=300ms",
@@ -299,54 +309,54 @@ fn client_processes_share_the_subscribers_and_lose_nothing_between_them() {
 }
 
 #[test]
-fn an_unreachable_url_ends_in_one_line() {
-    // A port that was free a moment ago, and that nobody listens on.
+fn an_unreachable_url_is_an_error_of_one_line() {
+    // A port that was free a moment ago, so that no server listens on it.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let out = scratch("unreachable");
-    let said = complaint(&["--url", &format!("http://127.0.0.1:{port}"), "--out", out.to_str().unwrap()]);
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains(&format!("cannot reach a server at http://127.0.0.1:{port}")), "{said}");
+    let error = error(&["--url", &format!("http://127.0.0.1:{port}"), "--out", out.to_str().unwrap()]);
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.contains(&format!("cannot reach a server at http://127.0.0.1:{port}")), "{error}");
 }
 
 #[test]
 fn an_unwritable_directory_is_found_before_anything_is_measured() {
     let file = scratch("unwritable").join("file");
     fs::write(&file, "in the way").unwrap();
-    let said = complaint(&["--out", file.join("report").to_str().unwrap()]);
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains("--out") && said.contains("cannot make the directory"), "{said}");
+    let error = error(&["--out", file.join("report").to_str().unwrap()]);
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.contains("--out") && error.contains("cannot make the directory"), "{error}");
 }
 
 #[test]
-fn an_occupied_port_ends_in_one_line() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+fn an_occupied_port_is_an_error_of_one_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
     for option in ["--listen", "--tcp-listen"] {
         let other = if option == "--listen" { "--tcp-listen" } else { "--listen" };
-        let said = complaint(&["serve", option, &address, other, "127.0.0.1:0"]);
-        assert_eq!(said.lines().count(), 1, "{said}");
-        assert!(said.contains(&format!("cannot listen on {address}; another {option} may do")), "{said}");
+        let error = error(&["serve", option, &address, other, "127.0.0.1:0"]);
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(error.contains(&format!("cannot listen on {address}; another {option} may work")), "{error}");
     }
 }
 
-/// Starts the program.
-fn started(arguments: &[&str]) -> Child {
+/// Starts the program, without waiting for its end.
+fn start(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bench-client"));
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 #[test]
-fn output_that_nobody_reads_ends_the_program_in_silence() {
-    let mut demo = started(&["demo", "--no-browser", "--listen=127.0.0.1:0", "--tcp-listen=127.0.0.1:0"]);
+fn when_standard_output_is_closed_the_program_exits_successfully_without_a_message() {
+    let mut demo = start(&["demo", "--no-browser", "--listen=127.0.0.1:0", "--tcp-listen=127.0.0.1:0"]);
     drop(demo.stdout.take());
     let output = demo.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
 
 #[test]
-fn an_error_that_nobody_reads_is_an_error_all_the_same() {
-    // An address for documentation (RFC 5737), which no machine has.
-    let mut server = started(&["serve", "--listen=192.0.2.1:0"]);
+fn when_standard_error_is_closed_the_exit_code_still_reports_the_error() {
+    // An address that is reserved for documentation (RFC 5737), so no machine has it.
+    let mut server = start(&["serve", "--listen=192.0.2.1:0"]);
     drop(server.stderr.take());
     assert_eq!(server.wait().unwrap().code(), Some(1));
 }

@@ -1,8 +1,10 @@
-//! The README and the exercises of the lecture, as far as a machine can follow them: the commands are understood, the files are there.
+//! Tests of the README and of the lecture's exercises: their commands are valid, and the files that they mention exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use protocol::Transport;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -12,35 +14,35 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// The arguments of each command for the load client in a text, without what follows a `#` or a backquote.
+/// The arguments of each command of the load client in a text, up to a `#` or a backquote.
 fn commands(text: &str) -> Vec<Vec<String>> {
     let after = |line: &str| Some(line.split_once("cargo run --release -- ")?.1.split(['#', '`']).next()?.to_string());
     text.lines().filter_map(after).map(|line| line.split_whitespace().map(Into::into).collect()).collect()
 }
 
 #[test]
-fn every_command_is_understood() {
+fn every_command_is_valid() {
     let texts = ["README.md", "slides/deck/en/09-exercises.md", "slides/deck/ko/09-exercises.md"];
     let commands: Vec<_> = texts.into_iter().flat_map(|path| commands(&read(path))).collect();
     assert!(commands.len() > 15, "{commands:?}");
-    // These write no report, so there is nothing that keeps them from doing their work.
-    let works = |arguments: &&Vec<String>| !["verify", "demo", "--help"].contains(&&*arguments[0]);
-    for arguments in commands.iter().filter(works).filter(|arguments| **arguments != ["experiment"]) {
-        // What the command is to do is read before the directory is tried.
+    // Commands that write no report are not run, since nothing would stop them.
+    let writes_report = |arguments: &&Vec<String>| !["verify", "demo", "--help"].contains(&&*arguments[0]);
+    for arguments in commands.iter().filter(writes_report).filter(|arguments| **arguments != ["experiment"]) {
+        // The arguments are parsed before the directory is created, which fails.
         let output = Command::new(env!("CARGO_BIN_EXE_bench-client"))
             .args(arguments)
             .args(["--out", "/dev/null/nowhere"])
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("cannot make the directory"), "{arguments:?}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains("cannot make the directory"), "{arguments:?}: {stderr}");
     }
 }
 
 #[test]
-fn every_file_of_the_readmes_map_and_recipes_is_there() {
+fn every_file_that_the_readme_mentions_exists() {
     let text = read("README.md");
-    // The map sets files below the folder of their crate.
+    // In the map of the repository, files are indented below the folder of their crate.
     let mut crate_name = "";
     let mut missing = Vec::new();
     for line in text.lines() {
@@ -56,13 +58,24 @@ fn every_file_of_the_readmes_map_and_recipes_is_there() {
                 continue;
             }
             let path = if in_the_map { Path::new(crate_name).join(word) } else { PathBuf::from(word) };
-            // The folder of page modules is named from its crate's sources.
+            // The folder of the page's modules is given relative to the sources of its crate.
             let within_sources = root().join(crate_name).join("src").join(word);
             if !root().join(&path).exists() && !within_sources.exists() {
                 missing.push(path);
             }
         }
     }
-    missing.retain(|path| !["target/", "charts/", "tables/", "earlier/"].iter().any(|made| path.ends_with(made)));
+    // These directories do not belong to the repository; the program creates them.
+    missing.retain(|path| !["target/", "charts/", "tables/", "earlier/"].iter().any(|created| path.ends_with(created)));
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_readme_s_table_of_endpoints_has_a_row_for_each_transport() {
+    let text = read("README.md");
+    for row in Transport::ALL.map(Transport::row) {
+        let is_row =
+            |line: &str| line.starts_with(&format!("| {}", row.in_words)) && line.contains(row.path.unwrap_or("SUB"));
+        assert!(text.lines().any(is_row), "README.md, 'Talk to the server yourself', has no row for {}", row.name);
+    }
 }

@@ -1,29 +1,29 @@
-//! The two clocks that every figure of the lab is read from, in nanoseconds.
+//! The clocks from which all timestamps and CPU times are read, in nanoseconds.
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Now, in ns on the host's monotonic clock (`CLOCK_MONOTONIC`).
+/// The current time, in ns on the host's monotonic clock (`CLOCK_MONOTONIC`).
 ///
-/// The clock is one for all processes of a host, so a stamp taken in the server can be subtracted from one taken in the
-/// client. It has no relation to the time of day and does not jump.
+/// All processes of a host share this clock, so a timestamp from the server can be subtracted from one of the client. It has no relation
+/// to the time of day and does not jump.
 pub fn now_ns() -> u64 {
     read(ClockId::Monotonic)
 }
 
-/// CPU time this process has used so far, user and system, in ns, threads that have ended included
+/// The CPU time that this process has used so far, user and system, in ns. Threads that have ended are included
 /// (`CLOCK_PROCESS_CPUTIME_ID`).
 pub fn process_cpu_ns() -> u64 {
     read(ClockId::ProcessCPUTime)
 }
 
-/// CPU time the calling thread has used so far, in ns (`CLOCK_THREAD_CPUTIME_ID`).
+/// The CPU time that the calling thread has used so far, in ns (`CLOCK_THREAD_CPUTIME_ID`).
 pub fn thread_cpu_ns() -> u64 {
     read(ClockId::ThreadCPUTime)
 }
 
 fn read(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);
-    // Both fields are non-negative for these clocks, and 2^64 ns are 584 years.
+    // Both fields are non-negative for these clocks, and 2^64 ns are 584 years, so nothing overflows.
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
@@ -32,13 +32,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_monotonic_clock_never_goes_back() {
+    fn the_monotonic_clock_does_not_go_back() {
         let first = now_ns();
         assert!(now_ns() >= first);
     }
 
     #[test]
-    fn cpu_time_grows_with_work_and_a_thread_is_part_of_its_process() {
+    fn cpu_time_grows_with_work_and_that_of_a_process_includes_its_threads() {
         let before = thread_cpu_ns();
         let mut sum = 0u64;
         while thread_cpu_ns() == before {

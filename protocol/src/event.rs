@@ -1,4 +1,4 @@
-//! The event, its one JSON encoding, and the cursor that says how far a subscriber has come.
+//! The event with its JSON encoding, and the cursor that marks a subscriber's position in the feed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 /// One event of the feed, as every transport carries it: `{"seq":N,"at":T,"data":"…"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event<'a> {
-    /// Its place in the feed: 1 for the first event, and one more for each that follows.
+    /// The sequence number: 1 for the first event of the feed, and one more for each that follows.
     pub seq: u64,
-    /// Scheduled publish time t0, in ns on the server host's monotonic clock.
+    /// The scheduled publish time t0, in ns on the server host's monotonic clock.
     pub at: u64,
     /// The payload.
     #[serde(borrow)]
@@ -19,14 +19,14 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// The event's bytes. They hold no line break, since JSON escapes those, so a line framing can carry any payload.
+    /// Encodes the event as JSON. The result contains no line break, since JSON escapes those, so one line can carry any payload.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64 + self.data.len());
         serde_json::to_writer(&mut bytes, self).expect("writing JSON to memory does not fail");
         bytes
     }
 
-    /// Reads an event back; borrows the payload where it holds no escape.
+    /// Decodes an event. A payload without escapes is borrowed from `bytes`.
     ///
     /// # Errors
     /// When `bytes` are not the JSON encoding of an event.
@@ -35,13 +35,13 @@ impl<'a> Event<'a> {
     }
 }
 
-/// How far a subscriber has come: the seq of the last event that it has. 0 is before the first event.
+/// A subscriber's position in the feed: the sequence number of the last event that it has received. 0 is before the first event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(pub u64);
 
 impl Cursor {
-    /// The seq of the event that comes next.
+    /// The sequence number of the event after this cursor.
     pub fn next_seq(self) -> u64 {
         self.0.saturating_add(1)
     }
@@ -53,19 +53,19 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// Which feed a cursor is a place in: when that feed began, in ms of Unix time. A server that is started anew begins another feed, and
-/// numbers its events from 1 again.
+/// Identifies a feed by the time at which it began, in ms of Unix time. A restarted server begins a new feed, and numbers its events from
+/// 1 again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
-/// A cursor as a subscriber gives it who begins or returns: `41`, or `41-1763740800123` if it also says of which feed it is. Only then
-/// can a server that was started anew tell it from one of its own.
+/// The cursor that a subscriber sends when it starts or resumes: `41`, or `41-1763740800123` with the epoch of its feed. With the epoch, a
+/// restarted server recognizes that the cursor belongs to the feed of an earlier server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bookmark {
-    /// The place.
+    /// The position.
     pub cursor: Cursor,
-    /// The feed.
+    /// The feed to which it belongs, if that is known.
     pub epoch: Option<Epoch>,
 }
 
@@ -94,7 +94,7 @@ impl FromStr for Bookmark {
     }
 }
 
-/// What was wrong with the text of a cursor.
+/// The error of a text that is not a cursor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a cursor is an event's number in digits, like 41, or that with its feed's epoch, like 41-1763740800123")]
 pub struct InvalidCursor;
@@ -103,7 +103,7 @@ impl FromStr for Cursor {
     type Err = InvalidCursor;
 
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
-        // `u64::from_str` would also take a leading `+`.
+        // `u64::from_str` would also accept a leading `+`.
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(InvalidCursor);
         }
@@ -111,15 +111,16 @@ impl FromStr for Cursor {
     }
 }
 
-/// What a subscriber is told when the history no longer reaches back to its cursor: the events from `after + 1` to
-/// `oldest - 1` are gone. Or its cursor is of another feed; then all that this one still has is new to it.
+/// Events that a subscriber cannot receive any more. Either the history no longer reaches back to its cursor, and the events from
+/// `after + 1` to `oldest - 1` have been removed; or its cursor belongs to another feed, and all events in this feed's history are new to
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
-    /// The cursor that the subscriber came with.
+    /// The subscriber's cursor.
     pub after: Cursor,
-    /// The oldest seq that can still be had.
+    /// The oldest sequence number in the history.
     pub oldest: u64,
-    /// The feed that this is said of.
+    /// The feed that reports the gap.
     pub epoch: Epoch,
 }
 
@@ -136,28 +137,28 @@ struct GapFields {
 }
 
 impl Gap {
-    /// The cursor to go on from, at the oldest event that is left.
+    /// The cursor to resume from; the event after it is the oldest one in the history.
     pub fn resume(self) -> Cursor {
         Cursor(self.oldest.saturating_sub(1))
     }
 
-    /// The same with the feed that it is a place in.
+    /// The cursor to resume from, with the epoch of its feed.
     pub fn bookmark(self) -> Bookmark {
         Bookmark { cursor: self.resume(), epoch: Some(self.epoch) }
     }
 
-    /// How many events the subscriber can no longer have.
+    /// How many events the subscriber has missed.
     pub fn missed(self) -> u64 {
         self.resume().0.saturating_sub(self.after.0)
     }
 
-    /// The gap as JSON: `{"gap":{"after":N,"oldest":M,"epoch":E}}`.
+    /// Encodes the gap as JSON: `{"gap":{"after":N,"oldest":M,"epoch":E}}`.
     pub fn encode(self) -> Vec<u8> {
         let line = GapLine { gap: GapFields { after: self.after, oldest: self.oldest, epoch: self.epoch } };
         serde_json::to_vec(&line).expect("writing JSON to memory does not fail")
     }
 
-    /// Reads a gap back.
+    /// Decodes a gap.
     ///
     /// # Errors
     /// When `bytes` are not the JSON encoding of a gap.
@@ -166,7 +167,7 @@ impl Gap {
         Ok(Self { after: line.gap.after, oldest: line.gap.oldest, epoch: line.gap.epoch })
     }
 
-    /// Whether `bytes`, a JSON text, announce a gap rather than an event.
+    /// Whether `bytes`, a JSON text, encode a gap rather than an event.
     pub fn is_announced_by(bytes: &[u8]) -> bool {
         bytes.starts_with(b"{\"gap\"")
     }
@@ -178,19 +179,19 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_encoding_is_the_documented_one() {
+    fn an_event_is_encoded_as_documented() {
         let event = Event { seq: 7, at: 12, data: "a \"b\"\n".into() };
         assert_eq!(event.encode(), br#"{"seq":7,"at":12,"data":"a \"b\"\n"}"#);
     }
 
     #[test]
-    fn a_payload_without_escapes_is_borrowed_when_decoded() {
+    fn decoding_borrows_a_payload_without_escapes() {
         let event = Event::decode(br#"{"seq":7,"at":12,"data":"plain"}"#).unwrap();
         assert!(matches!(event.data, Cow::Borrowed("plain")));
     }
 
     #[test]
-    fn a_cursor_is_digits_alone() {
+    fn a_cursor_consists_of_digits_only() {
         assert_eq!("42".parse(), Ok(Cursor(42)));
         for wrong in ["", "+1", "-1", "1 ", "0x1", "1.0", "18446744073709551616"] {
             assert_eq!(wrong.parse::<Cursor>(), Err(InvalidCursor), "{wrong:?}");
@@ -198,9 +199,9 @@ mod tests {
     }
 
     #[test]
-    fn a_bookmark_is_a_cursor_that_may_say_of_which_feed_it_is() {
-        let of_a_feed = Bookmark { cursor: Cursor(41), epoch: Some(Epoch(17)) };
-        for (text, bookmark) in [("41", Cursor(41).into()), ("41-17", of_a_feed)] {
+    fn a_bookmark_is_a_cursor_with_or_without_an_epoch() {
+        let with_epoch = Bookmark { cursor: Cursor(41), epoch: Some(Epoch(17)) };
+        for (text, bookmark) in [("41", Cursor(41).into()), ("41-17", with_epoch)] {
             assert_eq!((text.parse(), bookmark.to_string()), (Ok(bookmark), text.to_string()));
         }
         for wrong in ["", "-", "41-", "-17", "41-17-", "41--17", "41-x"] {
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_counts_what_is_lost_and_says_where_to_go_on() {
+    fn a_gap_has_the_number_of_missed_events_and_the_cursor_to_resume_from() {
         let gap = Gap { after: Cursor(3), oldest: 10, epoch: Epoch(17) };
         assert_eq!((gap.missed(), gap.resume(), gap.bookmark().to_string().as_str()), (6, Cursor(9), "9-17"));
         assert_eq!(Gap::decode(&gap.encode()).unwrap(), gap);
@@ -218,7 +219,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_event_survives_encoding_and_stays_on_one_line(seq: u64, at: u64, data: String) {
+        fn every_event_is_encoded_as_one_line_and_decoded_again(seq: u64, at: u64, data: String) {
             let event = Event { seq, at, data: data.into() };
             let bytes = event.encode();
             prop_assert!(!bytes.contains(&b'\n') && !bytes.contains(&b'\r'));
@@ -227,7 +228,7 @@ mod tests {
         }
 
         #[test]
-        fn decoding_any_bytes_never_panics(bytes: Vec<u8>) {
+        fn decoding_arbitrary_bytes_does_not_panic(bytes: Vec<u8>) {
             let _ = Event::decode(&bytes);
             let _ = Gap::decode(&bytes);
         }

@@ -1,7 +1,7 @@
-//! What an experiment found, worked out as far as a reader needs it: the answer, drawings as numbers, tables, verdicts.
+//! The chapter of an experiment: its answer, drawings as numbers, tables and verdicts.
 //!
-//! A drawing is kept as the numbers that are drawn, so that a report shows nothing that does not stand in `run.json`; the raw
-//! rounds behind them, where there are any, stand beside it.
+//! The `reports` crate derives it from the facts in `run.json` each time a report is drawn. Earlier versions stored it in `run.json`, with
+//! the rounds that it was derived from, so it can still be read from there.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,28 +9,28 @@ use serde::{Deserialize, Serialize};
 use crate::Transport;
 use crate::result::Comparison;
 
-/// What an experiment found.
+/// The chapter of an experiment.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Experiment {
     /// Its name on the command line and in links.
     pub name: String,
     /// Its heading.
     pub title: String,
-    /// What it asks.
+    /// Its question.
     pub question: String,
-    /// What it found, a sentence each.
+    /// Its answer, in sentences.
     pub answer: Vec<String>,
-    /// What makes it doubtful, a sentence each.
+    /// Reasons to doubt it, in sentences.
     pub doubts: Vec<String>,
     /// Its figures.
     pub drawings: Vec<Drawing>,
     /// Its tables.
     pub tables: Vec<Table>,
-    /// What it says of claims that course notes make.
+    /// Its verdicts on claims of course notes.
     pub verdicts: Vec<Verdict>,
-    /// How it was done, and where its limits are, a sentence each.
+    /// Its method and its limits, in sentences.
     pub method: Vec<String>,
-    /// The rounds behind it, one comparison for each setting.
+    /// The rounds that it was derived from, one comparison for each setting, where an earlier version stored it; otherwise empty.
     pub rounds: Vec<Comparison>,
 }
 
@@ -40,9 +40,9 @@ pub struct Experiment {
 pub enum Drawing {
     /// Figures over a factor.
     Lines(Lines),
-    /// Which transport is best where.
+    /// The best transport over two factors.
     Map(Map),
-    /// What went over a wire, and when.
+    /// Messages on the wire over time.
     Ladder(Ladder),
 }
 
@@ -51,9 +51,9 @@ pub enum Drawing {
 pub struct Lines {
     /// Its file's name without the ending.
     pub name: String,
-    /// What is to be seen.
+    /// Its title: the result in a sentence.
     pub title: String,
-    /// How to read it.
+    /// Its caption: how to read it.
     pub caption: String,
     /// The factor.
     pub x: Axis,
@@ -66,7 +66,7 @@ pub struct Lines {
 /// An axis.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Axis {
-    /// What it shows, unit included.
+    /// Its label, with the unit.
     pub label: String,
     /// Whether it is logarithmic.
     pub logarithmic: bool,
@@ -77,9 +77,9 @@ pub struct Axis {
 pub struct Line {
     /// Its name.
     pub label: String,
-    /// The transport whose colour and mark it has, where it is one's.
+    /// The transport whose colour and marker it has; `None` for a line that belongs to no transport.
     pub transport: Option<Transport>,
-    /// Whether it is theory, drawn dashed, and not measured.
+    /// Whether it shows theory, drawn dashed, instead of measurements.
     pub theory: bool,
     /// Its points, from left to right.
     pub points: Vec<Point>,
@@ -92,7 +92,7 @@ pub struct Point {
     pub x: f64,
     /// The figure: the mean over rounds, where there are several.
     pub y: f64,
-    /// Its 95 % interval over rounds, where they carry one.
+    /// Its 95 % interval over rounds, where there are enough of them.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -103,14 +103,14 @@ impl Point {
     }
 }
 
-/// Which transport costs least, over two factors.
+/// The transport with the lowest cost, over two factors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Map {
     /// Its file's name without the ending.
     pub name: String,
-    /// What is to be seen.
+    /// Its title: the result in a sentence.
     pub title: String,
-    /// How to read it.
+    /// Its caption: how to read it.
     pub caption: String,
     /// The factor from left to right.
     pub x: String,
@@ -129,36 +129,37 @@ pub struct Map {
 pub struct Cell {
     /// The transport that costs least; `None` where none is fast enough, or several cost about the same.
     pub best: Option<Transport>,
-    /// What it costs, with its unit.
+    /// Its cost, with the unit.
     pub cost: String,
-    /// How it stands to the next: "WebSocket: 1.8 times that".
+    /// The comparison with the next: "WebSocket: 1.8 times that".
     pub against: String,
 }
 
-/// What went between a client and the server, and when.
+/// The messages between a client and the server over time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ladder {
     /// Its file's name without the ending.
     pub name: String,
-    /// What is to be seen.
+    /// Its title: the result in a sentence.
     pub title: String,
-    /// How to read it.
+    /// Its caption: how to read it.
     pub caption: String,
     /// The transport.
     pub transport: Transport,
     /// The time shown, in ms.
     pub length_ms: f64,
-    /// What crossed the wire, in the order in which it was sent.
-    pub crossings: Vec<Crossing>,
+    /// The messages, in the order in which they were sent.
+    #[serde(alias = "crossings")]
+    pub messages: Vec<Message>,
     /// When events were published, in ms.
     pub published_ms: Vec<f64>,
-    /// When the client had them, in ms.
+    /// When the client had decoded them, in ms.
     pub delivered_ms: Vec<f64>,
 }
 
 /// Bytes that went one way at once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Crossing {
+pub struct Message {
     /// Whether they went from the client to the server.
     pub up: bool,
     /// When they left, in ms.
@@ -167,40 +168,41 @@ pub struct Crossing {
     pub arrived_ms: f64,
     /// How many they were.
     pub bytes: u64,
-    /// What they were.
+    /// A label for them.
     pub label: String,
 }
 
 /// A table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Table {
-    /// What it shows.
+    /// Its title.
     pub title: String,
-    /// The headings, the first one that of the rows' names.
+    /// The headings; the first is that of the rows' names.
     pub columns: Vec<String>,
     /// The rows; each has a cell for each column.
     pub rows: Vec<Vec<String>>,
 }
 
-/// What was found of a claim.
+/// The verdict on a claim.
 ///
-/// The prediction, what refutes it, the working point and where the verdict turns are part of the result, so that a reader can
-/// judge the verdict without the program. Results that were written before these fields existed leave them empty.
+/// The prediction, what would refute it, the working point and where the verdict turns are included, so that a reader can judge the verdict
+/// without the program. They are empty in results from before these fields existed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
-    /// The claim's number in the ledger of claims.
+    /// The claim's number in the table of claims.
     pub claim: u32,
-    /// What is claimed.
+    /// The claim.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub statement: String,
     /// Whether the claim was tested or only demonstrated.
     #[serde(default, skip_serializing_if = "Kind::is_test")]
     pub kind: Kind,
-    /// How it stands.
-    pub standing: Standing,
-    /// The figure that says so, with the load under which it was measured.
+    /// Its status.
+    #[serde(alias = "standing")]
+    pub status: Status,
+    /// The measured figures, with the load under which they were measured.
     pub figure: String,
-    /// Why, and within which limits, in a line.
+    /// The reason, and the limits.
     pub why: String,
     /// What must be measured if the claim is true.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -214,19 +216,19 @@ pub struct Verdict {
     /// Where between the working points the verdict turns, or between which it does not.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub turns_at: String,
-    /// The experiment that came to it; empty in that experiment's own chapter.
+    /// The experiment that derived it; empty in that experiment's own chapter.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub experiment: String,
 }
 
-/// What kind of evidence a verdict rests on.
+/// The kind of evidence of a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A measurement that can come out either way.
     #[default]
     Test,
-    /// A definition, shown at work: a standard or the construction of the lab settles it, and no measurement could.
+    /// A demonstration of a definition: a standard or the design of the server settles it, and no measurement could.
     Demonstration,
 }
 
@@ -236,32 +238,32 @@ impl Kind {
     }
 }
 
-/// How a claim stands.
+/// The status of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// Measured, and so.
+pub enum Status {
+    /// Measured and true.
     Holds,
-    /// So under conditions, which are named.
+    /// True under conditions, which the verdict names.
     HoldsWithinLimits,
-    /// Measured, and not so.
+    /// Measured and false.
     DoesNotHold,
-    /// It was so once.
+    /// True of an earlier version of a protocol.
     Outdated,
-    /// The run cannot tell: an interval spans the bound, or too few rounds are sound.
+    /// The measurement is too uncertain: an interval spans the bound, or too few rounds are sound.
     #[serde(alias = "not_shown")]
     NotMeasurable,
-    /// Nothing here can test it yet.
+    /// There is no test of it yet.
     #[default]
     NotYet,
 }
 
-impl Standing {
-    /// All of them, in the order in which they are counted.
-    pub const ALL: [Standing; 6] =
+impl Status {
+    /// All of them, in the order of summaries.
+    pub const ALL: [Self; 6] =
         [Self::Holds, Self::HoldsWithinLimits, Self::DoesNotHold, Self::Outdated, Self::NotMeasurable, Self::NotYet];
 
-    /// The words for people.
+    /// The status in words.
     pub fn in_words(self) -> &'static str {
         match self {
             Self::Holds => "holds",
@@ -273,7 +275,7 @@ impl Standing {
         }
     }
 
-    /// The words for so many claims that stand so: "15 hold".
+    /// The words for a number of claims with this status: "15 hold".
     pub fn counted(self, count: usize) -> String {
         let words = match (self, count) {
             (Self::Holds, 1) => "holds",
@@ -301,9 +303,10 @@ mod tests {
     fn a_verdict_written_before_the_working_point_was_kept_still_loads() {
         let old = r#"{"claim":7,"standing":"not_shown","figure":"f","why":"w"}"#;
         let verdict: Verdict = serde_json::from_str(old).unwrap();
-        assert_eq!((verdict.standing, verdict.kind), (Standing::NotMeasurable, Kind::Test));
+        assert_eq!((verdict.status, verdict.kind), (Status::NotMeasurable, Kind::Test));
         assert_eq!(verdict.working_point, "");
-        let new = serde_json::to_string(&Verdict { standing: Standing::Holds, ..verdict }).unwrap();
-        assert_eq!(new, old.replace("not_shown", "holds"), "what is empty is not written");
+        let new = serde_json::to_string(&Verdict { status: Status::Holds, ..verdict }).unwrap();
+        let expected = old.replace("standing", "status").replace("not_shown", "holds");
+        assert_eq!(new, expected, "empty fields are not written");
     }
 }

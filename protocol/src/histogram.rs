@@ -1,20 +1,23 @@
-//! Durations counted into an HdrHistogram, with the counts that no bucket can hold kept beside it.
+//! A histogram of durations: an HdrHistogram, and counts of the durations that are outside its range.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use hdrhistogram::Histogram as Hdr;
+use hdrhistogram::serialization::{Deserializer as HdrDeserializer, Serializer as HdrSerializer, V2DeflateSerializer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest duration with a bucket of its own, in ns: 60 s.
-pub const HIGHEST_NS: u64 = 60_000_000_000;
-/// The unit of the shortest buckets. With 1,000, durations under half a millisecond would be told apart by no less than
-/// 512 ns, which is more than a thousandth of them.
-const LOWEST_NS: u64 = 1;
+/// The longest duration that is counted exactly, in ns: 60 s.
+pub const MAX_NS: u64 = 60_000_000_000;
+/// The width of the narrowest buckets, in ns. With 1,000, the buckets for durations under half a millisecond would be 512 ns wide, which is
+/// more than a thousandth of such a duration.
+const MIN_NS: u64 = 1;
 const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// A distribution of durations in ns, from 0 to 60 s, each bucket within 0.1 % of its values.
 ///
-/// Histograms of several rounds are merged, never their percentiles averaged. In JSON it is the list of its buckets,
-/// `[highest value in ns, count]`, from which it is rebuilt without loss.
+/// The percentiles of several rounds are taken from their merged histograms; they are never averaged. In JSON, a histogram is a text in
+/// HdrHistogram's own format, which its libraries and plotters read, and which takes a fifth of the space of a list of buckets.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(with = "Raw")]
 pub struct Histogram {
@@ -25,25 +28,25 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        let hdr = Hdr::new_with_bounds(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS).expect("the bounds are constants");
+        let hdr = Hdr::new_with_bounds(MIN_NS, MAX_NS, SIGNIFICANT_DIGITS).expect("the bounds are constants");
         Self { hdr, negative: 0, overflow: 0 }
     }
 }
 
 impl Histogram {
-    /// Counts the time from `start_ns` to `end_ns`. An end before its start is counted as 0 and as negative.
+    /// Counts the time from `start_ns` to `end_ns`. If the end is before the start, the duration is counted as 0, and as negative.
     pub fn record_between(&mut self, start_ns: u64, end_ns: u64) {
         self.negative += u64::from(end_ns < start_ns);
         self.record(end_ns.saturating_sub(start_ns));
     }
 
-    /// Counts one duration. One over 60 s is counted as 60 s and as overflow.
+    /// Counts a duration. If it is over 60 s, it is counted as 60 s, and as overflow.
     pub fn record(&mut self, ns: u64) {
-        self.overflow += u64::from(ns > HIGHEST_NS);
-        self.hdr.saturating_record(ns.min(HIGHEST_NS));
+        self.overflow += u64::from(ns > MAX_NS);
+        self.hdr.saturating_record(ns.min(MAX_NS));
     }
 
-    /// Adds all that `other` has counted.
+    /// Adds the durations of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.hdr.add(&other.hdr).expect("both have the same bounds");
         self.negative += other.negative;
@@ -55,7 +58,7 @@ impl Histogram {
         self.hdr.len()
     }
 
-    /// How many of them were negative: on one host a fault of the measurement.
+    /// How many of them were negative. If both timestamps are from the same host, that is an error of the measurement.
     pub fn negative(&self) -> u64 {
         self.negative
     }
@@ -65,34 +68,34 @@ impl Histogram {
         self.overflow
     }
 
-    /// The duration in ns that a share `quantile`, in [0, 1], does not exceed, or `None` while nothing is counted.
+    /// The duration in ns that the share `quantile`, in [0, 1], of the durations does not exceed; `None` for an empty histogram.
     pub fn quantile(&self, quantile: f64) -> Option<u64> {
         (self.count() > 0).then(|| self.hdr.value_at_quantile(quantile))
     }
 
-    /// The same, but `None` as well where fewer than ten samples lie beyond the quantile: p99.9 needs 10,000.
-    pub fn carried_quantile(&self, quantile: f64) -> Option<u64> {
+    /// The same as [`Self::quantile`], but `None` if fewer than ten samples are above the quantile: p99.9 requires 10,000 samples.
+    pub fn supported_quantile(&self, quantile: f64) -> Option<u64> {
         // The margin is for 1 - 0.999, which is a little less than 0.001 in binary.
-        let beyond = self.count() as f64 * (1.0 - quantile);
-        if beyond + 1e-6 >= 10.0 { self.quantile(quantile) } else { None }
+        let above = self.count() as f64 * (1.0 - quantile);
+        if above + 1e-6 >= 10.0 { self.quantile(quantile) } else { None }
     }
 
-    /// How many durations were longer than `ns`, to within a bucket.
-    pub fn count_beyond(&self, ns: u64) -> u64 {
+    /// How many durations were longer than `ns`. Durations in the same bucket as `ns` cannot be distinguished from it.
+    pub fn count_above(&self, ns: u64) -> u64 {
         self.buckets().filter(|bucket| bucket.0 > ns).map(|bucket| bucket.1).sum()
     }
 
-    /// The arithmetic mean in ns, or `None` while nothing is counted.
+    /// The arithmetic mean in ns; `None` for an empty histogram.
     pub fn mean(&self) -> Option<f64> {
         (self.count() > 0).then(|| self.hdr.mean())
     }
 
-    /// The longest duration in ns, to 0.1 %, or `None` while nothing is counted.
+    /// The longest duration in ns, within 0.1 %; `None` for an empty histogram.
     pub fn max(&self) -> Option<u64> {
         self.quantile(1.0)
     }
 
-    /// The buckets that hold something, shortest first: highest value in ns, and how many.
+    /// The non-empty buckets, shortest durations first: the highest value of each in ns, and its count.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.hdr.iter_recorded().map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
     }
@@ -117,18 +120,26 @@ impl PartialEq for Histogram {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Histogram")]
 struct Raw {
-    /// The buckets that hold something, shortest first: the highest duration of the bucket in ns, and how many it holds.
+    /// The distribution of durations in ns: a compressed HdrHistogram (V2 encoding with DEFLATE) in base64, as in HdrHistogram log files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hdr: Option<String>,
+    /// In results of earlier versions instead: the non-empty buckets, shortest durations first, as the highest duration of the bucket in ns,
+    /// and its count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     buckets: Vec<(u64, u64)>,
-    /// Durations that were negative: counted as 0 in the buckets.
+    /// Number of durations that were negative. They are counted as 0.
     negative: u64,
-    /// Durations over 60 s: counted as 60 s in the buckets.
+    /// Number of durations over 60 s. They are counted as 60 s.
     overflow: u64,
 }
 
 impl Serialize for Histogram {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let raw = Raw { buckets: self.buckets().collect(), negative: self.negative, overflow: self.overflow };
-        raw.serialize(serializer)
+        let mut bytes = Vec::new();
+        HdrSerializer::serialize(&mut V2DeflateSerializer::new(), &self.hdr, &mut bytes)
+            .map_err(serde::ser::Error::custom)?;
+        let hdr = Some(BASE64_STANDARD.encode(bytes));
+        Raw { hdr, buckets: Vec::new(), negative: self.negative, overflow: self.overflow }.serialize(serializer)
     }
 }
 
@@ -136,8 +147,13 @@ impl<'de> Deserialize<'de> for Histogram {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Raw::deserialize(deserializer)?;
         let mut histogram = Self { negative: raw.negative, overflow: raw.overflow, ..Self::default() };
+        if let Some(text) = raw.hdr {
+            let bytes = BASE64_STANDARD.decode(text).map_err(serde::de::Error::custom)?;
+            let hdr = HdrDeserializer::new().deserialize(&mut &bytes[..]).map_err(serde::de::Error::custom)?;
+            histogram.hdr.add(&hdr).map_err(serde::de::Error::custom)?;
+        }
         for (value, count) in raw.buckets {
-            histogram.hdr.saturating_record_n(value.min(HIGHEST_NS), count);
+            histogram.hdr.saturating_record_n(value.min(MAX_NS), count);
         }
         Ok(histogram)
     }
@@ -149,21 +165,21 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn nothing_is_dropped_however_odd() {
+    fn durations_outside_the_range_are_counted_too() {
         let mut histogram = Histogram::default();
         histogram.record_between(5, 3);
-        histogram.record(HIGHEST_NS + 1);
+        histogram.record(MAX_NS + 1);
         histogram.record(0);
         assert_eq!((histogram.count(), histogram.negative(), histogram.overflow()), (3, 1, 1));
     }
 
     #[test]
-    fn a_percentile_is_given_only_where_the_samples_carry_it() {
+    fn a_supported_quantile_has_at_least_ten_samples_above_it() {
         let mut histogram = Histogram::default();
         (0..9_999).for_each(|_| histogram.record(5_000));
-        assert_eq!(histogram.carried_quantile(0.999), None);
+        assert_eq!(histogram.supported_quantile(0.999), None);
         histogram.record(5_000);
-        assert!(histogram.carried_quantile(0.999).is_some());
+        assert!(histogram.supported_quantile(0.999).is_some());
         assert_eq!(Histogram::default().quantile(0.5), None);
     }
 
@@ -173,17 +189,17 @@ mod tests {
             mut samples in prop::collection::vec((10..36u32, 0.0..1.0f64), 1..500),
             quantile in 0.0..=1.0f64,
         ) {
-            // From 1 us up, as many short ones as long ones.
+            // From 1 us upwards, and as many short durations as long ones.
             let mut samples: Vec<u64> =
                 samples.drain(..).map(|(power, part)| ((1u64 << power) as f64 * (1.0 + part)) as u64).collect();
-            samples.iter_mut().for_each(|ns| *ns = (*ns).min(HIGHEST_NS));
+            samples.iter_mut().for_each(|ns| *ns = (*ns).min(MAX_NS));
             let mut histogram = Histogram::default();
             samples.iter().for_each(|&ns| histogram.record(ns));
             samples.sort_unstable();
             let rank = ((samples.len() as f64 * quantile).ceil() as usize).clamp(1, samples.len());
             let exact = samples[rank - 1] as f64;
-            let given = histogram.quantile(quantile).unwrap() as f64;
-            prop_assert!((given / exact - 1.0).abs() <= 0.001, "{given} for {exact}");
+            let estimate = histogram.quantile(quantile).unwrap() as f64;
+            prop_assert!((estimate / exact - 1.0).abs() <= 0.001, "{estimate} for {exact}");
         }
 
         #[test]

@@ -1,13 +1,15 @@
-//! The words that the server, the load client and the reports share: events, framings, transports and results.
+//! The types that the server, the load client and the reports share: events, envelopes, the table of transports, and results.
 //!
-//! Nothing here does I/O and nothing here waits; every codec is a pure function from bytes to bytes, so it can be read,
-//! tested and fuzzed without a socket.
+//! Nothing here does I/O or waits. Every encoder and decoder is a pure function from bytes to bytes, so it can be tested and fuzzed
+//! without a socket.
 
+pub mod chunked;
 pub mod clock;
+pub mod envelope;
 pub mod event;
 pub mod experiment;
+pub mod facts;
 pub mod fnv;
-pub mod framing;
 pub mod histogram;
 pub mod ledger;
 pub mod network;
@@ -18,6 +20,7 @@ pub mod status;
 pub mod timetable;
 pub mod transport;
 
+pub use envelope::Envelope;
 pub use event::{Bookmark, Cursor, Epoch, Event, Gap};
 pub use histogram::Histogram;
 pub use ledger::{Layer, Ledger};

@@ -1,4 +1,4 @@
-//! What a comparison found: the scenario, each round with its raw histograms, the machine.
+//! The results of a comparison: the scenario, each round with its histograms, and the machine.
 
 use std::ops::AddAssign;
 
@@ -12,9 +12,9 @@ use crate::{Histogram, Ledger, Transport};
 /// Transports under the same load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
-    /// What was asked for.
+    /// What was to be measured.
     pub scenario: Scenario,
-    /// What was found, in the order in which it ran.
+    /// The measured rounds, in the order in which they ran.
     pub rounds: Vec<Round>,
 }
 
@@ -25,44 +25,44 @@ impl Comparison {
     }
 }
 
-/// What is compared, and under which load.
+/// The transports that are compared, and the load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Scenario {
-    /// The transports compared.
+    /// The transports that are compared.
     pub transports: Vec<Transport>,
-    /// Subscribers connected at once.
+    /// Number of subscribers, all connected at the same time.
     pub subscribers: u32,
-    /// Events a second.
+    /// Events per second.
     pub rate: f64,
     /// How events are spaced.
     pub schedule: Spacing,
     /// Payload of an event, in bytes.
     pub payload_bytes: u32,
-    /// Time from one poll's start to the next's, in ms; polling alone uses it.
+    /// Time from the start of one poll to the start of the next, in ms. Only polling uses it.
     pub poll_interval_ms: u64,
     /// Rounds of each transport.
     pub rounds: u32,
-    /// Time from the feed's start to the measurement window, in ms: connecting and warming up.
+    /// Time from the feed's start to the measurement window, in ms, for connecting and warming up.
     pub warm_up_ms: u64,
-    /// Measurement window of a round, in ms.
+    /// Length of a round's measurement window, in ms.
     pub duration_ms: u64,
-    /// The request headers sent.
+    /// The headers of the requests.
     pub headers: Headers,
-    /// The network between client and server that the client models; all zero is the bare one that there is.
+    /// The network between client and server that the client models. With zero delay and jitter and no bandwidth, nothing is modelled.
     pub network: Network,
     /// Threads that serve connections in the server.
     pub server_threads: u32,
-    /// Whether all goes over TLS.
+    /// Whether all connections use TLS.
     #[serde(default)]
     pub tls: bool,
-    /// Processes that shared the subscribers.
+    /// Client processes among which the subscribers were divided.
     #[serde(default = "one")]
     pub processes: u32,
     /// Seed of the schedule, the payloads, the rounds' order and the pollers' phases.
     pub seed: u64,
-    /// The server measured where it was not one started for each round.
+    /// The URL of the measured server; `None` if a server was started for each round.
     pub url: Option<String>,
-    /// Whether that server was taken for what it says it is, whoever vouches for it.
+    /// Whether that server's certificate was accepted without verification.
     #[serde(default)]
     pub insecure: bool,
 }
@@ -71,109 +71,110 @@ fn one() -> u32 {
     1
 }
 
-/// Which headers the load client sends with a request.
+/// The headers of the load client's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Headers {
-    /// What HTTP demands and no more.
+    /// Only the headers that HTTP requires.
     Lean,
-    /// What a desktop Chrome sends, a session cookie included.
+    /// The headers that Chrome sends on a desktop, including a session cookie.
     Browser,
 }
 
-/// Where a run was made, with what was going on beside it.
+/// The machine on which a run was made, and what else used its processors during the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Environment {
     /// When the run began, in seconds of Unix time.
     pub started_unix_s: u64,
-    /// The lab's version.
+    /// The version of this program.
     pub version: String,
-    /// The commit it was built from, with `-dirty` where files had changed; `unknown` outside a checkout.
+    /// The commit from which it was built, with `-dirty` if files had changed; `unknown` outside a checkout.
     pub commit: String,
     /// Kernel name and release.
     pub kernel: String,
     /// The processor's name.
     pub cpu: String,
-    /// Logical processors this process may use.
+    /// Logical processors that this process may use.
     pub cores: u32,
     /// Main memory, in bytes.
     pub memory_bytes: u64,
-    /// Share of the run in which some task waited for a processor (PSI), in [0, 1]; `None` where the kernel does not say.
+    /// Share of the run in which some task waited for a processor (PSI), in [0, 1]; `None` if the kernel does not report it.
     pub cpu_pressure: Option<f64>,
-    /// Share of all processor time in the run that the hypervisor took away, in [0, 1]; `None` where unknown.
+    /// Share of all processor time in the run that the hypervisor gave to others, in [0, 1]; `None` if unknown.
     pub steal: Option<f64>,
 }
 
 /// One transport, measured once with a fresh server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Round {
-    /// What was measured.
+    /// The transport that was measured.
     pub transport: Transport,
-    /// Which of the transport's rounds this is, from 1.
+    /// The number of the round among those of the transport, from 1.
     pub round: u32,
-    /// Events that were due in the measurement window by the schedule, whether the server published them or not, and those that
-    /// were published in it beside the schedule.
+    /// Events that were due in the measurement window by the schedule, whether or not the server published them, and other events that
+    /// were published in it.
     pub sent: u64,
-    /// Of these, deliveries to all subscribers together; `sent` times the subscribers when nothing is lost.
+    /// Deliveries of these events to all subscribers together: `sent` times the number of subscribers if nothing is lost.
     pub delivered: u64,
-    /// Fingerprint of the window's schedule (FNV-1a, 64 bits, hex, over each event's seq and offset): equal for equal feeds.
+    /// Hash of the window's schedule (FNV-1a, 64 bits, hex, over each event's sequence number and offset). Equal schedules have equal
+    /// hashes.
     pub schedule_hash: String,
     /// Delivery latency t2 - t0, in ns, of every delivery in the window.
     pub latency_ns: Histogram,
-    /// The slowest delivery of each event in the window, in ns: one sample an event, so that a percentile can say how many events it
-    /// rests on.
+    /// Latency of the slowest delivery of each event in the window, in ns. With one sample per event, the count is the number of events on
+    /// which a percentile is based.
     #[serde(default)]
     pub slowest_ns: Histogram,
-    /// Naive latency t2 - t1, in ns: what a client that forgets the schedule would report.
+    /// Naive latency t2 - t1, in ns, which a client that ignores the schedule would report (coordinated omission).
     pub naive_latency_ns: Histogram,
     /// Publisher lateness t1 - t0, in ns, of every event in the window.
     pub publisher_lateness_ns: Histogram,
-    /// How far the latencies may be off because the server's clock is not ours, in ns; `None` on one host.
+    /// The largest error of the latencies that follows from converting the server's clock to the client's, in ns; `None` on one host.
     pub clock_bound_ns: Option<u64>,
     /// Wire bytes of all subscribers, from connecting to closing, by layer.
     pub ledger: Ledger,
-    /// The part of them that falls into the measurement window: what a subscription takes once it stands. `None` in results of
-    /// earlier versions.
+    /// The part of them that falls into the measurement window: the bytes of established subscriptions. `None` in results of earlier
+    /// versions.
     #[serde(default)]
     pub window_ledger: Option<Ledger>,
-    /// What went wrong with deliveries, over the whole connection.
+    /// Delivery errors from connecting to closing.
     pub faults: Faults,
-    /// What the window cost the server.
+    /// Resources that the server used in the window.
     pub server: ServerCost,
-    /// What it cost the client, and how late the client was itself.
+    /// Resources that the client used in the window, and how late the client itself was.
     pub client: ClientCost,
-    /// Gates the round failed, in words; an empty list is a sound round. A failed round is shown, and not counted.
+    /// Checks that the round failed, as sentences; empty for a sound round. A failed round is shown, but not used.
     pub failures: Vec<String>,
-    /// What makes the round doubtful without voiding it, in words.
+    /// Reasons to doubt the round that do not invalidate it, as sentences.
     pub warnings: Vec<String>,
 }
 
-/// How a warning begins that says that the client was too slow: it makes the round's latencies doubtful, and leaves what the server
-/// counted and used as it is.
+/// The beginning of a warning that the client was too slow. Such a warning makes the round's latencies doubtful, but not the server's
+/// counts and its use of resources.
 pub const CLIENT_LIMITED: &str = "client-limited";
 
 impl Round {
-    /// Whether every gate was passed.
+    /// Whether the round passed every check.
     pub fn is_sound(&self) -> bool {
         self.failures.is_empty()
     }
 }
 
-/// Departures from "every event exactly once and in order", summed over subscribers.
+/// Deviations from the delivery of every event exactly once and in order, summed over all subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Faults {
-    /// Events that never came.
+    /// Events that were not received.
     pub lost: u64,
-    /// Events that came again.
+    /// Events that were received again.
     pub duplicates: u64,
-    /// Events that came before one that should precede them.
+    /// Events that were received before an event that precedes them in the feed.
     pub reordered: u64,
-    /// Events that the server announced as gone from the history.
+    /// Events that the server reported as removed from the history.
     pub gaps: u64,
-    /// Connections that broke and were resumed from the cursor.
+    /// Connections that were lost and resumed from the cursor.
     pub reconnects: u64,
-    /// Events whose bytes are not those that were published: another payload than follows from the seed, another time, or other bytes
-    /// for one subscriber than for the next.
+    /// Events whose bytes differ from those that were published: the payload does not follow from the seed, the time differs, or
+    /// subscribers received different bytes.
     #[serde(default)]
     pub altered: u64,
 }
@@ -190,34 +191,34 @@ impl AddAssign for Faults {
     }
 }
 
-/// What the measurement window cost the server's process.
+/// Resources that the server's process used in the measurement window.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerCost {
-    /// The time between the two readings, in ns: the window as it really was.
+    /// The time between the two readings of the server's load, in ns: the actual length of the window.
     pub window_ns: u64,
     /// CPU time in the window, in ns.
     pub cpu_ns: u64,
-    /// Deliveries completed between the two readings: what `cpu_ns` was spent on.
+    /// Deliveries completed between the two readings, on which `cpu_ns` was spent.
     pub deliveries: u64,
-    /// Requests in the window, the client's own readings left out.
+    /// Requests in the window, without those for the readings.
     pub requests: u64,
-    /// Connections accepted in the window, the client's own left out.
+    /// Connections accepted in the window, without those for the readings.
     pub accepts: u64,
     /// Context switches in the window.
     pub context_switches: u64,
-    /// Resident memory before anyone connected, in bytes.
+    /// Resident memory before the subscribers connected, in bytes.
     pub resident_before_bytes: u64,
-    /// Resident memory at the window's start, all subscribers connected, in bytes, less what the history grew by.
+    /// Resident memory at the window's start, when all subscribers are connected, less the growth of the history, in bytes.
     pub resident_connected_bytes: u64,
 }
 
-/// What the measurement window cost the load client's process.
+/// Resources that the load client's process used in the measurement window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientCost {
     /// CPU time in the window, in ns.
     pub cpu_ns: u64,
-    /// How late a task of the client's own event loop woke from its sleep, in ns, timer granularity (1 ms) included.
+    /// Lag of the client's own event loop: how late a task woke from its sleep, in ns, including the timer's granularity of 1 ms.
     pub lag_ns: Histogram,
-    /// Time from starting to connect until every subscriber was connected, in ns.
+    /// Time from the first connection attempt until every subscriber was connected, in ns.
     pub connect_ns: u64,
 }

@@ -1,12 +1,13 @@
-//! One run of the load client, as it stands in `run.json`: a report's chapters, and where they come from.
+//! One run of the load client, as stored in `run.json`: the measurements, the environment and the command.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::Experiment;
+use crate::facts::Facts;
 use crate::result::{Comparison, Environment};
 
-/// Grows with every change after which an older reader would misread a result.
+/// The version of the schema. It grows with every change that an older program would misread.
 pub const SCHEMA_VERSION: u32 = 2;
 
 /// One run of the load client: `run.json`.
@@ -14,14 +15,14 @@ pub const SCHEMA_VERSION: u32 = 2;
 pub struct Run {
     /// [`SCHEMA_VERSION`] of the program that wrote it.
     pub schema_version: u32,
-    /// The command line that made it.
+    /// The command line of the run.
     pub command: String,
-    /// Where it ran.
+    /// The environment in which it ran.
     pub environment: Environment,
-    /// Whether it was ended before all was measured; what had been finished by then is here.
+    /// Whether the run was ended early; `parts` then has what was finished.
     #[serde(default)]
     pub interrupted: bool,
-    /// What was found, in the order of the report.
+    /// The measurements, in the order of the report.
     pub parts: Vec<Part>,
 }
 
@@ -32,34 +33,30 @@ impl Run {
         serde_json::to_string_pretty(&schema).expect("a schema is plain JSON") + "\n"
     }
 
-    /// The comparisons that the run holds, one for each load.
+    /// The comparisons of the run, one for each load.
     pub fn comparisons(&self) -> impl Iterator<Item = &Comparison> {
         self.parts.iter().filter_map(|part| match part {
             Part::Comparison(comparison) => Some(comparison),
-            Part::Experiment(_) => None,
+            Part::Measured(_) | Part::Claims | Part::Experiment(_) => None,
         })
     }
 
-    /// The first of the comparisons that the run holds, if it holds one.
+    /// The first comparison of the run, if it has one.
     pub fn comparison(&self) -> Option<&Comparison> {
         self.comparisons().next()
     }
-
-    /// The experiments that the run holds.
-    pub fn experiments(&self) -> impl Iterator<Item = &Experiment> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Comparison(_) => None,
-            Part::Experiment(experiment) => Some(experiment),
-        })
-    }
 }
 
-/// A chapter of a report.
+/// A part of a run: a chapter of its report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Part {
     /// Transports under the same load.
     Comparison(Comparison),
-    /// An experiment, with its figures worked out.
+    /// The facts that an experiment measured.
+    Measured(Facts),
+    /// The table of claims; it is derived from the experiments of the run.
+    Claims,
+    /// An experiment with everything derived from it, as earlier versions stored it.
     Experiment(Experiment),
 }

@@ -1,4 +1,4 @@
-//! When events are published and what they hold: a pure function of rate, kind and seed, so every round sees the same.
+//! The publish times and payloads of events. They depend only on rate, spacing, seed and payload size, so every round has the same.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Spacing {
-    /// One event each 1/rate seconds.
+    /// One event every 1/rate seconds.
     #[default]
     Periodic,
-    /// Independent exponential gaps with mean 1/rate seconds: what arrives from many unrelated sources.
+    /// Independent, exponentially distributed intervals with mean 1/rate seconds, as events from many unrelated sources arrive.
     Poisson,
 }
 
@@ -39,23 +39,23 @@ impl std::fmt::Display for Spacing {
     }
 }
 
-/// A seeded generator of random numbers that gives the same sequence on every machine and in every version.
+/// A seeded generator of random numbers, whose sequence is the same on every machine and in every version of this program.
 pub fn seeded(seed: u64) -> Pcg64Mcg {
     Pcg64Mcg::seed_from_u64(seed)
 }
 
-/// The next number of `random`, uniform in [0, 1).
+/// The next number of `random`, uniformly distributed in [0, 1).
 pub fn uniform(random: &mut Pcg64Mcg) -> f64 {
-    // 53 random bits are all that the mantissa of an f64 holds.
+    // The mantissa of an f64 has 53 bits.
     (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// The publish times of a feed as offsets from its start, without end.
+/// The publish times of a feed, as offsets from its start. The iterator is infinite.
 ///
 /// # Panics
-/// When `rate` is not a positive number of events a second; a feed without a rate has no schedule.
+/// When `rate` is not a positive number of events per second. A feed without a rate has no schedule.
 pub fn offsets(spacing: Spacing, rate: f64, seed: u64) -> impl Iterator<Item = Duration> + Send {
-    assert!(rate > 0.0 && rate.is_finite(), "a schedule needs a positive rate, not {rate}");
+    assert!(rate > 0.0 && rate.is_finite(), "a schedule requires a positive rate, not {rate}");
     let period = 1.0 / rate;
     let mut random = seeded(seed);
     let mut periods = 0.0;
@@ -64,12 +64,13 @@ pub fn offsets(spacing: Spacing, rate: f64, seed: u64) -> impl Iterator<Item = D
             Spacing::Periodic => 1.0,
             Spacing::Poisson => -(1.0 - uniform(&mut random)).ln(),
         };
-        // Periods are summed, not seconds, so that a periodic schedule has no drift.
+        // The sum is in periods and not in seconds, so that rounding errors do not add up to a drift.
         Duration::try_from_secs_f64(periods * period).unwrap_or(Duration::MAX)
     })
 }
 
-/// The payload of event `seq`: `length` letters and digits, so JSON adds no escape and every byte is the payload's.
+/// The payload of event `seq`: `length` letters, digits, hyphens and underscores. JSON escapes none of them, so their encoding has the
+/// same length.
 pub fn payload(seed: u64, seq: u64, length: usize) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut random = seeded(seed ^ seq.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -93,18 +94,18 @@ mod tests {
     }
 
     #[test]
-    fn a_poisson_schedule_is_fixed_by_its_seed_and_keeps_its_rate() {
+    fn a_poisson_schedule_depends_on_its_seed_only_and_has_its_rate() {
         let times = |seed| offsets(Spacing::Poisson, 100.0, seed).take(20_000).collect::<Vec<_>>();
         assert_eq!(times(1), times(1));
         assert_ne!(times(1), times(2));
-        // 20,000 gaps have a relative standard error of 0.7 %; the seed is fixed, so this cannot flicker.
+        // The mean of 20,000 intervals has a relative standard error of 0.7 %. The seed is fixed, so the result is always the same.
         let seconds = times(1).last().unwrap().as_secs_f64();
         assert!((seconds - 200.0).abs() < 5.0, "{seconds}");
         assert!(times(1).is_sorted());
     }
 
     #[test]
-    fn payloads_have_their_length_need_no_escape_and_differ() {
+    fn payloads_have_the_given_length_contain_nothing_to_escape_and_differ() {
         for length in [0, 1, 9, 10, 11, 200] {
             let text = payload(1, 1, length);
             assert_eq!(text.len(), length);

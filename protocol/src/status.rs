@@ -1,64 +1,66 @@
-//! What the server says of itself: the JSON of `/time`, `/load` and `/published`.
+//! The server's reports about itself: the JSON of `/time`, `/load` and `/published`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Epoch;
 use crate::schedule::Spacing;
 
-/// `GET /time`: the clock that events are stamped with.
+/// `GET /time`: the clock from which events have their timestamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Time {
-    /// Now, in ns on the server host's monotonic clock.
+    /// The current time, in ns on the server host's monotonic clock.
     pub now_ns: u64,
 }
 
-/// `GET /load`: what the server process has used and done so far.
+/// `GET /load`: the resources that the server process has used, and counts of what it has done so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Load {
-    /// When this was taken, in ns on the server host's monotonic clock.
+    /// When this report was made, in ns on the server host's monotonic clock.
     pub now_ns: u64,
     /// When the feed began, in ns on the same clock.
     pub started_ns: u64,
-    /// When the schedule in force began, in ns: its offsets count from here. It is the feed's start until a presenter changes it.
+    /// When the current schedule began, in ns on the same clock. Its offsets count from here. It is the feed's start until a presenter
+    /// changes the schedule.
     pub schedule_started_ns: u64,
-    /// Number of the schedule's first event, from 1; payloads are drawn from the seed and an event's number.
+    /// Number of the schedule's first event, from 1. A payload depends on the seed and on the number of its event.
     pub schedule_first: u64,
-    /// CPU time of the whole process, user and system, ended threads included, in ns; less what measuring itself cost:
-    /// taking these figures, and watching the clock for an event that is about to be due.
+    /// CPU time of the whole process, user and system, threads that have ended included, in ns. The cost of measuring is subtracted: that
+    /// of reading these figures, and that of polling the clock for an event that is about to be due.
     pub cpu_ns: u64,
-    /// Resident memory of the process, in bytes, at most 50 ms ago.
+    /// Resident memory of the process, in bytes, sampled at most 50 ms earlier.
     pub resident_bytes: u64,
-    /// Involuntary and voluntary context switches of the process's living threads, but for the one that counts them, at most 50 ms ago.
+    /// Involuntary and voluntary context switches of the process's running threads, except the thread that counts them, sampled at most
+    /// 50 ms earlier.
     pub context_switches: u64,
-    /// Connections open now, of either port.
+    /// Connections that are open, on both ports together.
     pub connections_open: u64,
     /// Connections accepted so far.
     pub connections_accepted: u64,
-    /// Connections refused so far, because there were too many.
+    /// Connections refused so far because there were too many.
     pub connections_refused: u64,
-    /// Subscribers given up so far, because they took nothing of what was waiting for them for too long.
+    /// Clients disconnected so far because they read nothing for too long although bytes were waiting for them.
     pub connections_stalled: u64,
-    /// Handshakes of TLS that failed so far: what came was none, or not ours, or took too long.
+    /// TLS handshakes that failed so far: the peer did not speak TLS, offered nothing that this server supports, or took too long.
     pub handshakes_failed: u64,
-    /// Messages that were not echoed so far, because too many were held already.
+    /// Messages not echoed so far because the server held too many bytes already.
     pub echoes_refused: u64,
     /// Requests with a wrong presenter's token so far.
     #[serde(default)]
     pub tokens_refused: u64,
-    /// Trace sessions refused so far, because there were too many or one of that name.
+    /// Trace sessions refused so far because there were too many, or one with the same name.
     #[serde(default)]
     pub watches_refused: u64,
     /// HTTP requests begun so far, upgrades included.
     pub requests: u64,
-    /// The seq of the newest event; 0 before the first.
+    /// The sequence number of the newest event; 0 before the first.
     pub head: u64,
-    /// Which feed that is.
+    /// The epoch of the feed.
     pub epoch: Epoch,
-    /// Bytes that the history's events and their framings hold.
+    /// Memory that the events take in all their encoded forms, in bytes.
     pub history_bytes: u64,
-    /// The port of the raw TCP transport, on the host of this one.
+    /// The port of the raw TCP transport, on the same host.
     pub tcp_port: u16,
-    /// Events a second on the schedule; 0 where only what is posted is published.
+    /// Events per second on the schedule; 0 if only posted events are published.
     pub rate: f64,
     /// How the schedule's events are spaced.
     pub schedule: Spacing,
@@ -70,13 +72,13 @@ pub struct Load {
     pub threads: u32,
 }
 
-/// One line of `GET /published`: when an event was due, and when it really entered the feed.
+/// One line of `GET /published`: when an event was due, and when it entered the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
-    /// The event's seq.
+    /// The event's sequence number.
     pub seq: u64,
-    /// Scheduled publish time t0, in ns on the server host's monotonic clock.
+    /// The scheduled publish time t0, in ns on the server host's monotonic clock.
     pub at: u64,
-    /// When it had entered the feed, t1, on the same clock.
+    /// The time t1 at which it entered the feed, in ns on the same clock.
     pub entered: u64,
 }

@@ -1,7 +1,7 @@
-//! A schedule with its beginning: which events are due when, and what each of them holds.
+//! A schedule together with the time at which it begins: when each event is due, and what its payload is.
 //!
-//! The server publishes by it, and the load client holds what was published and delivered against it. So what a round must bring
-//! follows from settings alone, not from what the server got round to publishing.
+//! The server publishes by the timetable, and the load client compares with it what was published and delivered. So the events that a round
+//! must deliver follow from the settings, and not from what the server managed to publish.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct Timetable {
     pub started_ns: u64,
     /// Number of its first event.
     pub first: u64,
-    /// Events a second; 0 has no events.
+    /// Events per second; with 0, there are no events.
     pub rate: f64,
     /// How the events are spaced.
     pub spacing: Spacing,
@@ -32,15 +32,15 @@ pub struct Timetable {
 /// An event of a timetable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// Its number in the schedule, from which its payload is drawn. It is also its sequence number, unless something was published
-    /// beside the schedule.
+    /// Its number in the schedule, from which its payload is generated. It is also its sequence number, unless other events than those of
+    /// the schedule were published.
     pub number: u64,
-    /// When it is to be published, t0, in ns on the server host's monotonic clock.
+    /// The scheduled publish time t0, in ns on the server host's monotonic clock.
     pub at: u64,
 }
 
 impl Timetable {
-    /// The timetable that a server says it publishes by.
+    /// The timetable of a server, from its `/load`.
     pub fn of(load: &Load) -> Self {
         Self {
             started_ns: load.schedule_started_ns,
@@ -52,7 +52,7 @@ impl Timetable {
         }
     }
 
-    /// The events that are due at a time within `window` (ns), in order.
+    /// The events that are due within `window` (ns on the server host's monotonic clock), in order.
     pub fn due(&self, window: Range<u64>) -> Vec<Due> {
         if self.rate <= 0.0 {
             return Vec::new();
@@ -64,7 +64,7 @@ impl Timetable {
         all.skip_while(|due| due.at < window.start).take_while(|due| due.at < window.end).collect()
     }
 
-    /// The bytes of an event under sequence number `seq`: its one JSON encoding.
+    /// The JSON encoding of an event with sequence number `seq`.
     pub fn json(&self, due: Due, seq: u64) -> Vec<u8> {
         let data = schedule::payload(self.seed, due.number, self.payload_bytes as usize);
         Event { seq, at: due.at, data: data.into() }.encode()
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_due_follows_from_the_settings_alone() {
+    fn the_due_events_follow_from_the_settings() {
         let table = Timetable {
             started_ns: 1_000,
             first: 5,

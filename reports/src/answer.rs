@@ -1,21 +1,22 @@
-//! The answer in a few sentences, each derived from the run's figures, and what makes the figures doubtful.
+//! The result of a comparison in a few sentences, each derived from the run's figures, and warnings about doubtful figures.
 
-use protocol::Histogram;
 use protocol::result::{Comparison, Environment};
+use protocol::{Histogram, Layer};
 
 use crate::number::{short, thousands};
 use crate::ranking::{CRITERIA, in_words, line, ranking};
-use crate::statistics::{FEWEST_ROUNDS, correlation, geometric_mean};
+use crate::statistics::{MIN_ROUNDS, correlation, geometric_mean};
 use crate::summary::{Row, rows};
 
-/// Below this ratio two figures are not set against each other in words.
-const TELLING: f64 = 1.25;
+/// The smallest ratio of two figures at which a sentence compares them.
+const MIN_RATIO: f64 = 1.25;
 
-/// What the letters of a ranking mean.
-pub const LETTERS: &str = "From the least to the greatest. Two transports with a letter in common are not significantly different. The \
-                           comparisons are corrected for their number: equal transports differ in at most one comparison of twenty.";
+/// An explanation of the letters of a ranking.
+pub const LETTERS: &str = "From the smallest value to the largest. Two transports with a letter in common are not significantly \
+                           different. The comparisons are corrected for their number: with equal transports, at most one run in \
+                           twenty shows a significant difference.";
 
-/// The rankings, a line each; none where there is nothing to rank.
+/// The rankings, a line each; none where fewer than two transports can be ranked.
 pub fn rankings(comparison: &Comparison) -> Vec<String> {
     let rows = rows(comparison);
     let lines = CRITERIA.iter().filter_map(|criterion| {
@@ -25,16 +26,17 @@ pub fn rankings(comparison: &Comparison) -> Vec<String> {
     lines.collect()
 }
 
-/// The share of processor time that a hypervisor may take without being spoken of.
+/// The share of processor time withheld by the hypervisor (steal) above which the report has a warning.
 const MAX_STEAL: f64 = 0.01;
 
-/// Publisher lateness at p90, in ns, above which it is spoken of.
+/// Publisher lateness at p90, in ns, above which the report has a warning.
 const MAX_LATE_NS: u64 = 100_000;
 
-/// The correlation of neighbouring rounds above which it is spoken of: of thirty independent ones it is greater in one run of a hundred.
+/// The correlation of consecutive rounds above which the report has a warning: with thirty independent rounds, one run in a hundred
+/// exceeds it.
 const MAX_CORRELATION: f64 = 0.45;
 
-/// What the comparison shows, a sentence each; none where no round was sound.
+/// The results of the comparison, a sentence each; none where no round is sound.
 pub fn sentences(comparison: &Comparison) -> Vec<String> {
     let rows: Vec<Row> = rows(comparison).into_iter().filter(|row| row.sound > 0).collect();
     [latency(comparison, &rows), bytes(&rows), empty_polls(comparison, &rows), cpu(comparison, &rows)]
@@ -49,37 +51,41 @@ pub fn load(comparison: &Comparison) -> String {
     format!("{} subscribers, {} events/s", thousands(u64::from(scenario.subscribers)), scenario.rate)
 }
 
-/// How late the publisher was at p90, in ns, over all sound rounds, whatever the transport: it knows of none. `None` where
-/// fewer than a hundred events carry no p90.
+/// How late the publisher was at p90, in ns, over all sound rounds. The rounds of all transports are merged, since the publisher does not
+/// depend on the transport. `None` where there are fewer than a hundred events, too few for a p90.
 pub fn publisher_late_ns(comparison: &Comparison) -> Option<u64> {
     let mut lateness = Histogram::default();
     rows(comparison).iter().for_each(|row| lateness.merge(&row.lateness));
-    lateness.carried_quantile(0.9)
+    lateness.supported_quantile(0.9)
 }
 
-/// What makes all figures of a run doubtful, in words: what went on beside it.
+/// A warning where the hypervisor disturbed the whole run.
 pub fn disturbances(environment: &Environment) -> Option<String> {
     let steal = environment.steal.filter(|&steal| steal > MAX_STEAL)?;
     let percent = short(steal * 100.0);
-    Some(format!("The hypervisor took {percent} % of all processor time away; latency and CPU suffer from it."))
+    Some(format!(
+        "The hypervisor withheld {percent} % of all processor time (steal), which affects latency and CPU time."
+    ))
 }
 
-/// What makes a comparison doubtful, in words: rejected rounds and what was noticed in sound ones.
+/// Warnings about a comparison: too few rounds, a late publisher, drift, rejected rounds, and sound rounds with warnings.
 pub fn doubts(comparison: &Comparison) -> Vec<String> {
     let mut doubts = Vec::new();
-    if comparison.scenario.rounds < FEWEST_ROUNDS {
-        doubts.push(format!("Fewer than {FEWEST_ROUNDS} rounds carry no interval, so nothing is ranked."));
+    if comparison.scenario.rounds < MIN_ROUNDS {
+        doubts.push(format!(
+            "There are fewer than {MIN_ROUNDS} rounds, too few for intervals, so the transports are not ranked."
+        ));
     }
     if let Some(late) = publisher_late_ns(comparison).filter(|&late| late > MAX_LATE_NS) {
         let ms = short(late as f64 / 1e6);
         doubts.push(format!(
-            "The publisher was late by {ms} ms at p90: part of every latency, and a sign of a busy machine."
+            "The publisher was late by {ms} ms at p90. This is part of every latency, and a sign of a busy machine."
         ));
     }
     if let Some(correlation) = drift(comparison).filter(|&drift| drift > MAX_CORRELATION) {
         doubts.push(format!(
-            "The machine drifted: a round's median latency resembles that of the round before it (correlation {}), so intervals over \
-             rounds are narrower than they should be.",
+            "The speed of the machine drifted: the median latencies of consecutive rounds are correlated ({}), so intervals over rounds \
+             are narrower than they should be.",
             short(correlation)
         ));
     }
@@ -90,7 +96,7 @@ pub fn doubts(comparison: &Comparison) -> Vec<String> {
         if row.rejected > 0 {
             let why = rounds().flat_map(|round| round.failures.iter());
             doubts.push(format!(
-                "{label}: {} of {all} rounds are rejected and not counted: {}.",
+                "{label}: {} of {all} rounds were rejected and are not counted: {}.",
                 row.rejected,
                 kinds(why)
             ));
@@ -101,20 +107,20 @@ pub fn doubts(comparison: &Comparison) -> Vec<String> {
             let unranked = [&CRITERIA[0], &CRITERIA[2]].into_iter().filter(|criterion| !criterion.ranks(&row));
             let unranked: Vec<_> =
                 unranked.map(|criterion| criterion.name.to_lowercase().replace("cpu", "CPU")).collect();
-            let ranked = match unranked.is_empty() || comparison.scenario.rounds < FEWEST_ROUNDS {
+            let ranked = match unranked.is_empty() || comparison.scenario.rounds < MIN_ROUNDS {
                 true => String::new(),
                 false => format!(
-                    " Fewer than {FEWEST_ROUNDS} rounds are left, so it is not ranked by {}; more --rounds may do.",
+                    " Fewer than {MIN_ROUNDS} rounds are left, so it is not ranked by {}; a run with more --rounds may help.",
                     unranked.join(" and ")
                 ),
             };
-            doubts.push(format!("{label}: {doubtful} of {all} rounds are in doubt: {}.{ranked}", kinds(why)));
+            doubts.push(format!("{label}: {doubtful} of {all} rounds are doubtful: {}.{ranked}", kinds(why)));
         }
     }
     doubts
 }
 
-/// The first message of each kind, its figures left out of what makes a kind.
+/// The first message of each kind, joined. Messages that differ only in their figures are of one kind.
 fn kinds<'a>(messages: impl Iterator<Item = &'a String>) -> String {
     let kind =
         |message: &str| message.chars().filter(|c| !c.is_ascii_digit() && !",.".contains(*c)).collect::<String>();
@@ -128,7 +134,7 @@ fn kinds<'a>(messages: impl Iterator<Item = &'a String>) -> String {
     seen.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("; ")
 }
 
-/// How far each round's median latency resembles that of the round that ran before it, whatever their transports; `None` of fewer than
+/// The correlation between the median latencies of consecutive rounds, each as a ratio to the mean of its transport. `None` for fewer than
 /// twenty rounds.
 fn drift(comparison: &Comparison) -> Option<f64> {
     let median =
@@ -151,12 +157,12 @@ fn drift(comparison: &Comparison) -> Option<f64> {
     (departures.len() >= 20).then(|| correlation(&departures))
 }
 
-/// The rows with the least and the greatest of a figure, where they are told apart clearly enough to speak of.
+/// The rows with the smallest and the largest value of a figure; `None` where their ratio is at most [`MIN_RATIO`].
 pub fn extremes(rows: &[Row], figure: impl Fn(&Row) -> Option<f64>) -> Option<[(&Row, f64); 2]> {
     let known = || rows.iter().filter_map(|row| Some((row, figure(row)?)));
     let least = known().min_by(|a, b| a.1.total_cmp(&b.1))?;
     let greatest = known().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    (greatest.1 > least.1 * TELLING).then_some([least, greatest])
+    (greatest.1 > least.1 * MIN_RATIO).then_some([least, greatest])
 }
 
 fn latency(comparison: &Comparison, rows: &[Row]) -> Option<String> {
@@ -167,7 +173,7 @@ fn latency(comparison: &Comparison, rows: &[Row]) -> Option<String> {
         None => String::new(),
     };
     Some(format!(
-        "At {} events a second to {} subscribers, half of all events arrive within {} ms over {}{}{}; over {} half arrive within {} ms{}.",
+        "With {} events a second and {} subscribers, half of all events arrive within {} ms over {}{}{}; over {} half arrive within {} ms{}.",
         comparison.scenario.rate,
         thousands(u64::from(comparison.scenario.subscribers)),
         short(least),
@@ -180,7 +186,7 @@ fn latency(comparison: &Comparison, rows: &[Row]) -> Option<String> {
     ))
 }
 
-/// The transports whose median latency the rounds do not tell from that of `fast`, in words.
+/// The transports whose median latency is not significantly different from that of `fast`, in words.
 fn ties(rows: &[Row], fast: &Row) -> String {
     let Some(ranking) = ranking(rows, &CRITERIA[0]) else { return String::new() };
     let tied = ranking.pairs.iter().filter(|pair| !pair.differs).filter_map(|pair| match fast.transport {
@@ -194,9 +200,9 @@ fn ties(rows: &[Row], fast: &Row) -> String {
 
 fn bytes(rows: &[Row]) -> Option<String> {
     let [(light, least), (heavy, greatest)] = extremes(rows, |row| Some(row.overhead_bytes_per_event()))?;
-    let event = light.ledger.event_bytes as f64 / light.events();
+    let event = light.ledger[Layer::Event] as f64 / light.events();
     Some(format!(
-        "Once a connection is open, an event of {} bytes takes {} bytes more on the wire over {}, and {} bytes more over {}.",
+        "Once a connection is open, an event of {} bytes has an overhead of {} bytes on the wire over {}, and of {} bytes over {}.",
         short(event),
         short(least),
         light.transport.in_words(),
@@ -209,7 +215,7 @@ fn empty_polls(comparison: &Comparison, rows: &[Row]) -> Option<String> {
     let row = rows.iter().max_by(|a, b| a.empty_share().unwrap_or(0.0).total_cmp(&b.empty_share().unwrap_or(0.0)))?;
     let share = row.empty_share().filter(|&share| share > 0.01)?;
     Some(format!(
-        "Of the requests sent by {} every {} ms, {} % brought nothing: {} requests for each event.",
+        "Of the requests sent by {} every {} ms, {} % returned no event; each event took {} requests.",
         row.transport.in_words(),
         comparison.scenario.poll_interval_ms,
         short(share * 100.0),
@@ -231,7 +237,7 @@ fn cpu(comparison: &Comparison, rows: &[Row]) -> Option<String> {
     };
     let busy = |row: &Row| short(row.utilisation().unwrap_or(0.0) * 100.0);
     Some(format!(
-        "With {} subscribers the server spends {} us of CPU on a delivery over {} (it is busy for {} % of the time), and {} us over {} \
+        "With {} subscribers the server uses {} us of CPU time for a delivery over {} (it is busy for {} % of the time), and {} us over {} \
          ({} %){}.",
         thousands(u64::from(comparison.scenario.subscribers)),
         short(least),
@@ -249,9 +255,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_several_warnings_each_kind_is_told_once() {
-        let messages =
-            ["the client stood still for 60 ms", "the client stood still for 1,070 ms", "late"].map(String::from);
-        assert_eq!(kinds(messages.iter()), "the client stood still for 60 ms; late");
+    fn each_kind_of_warning_is_listed_once() {
+        let messages = ["the client stalled for 60 ms", "the client stalled for 1,070 ms", "late"].map(String::from);
+        assert_eq!(kinds(messages.iter()), "the client stalled for 60 ms; late");
     }
 }

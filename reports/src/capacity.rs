@@ -1,37 +1,39 @@
-//! Capacity: what many subscribers would need, carried on from the largest load that was measured. An extrapolation, and marked as one.
+//! Capacity: the servers, cores and bandwidth that many subscribers would need, extrapolated from the largest load that was measured. The
+//! report marks the figures as an extrapolation.
 
 use protocol::experiment::Table;
+use protocol::ledger::KernelCount;
 use protocol::result::Comparison;
 
 use crate::number::{short, thousands};
 use crate::summary::{Row, rows};
 
-/// The numbers of subscribers that are carried on to.
+/// The numbers of subscribers of the extrapolation.
 const SIZES: [f64; 3] = [1e4, 1e6, 1e7];
-/// The server that is assumed: its cores, and its link in bits a second.
+/// The assumed server: its cores, and its link in bits a second.
 const CORES: f64 = 16.0;
 const LINK_BITS: f64 = 10e9;
-/// The share of each that is to be used: peaks need the rest.
+/// The share of each that is used; the rest is reserved for peaks.
 const FILLED: f64 = 0.5;
 
-/// What a number of subscribers needs.
+/// The needs of a number of subscribers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Need {
-    /// Servers, by whichever runs out first.
+    /// Servers, by the scarcer of cores and bandwidth.
     pub servers: f64,
     /// Cores, fully busy.
     pub cores: f64,
-    /// The 95 % interval of that, where there are enough rounds.
+    /// The 95 % interval of `cores`, where there are enough rounds.
     pub interval: Option<(f64, f64)>,
-    /// Both ways, TCP and IP headers included, in bits a second.
+    /// Bandwidth, both ways, TCP and IP headers included, in bits a second.
     pub bits_per_s: f64,
 }
 
-/// What `subscribers` need over a transport, at the rate of events of its run. `cpu_us` is the server's CPU time per delivery with its
+/// The needs of `subscribers` over a transport, at the event rate of its run. `cpu_us` is the server's CPU time per delivery in us, with its
 /// interval.
 pub fn need(row: &Row, cpu_us: (f64, Option<(f64, f64)>), rate: f64, subscribers: f64) -> Need {
     let cores = |cpu_us: f64| subscribers * rate * cpu_us / 1e6;
-    let headers = row.whole.tcp_ip_header_bytes() as f64 / row.whole.events.max(1) as f64;
+    let headers = row.whole.kernel.map_or(0, KernelCount::tcp_ip_header_bytes) as f64 / row.whole.events.max(1) as f64;
     let bits_per_s = subscribers * rate * (row.wire_bytes_per_event() + headers) * 8.0;
     let servers = ((cores(cpu_us.0) / CORES).max(bits_per_s / LINK_BITS) / FILLED).ceil().max(1.0);
     let interval = cpu_us.1.map(|(low, high)| (cores(low), cores(high)));
@@ -65,21 +67,21 @@ pub fn table(comparison: &Comparison) -> Table {
     let sound: Vec<Row> = rows(comparison).into_iter().filter(|row| row.sound > 0).collect();
     let measured = thousands(u64::from(comparison.scenario.subscribers));
     Table {
-        title: format!("If there were many more than {measured}: an extrapolation"),
+        title: format!("Extrapolation to many more than {measured} subscribers"),
         columns,
         rows: sound.iter().map(line).collect(),
     }
 }
 
-/// What the table takes for granted, in a paragraph.
+/// The assumptions of the table, in a paragraph.
 pub fn assumptions(comparison: &Comparison) -> String {
     format!(
-        "Not measured: carried on in a straight line from {} subscribers on one machine, at {} events a second to each of them. CPU for \
-         each delivery and bytes for each event (TCP and IP headers included, 52 bytes a segment as loopback cuts them) are taken to stay \
-         what they were. A server that was hardly busy when it was measured spends more on each delivery than a busy one, because it is \
-         woken up for each; the less busy it was, the more the table asks for too many cores. A server has {CORES} cores and {} Gbit/s, \
-         each to be filled by {} %. Both directions share the link. Memory, what many servers need to tell each other of an event, what \
-         the kernel holds for a socket, and what a network card spares the server are left out.",
+        "These figures are not measured. They are a linear extrapolation from {} subscribers on one machine, at {} events a second to each \
+         of them. CPU time per delivery and bytes per event (TCP and IP headers included, 52 bytes a segment, with the segments of loopback) \
+         are assumed to stay the same. A server that was hardly busy when it was measured uses more CPU time for each delivery than a busy \
+         one, because each takes a wake-up; the less busy it was, the more the table overestimates the cores. A server has {CORES} cores \
+         and {} Gbit/s, and uses {} % of each. Both directions share the link. Memory, the traffic between servers, the kernel's memory \
+         for sockets, and the work that a network card can take over are left out.",
         thousands(u64::from(comparison.scenario.subscribers)),
         comparison.scenario.rate,
         LINK_BITS / 1e9,
@@ -95,10 +97,10 @@ mod tests {
     use crate::summary::tests::row_with;
 
     #[test]
-    fn servers_follow_from_what_runs_out_first_and_cores_carry_an_interval() {
+    fn the_scarcer_resource_determines_the_servers_and_cores_have_an_interval() {
         let ledger = Ledger { received_bytes: 1_000, events: 10, ..Ledger::default() };
         let row = Row { ledger, whole: ledger, ..row_with(Transport::WebSocket, [10.0].into_iter()) };
-        // A million deliveries a second at 10 us are 10 cores, of which a server gives 8.
+        // A million deliveries a second at 10 us need 10 cores; a server has 8 to use.
         let found = need(&row, (10.0, Some((8.0, 12.0))), 1.0, 1e6);
         assert_eq!((found.cores, found.servers, found.bits_per_s), (10.0, 2.0, 8e8));
         assert_eq!(found.interval, Some((8.0, 12.0)));

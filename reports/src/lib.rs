@@ -1,8 +1,11 @@
-//! Turns the result of a run into charts, a table and a page. It opens no socket: all it knows stands in `run.json`.
+//! Derives statistics, verdicts, tables, charts and a page from the facts of a run. It opens no socket; `run.json`
+//! has everything that it needs.
 
 pub mod answer;
 pub mod capacity;
+pub mod chapter;
 pub mod chart;
+pub mod experiment;
 pub mod html;
 pub mod loads;
 pub mod number;
@@ -19,38 +22,39 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use protocol::run::{Run, SCHEMA_VERSION};
 
-/// Writes `run.json` and all that is drawn from it into `directory`, which is made where it is missing: the page, the charts, each
-/// comparison's rows in `summary.csv`, and each experiment's tables in `tables/`.
+/// Writes a report into `directory`, which is created if it is missing: `run.json`, the page, the charts, each comparison's rows in
+/// `summary.csv`, and each experiment's tables in `tables/`.
 ///
 /// # Errors
 /// When something cannot be written.
 pub fn write(run: &Run, directory: &Path) -> anyhow::Result<()> {
+    let chapters = chapter::of(run)?;
     let mut json = serde_json::to_vec(run)?;
     json.push(b'\n');
     put(directory, "run.json", &json)?;
     let compared = run.comparisons().map(|comparison| ("comparison", comparison));
-    let experiments =
-        run.experiments().flat_map(|experiment| experiment.rounds.iter().map(|of| (&*experiment.name, of)));
-    let measured = compared.chain(experiments);
-    put(directory, "summary.csv", table::csv(measured).as_bytes())?;
-    for experiment in run.experiments() {
-        for (number, found) in (1..).zip(&experiment.tables) {
-            put(directory, &format!("tables/{}-{number}.csv", experiment.name), table::table_csv(found).as_bytes())?;
+    let experiments = chapter::experiments(&chapters)
+        .flat_map(|derived| derived.rounds.iter().map(|comparison| (&*derived.experiment.name, *comparison)));
+    put(directory, "summary.csv", table::csv(compared.chain(experiments)).as_bytes())?;
+    for derived in chapter::experiments(&chapters) {
+        let name = &derived.experiment.name;
+        for (number, found) in (1..).zip(&derived.experiment.tables) {
+            put(directory, &format!("tables/{name}-{number}.csv"), table::table_csv(found).as_bytes())?;
         }
     }
-    let figures = chart::of(run)?;
+    let figures = chart::of(&chapters)?;
     let loads = chart::loads(run)?;
     for figure in figures.iter().flatten().chain(&loads) {
         put(directory, &format!("charts/{}.svg", figure.name), figure.svg.as_bytes())?;
     }
-    put(directory, "index.html", html::page(run, &figures, loads.as_ref()).as_bytes())
+    put(directory, "index.html", html::page(run, &chapters, &figures, loads.as_ref()).as_bytes())
 }
 
-/// What a report consists of.
+/// The files and directories of a report.
 const FILES: [&str; 5] = ["run.json", "summary.csv", "index.html", "charts", "tables"];
 
-/// Makes room for a new report: one that lies in `directory` is moved, whole, into a numbered folder below `directory/earlier`; gives
-/// that folder.
+/// Moves an earlier report in `directory` into a numbered folder below `directory/earlier`, and returns that folder; `None` where there is
+/// no earlier report.
 ///
 /// # Errors
 /// When something cannot be moved.
@@ -68,11 +72,11 @@ pub fn put_aside(directory: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(folder))
 }
 
-/// Makes sure that a report can be written to `directory`. Where that is missing, it is made and taken away again: a run that ends
-/// without a result leaves nothing behind.
+/// Checks that a report can be written to `directory`. A missing directory is created and removed again, so that a run without a result
+/// leaves no directory.
 ///
 /// # Errors
-/// When it cannot.
+/// When the directory cannot be created or written to.
 pub fn prepare(directory: &Path) -> anyhow::Result<()> {
     ensure!(!directory.is_file(), "{} is a file, where a directory is wanted", directory.display());
     let missing: Vec<&Path> =
@@ -91,12 +95,12 @@ pub fn read(path: &Path) -> anyhow::Result<Run> {
     parse(&text).with_context(|| path.display().to_string())
 }
 
-/// Reads a result that is there already: the bytes of a `run.json`.
+/// Parses the bytes of a `run.json`.
 ///
 /// # Errors
 /// When they are not the result of a run that this version understands.
 pub fn parse(text: &[u8]) -> anyhow::Result<Run> {
-    // First the version alone: a result of another one may lack what this one takes for granted.
+    // The version is parsed first: a result of another version may lack fields that this version requires.
     let Version { schema_version } = serde_json::from_slice(text).context("no result of a run")?;
     ensure!(
         schema_version == SCHEMA_VERSION,

@@ -1,4 +1,4 @@
-//! The same comparison at several loads, side by side: what a delivery costs an idle server and a busy one are two questions.
+//! The same comparison at several loads: the cost of a delivery on an idle server differs from that on a busy one.
 
 use protocol::Transport;
 use protocol::experiment::{Axis, Line, Lines, Point, Table};
@@ -34,10 +34,10 @@ pub fn drawing(run: &Run) -> Option<Lines> {
     let axis = |label: &str| Axis { label: label.into(), logarithmic: true };
     Some(Lines {
         name: "server-cpu-by-load".into(),
-        title: "What a delivery costs depends on how busy the server is".into(),
+        title: "The cost of a delivery depends on how busy the server is".into(),
         caption: format!(
-            "CPU time of the server's process per delivered event, at {} events/s. With few subscribers the server sleeps between events \
-             and pays for each time it wakes; with many, one wake-up serves them all. Bars are 95 % intervals over rounds.",
+            "CPU time of the server's process per delivered event, at {} events/s. With few subscribers the server sleeps between events, \
+             and each wake-up takes CPU time; with many, one wake-up serves them all. Bars are 95 % intervals over rounds.",
             loads[0].scenario.rate
         ),
         x: axis("subscribers"),
@@ -46,7 +46,7 @@ pub fn drawing(run: &Run) -> Option<Lines> {
     })
 }
 
-/// What each transport costs at each load, and how busy the server was; `None` for a single load.
+/// Cost and latency of each transport at each load, and how busy the server was; `None` for a single load.
 pub fn table(run: &Run) -> Option<Table> {
     let loads = loads(run)?;
     let rows: Vec<Vec<Row>> = loads.iter().map(|comparison| rows(comparison)).collect();
@@ -69,10 +69,10 @@ pub fn table(run: &Run) -> Option<Table> {
     };
     let measured = |transport: &Transport| rows.iter().flatten().any(|row| row.transport == *transport);
     let rows = Transport::ALL.into_iter().filter(measured).map(line).collect();
-    Some(Table { title: "The loads side by side".into(), columns, rows })
+    Some(Table { title: "Comparison of the loads".into(), columns, rows })
 }
 
-/// Which verdicts about server CPU turn from one load to the next, a sentence each.
+/// The pairs of transports whose order by server CPU reverses from the smallest load to the largest, a sentence each.
 pub fn sentences(run: &Run) -> Vec<String> {
     let Some(loads) = loads(run) else { return Vec::new() };
     let cpu = &CRITERIA[CRITERIA.len() - 1];
@@ -81,18 +81,19 @@ pub fn sentences(run: &Run) -> Vec<String> {
         .filter_map(|comparison| Some((comparison.scenario.subscribers, ranking(&rows(comparison), cpu)?)))
         .collect();
     let [(few, small), .., (many, large)] = &ranked[..] else { return Vec::new() };
-    let turned = turned(small, large);
+    let reversed = reversed(small, large);
     let (few, many) = (thousands(u64::from(*few)), thousands(u64::from(*many)));
-    if turned.is_empty() {
+    if reversed.is_empty() {
         return vec![format!(
-            "Between {few} and {many} subscribers no two transports significantly change places in server CPU; which of them tie may differ."
+            "Between {few} and {many} subscribers no two transports significantly reverse their order by server CPU; the ties \
+             may differ."
         )];
     }
-    turned
+    reversed
         .into_iter()
         .map(|(cheaper, dearer, before, after)| {
             format!(
-                "With {few} subscribers {} costs the server {} times the CPU of {} for each delivery, with {many} only {} times.",
+                "With {few} subscribers, a delivery over {} costs the server {} times the CPU time of one over {}; with {many}, only {} times.",
                 dearer.in_words(),
                 short(before),
                 cheaper.in_words(),
@@ -102,10 +103,10 @@ pub fn sentences(run: &Run) -> Vec<String> {
         .collect()
 }
 
-/// Pairs that differ significantly at both loads, each time the other way round: the one that is cheaper at the small load, the other,
-/// and how many times as dear that is at each load.
-fn turned(small: &Ranking, large: &Ranking) -> Vec<(Transport, Transport, f64, f64)> {
-    let reversed = |pair: &crate::ranking::Pair| {
+/// Pairs that differ significantly at both loads, but in opposite directions: the transport that is cheaper at the small load, the other
+/// one, and the ratio of the other's CPU time to that of the first at each load.
+fn reversed(small: &Ranking, large: &Ranking) -> Vec<(Transport, Transport, f64, f64)> {
+    let opposite = |pair: &crate::ranking::Pair| {
         let other = large.pairs.iter().find(|other| other.greater == pair.lesser && other.lesser == pair.greater)?;
         (pair.differs && other.differs).then_some((
             pair.lesser,
@@ -114,7 +115,7 @@ fn turned(small: &Ranking, large: &Ranking) -> Vec<(Transport, Transport, f64, f
             1.0 / other.ratio.estimate,
         ))
     };
-    small.pairs.iter().filter_map(reversed).collect()
+    small.pairs.iter().filter_map(opposite).collect()
 }
 
 #[cfg(test)]
@@ -123,7 +124,7 @@ mod tests {
     use crate::summary::tests::row_with;
 
     #[test]
-    fn a_verdict_that_turns_with_the_load_is_found() {
+    fn an_order_that_reverses_with_the_load_is_found() {
         let rank = |polling: f64, websocket: f64| {
             let of = |transport, cost: f64| {
                 row_with(transport, [1.0, 1.1, 0.95, 1.05, 1.02].map(|noise| cost * noise).into_iter())
@@ -131,10 +132,10 @@ mod tests {
             let rows = [of(Transport::Polling, polling), of(Transport::WebSocket, websocket)];
             ranking(&rows, &CRITERIA[2]).unwrap()
         };
-        let found = turned(&rank(15.0, 10.0), &rank(4.0, 8.0));
+        let found = reversed(&rank(15.0, 10.0), &rank(4.0, 8.0));
         let [(cheaper, dearer, before, after)] = found[..] else { panic!("{found:?}") };
         assert_eq!((cheaper, dearer), (Transport::WebSocket, Transport::Polling));
         assert!((before - 1.5).abs() < 1e-9 && (after - 0.5).abs() < 1e-9);
-        assert_eq!(turned(&rank(15.0, 10.0), &rank(9.0, 8.0)), []);
+        assert_eq!(reversed(&rank(15.0, 10.0), &rank(9.0, 8.0)), []);
     }
 }

@@ -1,4 +1,4 @@
-//! Redraws a report from its `run.json`.
+//! Generates a report again from its `run.json`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use protocol::run::Run;
 
-/// Redraw every file of a report, byte for byte, from the result of its run.
+/// Generate every file of a report again, byte for byte, from the result of its run.
 #[derive(Parser)]
 #[command(name = "reports", version, max_term_width = 100)]
 struct Arguments {
@@ -16,7 +16,7 @@ struct Arguments {
     /// Print the JSON schema of such a result instead
     #[arg(long, conflicts_with_all = ["run", "out"])]
     schema: bool,
-    /// Directory to draw into, instead of the one that the result lies in
+    /// Directory for the files, instead of the one that contains the result
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

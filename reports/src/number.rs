@@ -1,4 +1,4 @@
-//! Numbers as people read them: three significant digits, thousands set apart.
+//! Formatting of numbers: three significant digits, with commas between thousands.
 
 /// `value` to three significant digits, with commas between thousands: 0.123, 4.56, 78.9, 1,234.
 pub fn short(value: f64) -> String {
@@ -6,7 +6,7 @@ pub fn short(value: f64) -> String {
     if size == 0.0 {
         return "0".into();
     }
-    // Rounding first, so that 9.996 becomes 10.0 and not 10.00.
+    // The value is rounded first, so that 9.996 becomes 10.0 and not 10.00.
     let digits = 2 - size.log10().floor() as i32;
     let scale = 10f64.powi(digits);
     let rounded = (size * scale).round() / scale;

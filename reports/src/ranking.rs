@@ -1,10 +1,10 @@
-//! Transports in order of a figure, and which of them the rounds really tell apart: all pairs are compared, with a correction for their
-//! number, and transports that no comparison separates share a letter.
+//! Transports in order of a figure, and which of them differ significantly: all pairs are compared, with a correction for their number,
+//! and transports that do not differ significantly share a letter.
 
 use protocol::Transport;
 
 use crate::number::short;
-use crate::statistics::{FEWEST_ROUNDS, Ratio, differing, ratio};
+use crate::statistics::{MIN_ROUNDS, Ratio, differing, ratio};
 use crate::summary::{Figures, Row, median};
 
 /// A figure that transports are ranked by.
@@ -15,49 +15,48 @@ pub struct Criterion {
     pub figure: fn(&Figures) -> Option<f64>,
 }
 
-/// All figures that rankings are made of.
+/// All figures that transports are ranked by.
 pub const CRITERIA: [Criterion; 3] = [
-    Criterion { name: "Median latency", figure: Figures::clear_p50_ms },
-    Criterion { name: "p99 latency", figure: Figures::clear_p99_ms },
-    Criterion { name: "Server CPU", figure: Figures::clear_cpu_us },
+    Criterion { name: "Median latency", figure: Figures::reliable_p50_ms },
+    Criterion { name: "p99 latency", figure: Figures::reliable_p99_ms },
+    Criterion { name: "Server CPU", figure: Figures::reliable_cpu_us },
 ];
 
 /// Transports in order of a figure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
-    /// The transports from the least of the figure to the greatest, by their rounds' medians.
-    pub places: Vec<Place>,
-    /// Every pair of them: the one with the greater figure, the one with the lesser, and how they compare.
+    /// The transports from the smallest value to the largest, by the median over their rounds.
+    pub ranks: Vec<Rank>,
+    /// Every pair of them that has a ratio.
     pub pairs: Vec<Pair>,
 }
 
-/// A transport's place in a ranking.
+/// A transport in a ranking.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Rank {
     /// The transport.
     pub transport: Transport,
     /// Its letters: two transports with a letter in common are not significantly different.
     pub letters: String,
 }
 
-/// How two transports compare.
+/// Two transports with the ratio of their figures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pair {
-    /// The one with the greater figure.
+    /// The transport with the larger median.
     pub greater: Transport,
-    /// The one with the lesser.
+    /// The transport with the smaller median.
     pub lesser: Transport,
-    /// How many times the lesser's figure the greater's is.
+    /// The figure of `greater` over that of `lesser`.
     pub ratio: Ratio,
-    /// Whether they differ, all pairs of the ranking taken together.
+    /// Whether they differ significantly, after the correction for the number of pairs.
     pub differs: bool,
 }
 
 impl Criterion {
-    /// Whether a transport has the rounds that a ranking takes: [`FEWEST_ROUNDS`] that are sound, and in which the figure is there and
-    /// not in doubt.
+    /// Whether a transport has enough rounds to be ranked: [`MIN_ROUNDS`] that are sound and have a figure that is not doubtful.
     pub fn ranks(&self, row: &Row) -> bool {
-        row.each(self.figure).len() >= FEWEST_ROUNDS as usize
+        row.each(self.figure).len() >= MIN_ROUNDS as usize
     }
 }
 
@@ -78,21 +77,22 @@ pub fn ranking(rows: &[Row], criterion: &Criterion) -> Option<Ranking> {
     if order.len() < 2 {
         return None;
     }
-    // Two that have too few rounds in common are not told apart, and share a letter.
+    // A pair with too few rounds in common counts as not different, and shares a letter.
     let differing = differing(&ratios, CRITERIA.len());
     let apart: Vec<(usize, usize)> =
         indices.iter().zip(&differing).filter(|(_, differs)| **differs).map(|(pair, _)| *pair).collect();
     let letters = letters(order.len(), &apart);
-    let places = order.iter().zip(letters).map(|((row, _), letters)| Place { transport: row.transport, letters });
+    let ranks = order.iter().zip(letters).map(|((row, _), letters)| Rank { transport: row.transport, letters });
     let pair = |(((greater, lesser), ratio), differs): (((usize, usize), Option<Ratio>), bool)| {
         let of = |index: usize| order[index].0.transport;
         Some(Pair { greater: of(greater), lesser: of(lesser), ratio: ratio?, differs })
     };
     let pairs = indices.into_iter().zip(ratios).zip(differing).filter_map(pair).collect();
-    Some(Ranking { places: places.collect(), pairs })
+    Some(Ranking { ranks: ranks.collect(), pairs })
 }
 
-/// Letters for so many things in order, such that two share one just where they are not `apart` (Piepho 2004, insert and absorb).
+/// Letters for `count` items in order. Two items share a letter exactly where they are not a pair in `apart` (Piepho 2004, insert and
+/// absorb).
 fn letters(count: usize, apart: &[(usize, usize)]) -> Vec<String> {
     let mut groups: Vec<Vec<usize>> = vec![(0..count).collect()];
     for &(one, other) in apart {
@@ -116,7 +116,7 @@ fn letters(count: usize, apart: &[(usize, usize)]) -> Vec<String> {
     (0..count).map(of).collect()
 }
 
-/// How many times a figure of `left` is of that of `right`, over the rounds that are sound for both.
+/// The ratio of a figure of `left` to that of `right`, over the rounds that are sound for both.
 pub fn paired(left: &Row, right: &Row, figure: fn(&Figures) -> Option<f64>) -> Option<Ratio> {
     let pairs = left.figures.iter().filter_map(|one| {
         let other = right.figures.iter().find(|other| other.round == one.round)?;
@@ -128,8 +128,8 @@ pub fn paired(left: &Row, right: &Row, figure: fn(&Figures) -> Option<f64>) -> O
 
 /// The ranking in a line: each transport with its letters.
 pub fn line(ranking: &Ranking) -> String {
-    let places = ranking.places.iter().map(|place| format!("{} ({})", place.transport.label(), place.letters));
-    places.collect::<Vec<_>>().join(", ")
+    let ranks = ranking.ranks.iter().map(|rank| format!("{} ({})", rank.transport.label(), rank.letters));
+    ranks.collect::<Vec<_>>().join(", ")
 }
 
 /// A ratio with its interval, in words.
@@ -145,7 +145,7 @@ mod tests {
     use crate::summary::tests::row_with;
 
     #[test]
-    fn two_share_a_letter_just_where_they_are_not_told_apart() {
+    fn two_items_share_a_letter_exactly_where_they_do_not_differ() {
         assert_eq!(letters(3, &[]), ["a", "a", "a"]);
         assert_eq!(letters(3, &[(1, 0), (2, 0), (2, 1)]), ["a", "b", "c"]);
         // A chain of ties whose ends differ.
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_of_a_chain_are_told_apart_though_neighbours_are_not() {
+    fn transports_that_differ_have_different_letters() {
         let row = |transport, values: [f64; 5]| row_with(transport, values.into_iter());
         let rows = [
             row(Transport::Tcp, [10.0, 11.0, 9.5, 10.5, 10.2]),
@@ -163,20 +163,20 @@ mod tests {
         ];
         let cpu = &CRITERIA[2];
         let ranking = ranking(&rows, cpu).unwrap();
-        let letters: Vec<_> = ranking.places.iter().map(|place| place.letters.as_str()).collect();
+        let letters: Vec<_> = ranking.ranks.iter().map(|rank| rank.letters.as_str()).collect();
         assert_eq!(letters, ["a", "a", "b"], "{ranking:?}");
         assert_eq!(ranking.pairs.iter().filter(|pair| pair.differs).count(), 2);
         assert_eq!(line(&ranking), "Raw TCP (a), SSE (a), Polling (b)");
     }
 
     #[test]
-    fn a_transport_whose_rounds_are_in_doubt_is_not_ranked() {
+    fn a_transport_with_too_few_rounds_that_are_not_doubtful_is_not_ranked() {
         let [sound, other] =
             [Transport::Tcp, Transport::Sse].map(|transport| row_with(transport, [1.0; 5].into_iter()));
         let mut doubtful = row_with(Transport::Polling, [9.0; 5].into_iter());
-        doubtful.figures[0].cpu_in_doubt = true;
+        doubtful.figures[0].is_cpu_doubtful = true;
         let ranking = ranking(&[sound.clone(), doubtful.clone(), other], &CRITERIA[2]).unwrap();
-        assert!(ranking.places.iter().all(|place| place.transport != Transport::Polling));
+        assert!(ranking.ranks.iter().all(|rank| rank.transport != Transport::Polling));
         assert_eq!(super::ranking(&[sound, doubtful], &CRITERIA[2]), None);
     }
 }

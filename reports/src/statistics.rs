@@ -1,21 +1,22 @@
-//! How sure a difference is: intervals from bootstrapping rounds, and a correction where many pairs are compared at once.
+//! Intervals from bootstrapping rounds, and a correction for comparing many pairs at once.
 //!
-//! Rounds are what is resampled, not events: the events of one round share a server process, a moment and a machine's mood, so
-//! ten thousand of them are far from ten thousand independent observations. Two transports are compared round by round,
-//! since rounds of the same number ran next to each other.
+//! Rounds are resampled, not events: the events of one round share a server process, a time and the state of the machine, so ten thousand
+//! of them are far from ten thousand independent observations. Two transports are compared round by round, since rounds of the same
+//! number ran next to each other.
 
 use protocol::schedule::{seeded, uniform};
 
-/// How many times the rounds are drawn anew.
+/// The number of resamples.
 const RESAMPLES: usize = 4_000;
-/// The fewest rounds that carry an interval. No bootstrap interval reaches beyond the least and the greatest value, and of three
-/// equal pairs one in four comes out all on one side; of five, one in sixteen.
-pub const FEWEST_ROUNDS: u32 = 5;
-/// Seed of the draws: the same rounds give the same interval.
+/// The smallest number of rounds for which an interval is given. No bootstrap interval extends beyond the smallest and the largest value.
+/// With three rounds of equal transports, the probability that all differences have the same sign is one in four; with five rounds, one in
+/// sixteen.
+pub const MIN_ROUNDS: u32 = 5;
+/// Seed of the resampling: the same rounds give the same interval.
 const SEED: u64 = 1;
-/// The share of comparisons in which equal transports may differ by chance, over all pairs and all figures that are ranked together.
+/// The probability that any equal transports differ by chance, over all pairs and all figures that are ranked together.
 const FAMILY_ERROR: f64 = 0.05;
-/// The greatest correlation of neighbouring rounds that intervals are widened for. A handful of rounds cannot show more.
+/// The largest correlation of consecutive rounds for which intervals are widened. A larger one cannot be estimated from a few rounds.
 const MAX_CORRELATION: f64 = 0.6;
 /// Upper 2.5 % points of Student's t for 1 to 30 degrees of freedom.
 const STUDENT_T: [f64; 30] = [
@@ -32,27 +33,27 @@ pub struct Ratio {
     pub low: f64,
     /// The interval's upper end.
     pub high: f64,
-    /// How often a difference as large would come about by chance between equals, in [0, 1], by Student's t for these rounds.
+    /// The probability of a difference at least as large between equal transports, in [0, 1], by Student's t for these rounds.
     pub p_value: f64,
 }
 
 impl Ratio {
-    /// Whether the interval excludes 1, so that a difference may be spoken of.
+    /// Whether the interval excludes 1.
     pub fn shows_difference(&self) -> bool {
         self.low > 1.0 || self.high < 1.0
     }
 }
 
-/// How many times `left` is of `right`, given figures of the same rounds in the same order; `None` where there are fewer than
-/// [`FEWEST_ROUNDS`], or one is not positive.
+/// The ratio of `left` to `right`, given figures of the same rounds in the same order; `None` where there are fewer than [`MIN_ROUNDS`], or
+/// a figure is not positive.
 ///
 /// The interval is the expanded percentile interval (Hesterberg, "What Teachers Should Know About the Bootstrap", 2015): the
-/// plain percentile interval of a few values is too narrow, so its ends are moved to where Student's t would have them. It is
-/// widened to Student's own interval where that is wider.
+/// plain percentile interval of a few values is too narrow, so its ends are moved to the quantiles that Student's t requires. It is
+/// widened to Student's t interval where that is wider.
 pub fn ratio(left: &[f64], right: &[f64]) -> Option<Ratio> {
     let pairs = left.iter().zip(right);
     if left.len() != right.len()
-        || left.len() < FEWEST_ROUNDS as usize
+        || left.len() < MIN_ROUNDS as usize
         || pairs.clone().any(|(a, b)| *a <= 0.0 || *b <= 0.0)
     {
         return None;
@@ -60,7 +61,7 @@ pub fn ratio(left: &[f64], right: &[f64]) -> Option<Ratio> {
     let logs: Vec<f64> = pairs.map(|(a, b)| (a / b).ln()).collect();
     let (mean, low, high) = mean_with_interval(&logs);
     let deviation = standard_error(&logs, mean);
-    // Figures that are exactly equal in every round differ by nothing, others that are as exactly apart differ for certain.
+    // Without any variation the t statistic is undefined: equal figures have a p-value of 1, figures that differ equally in every round 0.
     let p_value = match (mean == 0.0, deviation == 0.0) {
         (true, _) => 1.0,
         (false, true) => 0.0,
@@ -69,8 +70,9 @@ pub fn ratio(left: &[f64], right: &[f64]) -> Option<Ratio> {
     Some(Ratio { estimate: mean.exp(), low: low.exp(), high: high.exp(), p_value })
 }
 
-/// Which of several ratios show a difference when all are looked at together, with those of so many `rankings` as there are: each
-/// interval must exclude 1, and their p-values pass Holm's procedure (1979). So one run in twenty shows a difference between equal transports, however many pairs there are.
+/// Which of several ratios are significantly different from 1, with a correction for their number and the number of `rankings`: each
+/// interval must exclude 1, and its p-value must pass Holm's procedure (1979). With equal transports, at most one run in twenty shows a
+/// difference, however many pairs there are.
 pub fn differing(ratios: &[Option<Ratio>], rankings: usize) -> Vec<bool> {
     let mut order: Vec<usize> = (0..ratios.len()).filter(|&index| ratios[index].is_some()).collect();
     let p_value = |index: usize| ratios[index].map_or(1.0, |ratio| ratio.p_value);
@@ -86,40 +88,40 @@ pub fn differing(ratios: &[Option<Ratio>], rankings: usize) -> Vec<bool> {
     differing
 }
 
-/// A figure per something over rounds, as the ratio of their sums, with its 95 % interval where the rounds carry one; `None`
-/// where there was nothing to divide by. The mean of the rounds' own ratios would be too high wherever a round of few events
-/// divides by little.
+/// The ratio of two sums over rounds (numerator, denominator), with its 95 % interval where there are [`MIN_ROUNDS`] of them; `None` where
+/// the sum of the denominators is 0. The mean of the rounds' own ratios would be too high where a round with few events has a small
+/// denominator.
 pub fn pooled(rounds: &[(f64, f64)]) -> Option<(f64, Option<(f64, f64)>)> {
     let total: f64 = rounds.iter().map(|round| round.1).sum();
     if total <= 0.0 {
         return None;
     }
     let ratio = rounds.iter().map(|round| round.0).sum::<f64>() / total;
-    if rounds.len() < FEWEST_ROUNDS as usize {
+    if rounds.len() < MIN_ROUNDS as usize {
         return Some((ratio, None));
     }
-    // What each round adds to or takes from the ratio, by the first term of its expansion (the delta method).
+    // The influence of each round on the ratio, by the first term of its expansion (the delta method).
     let mean = total / rounds.len() as f64;
     let parts: Vec<f64> = rounds.iter().map(|(over, under)| ratio + (over - ratio * under) / mean).collect();
     let (_, low, high) = mean_with_interval(&parts);
     Some((ratio, Some((low.max(0.0), high))))
 }
 
-/// The geometric mean of positive values, one for each round, with its 95 % interval where there are [`FEWEST_ROUNDS`] of them; `None` of
-/// nothing, or where one is not positive.
+/// The geometric mean of positive values, one for each round, with its 95 % interval where there are [`MIN_ROUNDS`] of them; `None` for
+/// no values, or where one is not positive.
 pub fn geometric_mean(values: &[f64]) -> Option<(f64, Option<(f64, f64)>)> {
     if values.is_empty() || values.iter().any(|value| *value <= 0.0) {
         return None;
     }
     let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
-    if values.len() < FEWEST_ROUNDS as usize {
+    if values.len() < MIN_ROUNDS as usize {
         return Some(((logs.iter().sum::<f64>() / logs.len() as f64).exp(), None));
     }
     let (mean, low, high) = mean_with_interval(&logs);
     Some((mean.exp(), Some((low.exp(), high.exp()))))
 }
 
-/// The mean of at least two values, and the ends of its interval: the wider of the expanded percentile interval and Student's.
+/// The mean of at least two values, and the ends of its 95 % interval: the wider of the expanded percentile interval and Student's.
 fn mean_with_interval(values: &[f64]) -> (f64, f64, f64) {
     let count = values.len();
     let mut random = seeded(SEED);
@@ -131,14 +133,14 @@ fn mean_with_interval(values: &[f64]) -> (f64, f64, f64) {
     let tail = normal_tail((count as f64 / (count as f64 - 1.0)).sqrt() * student);
     let cut = ((tail * RESAMPLES as f64) as usize).min(RESAMPLES / 2);
     let mean = values.iter().sum::<f64>() / count as f64;
-    // No resample reaches beyond the least and the greatest value, and of five differences of equals one in sixteen times
-    // all have one sign: so the interval is never narrower than Student's.
+    // No resample mean is beyond the smallest and the largest value, and five differences between equal transports all have the same sign
+    // with a probability of one in sixteen. So the interval is never narrower than Student's.
     let half = student * standard_error(values, mean);
     (mean, means[cut].min(mean - half), means[RESAMPLES - 1 - cut].max(mean + half))
 }
 
-/// The standard error of the mean of values that came one after another. Where neighbours resemble each other, they say less than as
-/// many independent ones, and it is larger by the square root of (1 + r) / (1 - r).
+/// The standard error of the mean of consecutive values. Values that are correlated with their predecessors by r have less information than
+/// independent ones, so it is larger by the square root of (1 + r) / (1 - r).
 fn standard_error(values: &[f64], mean: f64) -> f64 {
     let count = values.len() as f64;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -146,8 +148,7 @@ fn standard_error(values: &[f64], mean: f64) -> f64 {
     (squares / (count - 1.0) / count * (1.0 + r) / (1.0 - r)).sqrt()
 }
 
-/// How far each value resembles the one before it: their correlation at lag one, made up for what a short series takes from it
-/// (Kendall 1954). 0 where all values are equal.
+/// The autocorrelation at lag one, corrected for the bias of a short series (Kendall 1954). 0 where all values are equal.
 pub fn correlation(values: &[f64]) -> f64 {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
@@ -159,8 +160,8 @@ pub fn correlation(values: &[f64]) -> f64 {
     r + (1.0 + 3.0 * r) / count
 }
 
-/// How often Student's t with so many degrees of freedom is farther from 0 than `t`, exactly (Abramowitz and Stegun, 26.7.3 and
-/// 26.7.4).
+/// The probability that Student's t with so many degrees of freedom is farther from 0 than `t`, by the exact formulas (Abramowitz and
+/// Stegun, 26.7.3 and 26.7.4).
 fn student_p(t: f64, degrees: usize) -> f64 {
     let angle = (t.abs() / (degrees as f64).sqrt()).atan();
     let (sine, cosine) = angle.sin_cos();
@@ -177,7 +178,7 @@ fn student_p(t: f64, degrees: usize) -> f64 {
     (1.0 - within).clamp(0.0, 1.0)
 }
 
-/// The share of a normal distribution beyond `z` standard deviations, for z > 0 (Abramowitz and Stegun, 26.2.17, to 1e-7).
+/// The share of a normal distribution above `z` standard deviations, for z > 0 (Abramowitz and Stegun, 26.2.17, to 1e-7).
 fn normal_tail(z: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * z);
     let polynomial =
@@ -190,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tail_of_the_normal_distribution_is_the_tables() {
+    fn the_tail_of_the_normal_distribution_agrees_with_tables() {
         for (z, tail) in [(1.0, 0.158_655), (1.96, 0.024_998), (3.1, 0.000_968)] {
             assert!((normal_tail(z) - tail).abs() < 1e-6, "{z}");
         }
@@ -208,8 +209,8 @@ mod tests {
     }
 
     #[test]
-    fn a_pooled_ratio_is_that_of_the_sums_and_has_an_interval_where_the_rounds_carry_one() {
-        // One event for two requests, and nine for three: half a request an event, and not the mean of 2 and 1/3.
+    fn a_pooled_ratio_is_that_of_the_sums_and_has_an_interval_with_enough_rounds() {
+        // Two requests for one event and three for nine are half a request an event, and not the mean of 2 and 1/3.
         assert_eq!(pooled(&[(2.0, 1.0), (3.0, 9.0)]), Some((0.5, None)));
         assert_eq!(pooled(&[(1.0, 0.0)]), None);
         let (value, interval) = pooled(&[(3.0, 1.0), (1.0, 1.0), (5.0, 1.0), (2.0, 1.0), (4.0, 1.0)]).unwrap();
@@ -218,14 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn students_t_is_the_tables() {
+    fn students_t_agrees_with_tables() {
         for (degrees, t) in (1..).zip(STUDENT_T) {
             assert!((student_p(t, degrees) - 0.05).abs() < 2e-4, "{degrees}: {}", student_p(t, degrees));
         }
         assert!((student_p(4.604, 4) - 0.01).abs() < 1e-4 && student_p(0.0, 4) == 1.0);
     }
 
-    /// Values of which each resembles the one before it by `r`.
+    /// Values that are correlated with their predecessors by `r`.
     fn series(r: f64, count: usize, random: &mut impl FnMut() -> f64) -> Vec<f64> {
         // The sum of twelve uniforms is close to normal.
         let mut normal = || (0..12).map(|_| random()).sum::<f64>() - 6.0;
@@ -240,23 +241,23 @@ mod tests {
     }
 
     #[test]
-    fn intervals_hold_the_truth_in_nineteen_of_twenty_and_not_much_less_often_where_rounds_resemble_each_other() {
+    fn intervals_cover_the_mean_in_nineteen_of_twenty_trials_and_not_much_less_often_with_correlated_rounds() {
         let mut seeded = seeded(3);
         let mut random = || uniform(&mut seeded);
         let mut covered = |r: f64| {
-            let held = (0..400).filter(|_| {
+            let covering = (0..400).filter(|_| {
                 let (_, low, high) = mean_with_interval(&series(r, 5, &mut random));
                 low <= 0.0 && 0.0 <= high
             });
-            held.count() as f64 / 400.0
+            covering.count() as f64 / 400.0
         };
-        // Without widening, 79 % where neighbours correlate by a half.
+        // Without widening, the coverage is 79 % at a correlation of 0.5.
         assert!((0.93..=0.99).contains(&covered(0.0)));
         assert!(covered(0.5) >= 0.83);
     }
 
     #[test]
-    fn of_six_equal_transports_any_two_are_told_apart_in_at_most_one_run_of_twenty() {
+    fn equal_transports_differ_in_at_most_one_run_of_twenty() {
         let mut seeded = seeded(5);
         let mut random = || uniform(&mut seeded);
         let mut runs = 0;
@@ -283,15 +284,15 @@ mod tests {
     }
 
     #[test]
-    fn too_few_rounds_carry_nothing() {
+    fn there_is_no_ratio_of_too_few_rounds() {
         assert_eq!(ratio(&[1.0; 4], &[2.0; 4]), None);
         assert!(ratio(&[1.0; 5], &[2.0; 5]).is_some());
         assert_eq!(ratio(&[1.0, 1.0, 1.0, 1.0, 0.0], &[2.0; 5]), None);
     }
 
-    /// The A/A requirement, without a machine: two samples of one distribution, over and over.
+    /// An A/A test with simulated figures: many pairs of samples of one distribution.
     #[test]
-    fn equal_subjects_are_told_apart_in_about_one_of_twenty_trials() {
+    fn samples_of_one_distribution_differ_in_about_one_of_twenty_trials() {
         let mut random = seeded(7);
         // The sum of twelve uniforms is close to normal.
         let mut draw = || (0..12).map(|_| uniform(&mut random)).sum::<f64>();

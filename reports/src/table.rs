@@ -1,4 +1,4 @@
-//! The comparison as a table: one for the terminal, one as CSV; the page has the same columns.
+//! The comparison as a table for the terminal and as CSV; the page has the same columns.
 
 use protocol::experiment::Table;
 use protocol::result::{Comparison, Headers};
@@ -6,24 +6,24 @@ use protocol::result::{Comparison, Headers};
 use crate::number::{short_or_dash, thousands};
 use crate::summary::{Row, rows};
 
-/// Columns that a terminal has at the least: tables for it fit, and sentences break there.
+/// Width of a terminal in characters. Tables are no wider, and sentences are wrapped at it.
 pub const TERMINAL: usize = 80;
 
-/// A column: its heading, its unit, and what stands in it.
+/// A column: its heading, its unit and its value for each row.
 pub struct Column {
-    /// What it is.
+    /// The heading.
     pub heading: &'static str,
-    /// In which unit; empty for plain numbers.
+    /// The unit; empty for plain numbers.
     pub unit: &'static str,
     /// Name in CSV, unit included.
     pub name: &'static str,
     /// Its width in the terminal, in characters; 0 where there is no room for it.
     pub width: usize,
-    /// The value for a row; `None` where the samples do not carry it.
+    /// The value for a row; `None` where there are too few samples for it.
     pub value: fn(&Row) -> Option<f64>,
 }
 
-/// All columns behind the transport's name, in order.
+/// All columns after the transport's name, in order.
 pub const COLUMNS: [Column; 11] = [
     Column { heading: "p50", unit: "ms", name: "latency_p50_ms", width: 7, value: |row| row.latency_ms(0.5) },
     Column { heading: "p99", unit: "ms", name: "latency_p99_ms", width: 7, value: |row| row.latency_ms(0.99) },
@@ -103,13 +103,13 @@ pub fn text(comparison: &Comparison) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Text broken between words into lines no wider than [`TERMINAL`], those behind the first indented by `indent`.
+/// Text broken between words into lines no wider than [`TERMINAL`], all but the first indented by `indent`.
 pub fn wrapped(text: &str, indent: &str) -> String {
     textwrap::fill(text, textwrap::Options::new(TERMINAL).subsequent_indent(indent).break_words(false))
 }
 
-/// An experiment's table as lines of text no wider than [`TERMINAL`]: in columns where they fit, and otherwise each row as a block, its
-/// cells below each other.
+/// An experiment's table as lines of text no wider than [`TERMINAL`]: in columns where they fit; otherwise each row is a block with
+/// its cells below each other.
 pub fn plain(table: &Table) -> String {
     let rows = || std::iter::once(&table.columns).chain(&table.rows);
     let width = |column: usize| rows().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -125,7 +125,7 @@ pub fn plain(table: &Table) -> String {
     format!("{title}\n{}", rows().map(line).collect::<String>())
 }
 
-/// A row whose cells stand below each other: the first as its heading, the others behind the names of their columns.
+/// A row with its cells below each other: the first as its heading, the others after the names of their columns.
 fn block(columns: &[String], row: &[String]) -> String {
     let cells = columns.iter().zip(row).skip(1).filter(|(_, cell)| !cell.is_empty()).map(|(column, cell)| {
         let name = if column.is_empty() { String::new() } else { format!("{column}: ") };
@@ -134,8 +134,8 @@ fn block(columns: &[String], row: &[String]) -> String {
     format!("{}\n{}", wrapped(row.first().map_or("", String::as_str), "  "), cells.collect::<String>())
 }
 
-/// Comparisons as CSV, each with the chapter that it is of: a line for each transport of each; numbers unrounded, empty where the
-/// samples carry none.
+/// Comparisons as CSV, each with the name of its chapter: a line for each transport of each comparison. Numbers are not rounded; a field
+/// is empty where there are too few samples for its figure.
 pub fn csv<'a>(comparisons: impl Iterator<Item = (&'a str, &'a Comparison)>) -> String {
     let names: Vec<_> = COLUMNS.iter().map(|column| column.name).collect();
     let mut text = format!(
@@ -183,7 +183,7 @@ pub fn table_csv(table: &Table) -> String {
     std::iter::once(&table.columns).chain(&table.rows).map(line).collect()
 }
 
-/// What the run compared, in one line.
+/// The scenario of a comparison in one line.
 pub fn scenario(comparison: &Comparison) -> String {
     let scenario = &comparison.scenario;
     let where_ = match &scenario.url {
@@ -191,7 +191,7 @@ pub fn scenario(comparison: &Comparison) -> String {
         None => "loopback".to_string(),
     };
     let tls = match (scenario.tls, scenario.insecure) {
-        (true, true) => ", over TLS with whoever answered",
+        (true, true) => ", over TLS without verifying the certificate",
         (true, false) => ", over TLS",
         (false, _) => "",
     };
@@ -228,12 +228,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_terminals_table_is_no_wider_than_a_terminal() {
+    fn the_table_is_no_wider_than_a_terminal() {
         assert!(13 + COLUMNS.iter().map(|column| column.width).sum::<usize>() <= TERMINAL);
     }
 
     #[test]
-    fn a_table_that_is_too_wide_is_set_in_blocks_and_nothing_of_it_is_cut() {
+    fn a_table_that_is_too_wide_is_printed_in_blocks_without_truncation() {
         let text =
             "a sentence that is long enough to need several lines of a terminal, whatever the terminal is called";
         let table = Table {

@@ -1,14 +1,14 @@
-//! The formulas that measurements are held against. Times are in ms, rates in events a second.
+//! Formulas for latency and requests, for comparison with measurements. Times are in ms, rates in events a second.
 //!
-//! d is the one-way delay, processing included; lambda the rate of events that come at any time (Poisson); T the time
-//! between two polls' starts; g the time from an answer of a long poll until the next request is there.
+//! d is the one-way delay, processing included; lambda the rate of events at random times (Poisson); T the time between the starts of two
+//! polls; g the time from the response to a long poll until the next request arrives at the server.
 
-/// What polling must show.
+/// The expected figures of polling.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Polling {
     /// Mean latency: an event waits for half an interval on average.
     pub mean_ms: f64,
-    /// The latency of all but a hundredth.
+    /// The latency that 99 % of the events do not exceed.
     pub p99_ms: f64,
     /// The longest latency.
     pub max_ms: f64,
@@ -16,7 +16,7 @@ pub struct Polling {
     pub requests_per_event: f64,
 }
 
-/// Polling: the latency is d and a wait that is uniform between 0 and T.
+/// Polling: the latency is d plus a wait that is uniformly distributed between 0 and T.
 pub fn polling(delay_ms: f64, interval_ms: f64, rate: f64) -> Polling {
     Polling {
         mean_ms: delay_ms + interval_ms / 2.0,
@@ -26,25 +26,26 @@ pub fn polling(delay_ms: f64, interval_ms: f64, rate: f64) -> Polling {
     }
 }
 
-/// What long polling must show.
+/// The expected figures of long polling.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LongPolling {
     /// Mean latency.
     pub mean_ms: f64,
-    /// The longest latency: an event that comes just after an answer waits for the next request.
+    /// The longest latency: an event that is published just after a response waits for the next request.
     pub max_ms: f64,
-    /// Events in an answer, on average: B.
+    /// Events in a response, on average: B.
     pub batch: f64,
     /// Requests for each event: 1/B.
     pub requests_per_event: f64,
 }
 
-/// Long polling: what comes while no request waits, for a time g after each answer, goes out together with the next one.
+/// Long polling: events that are published while no request waits, for a time g after each response, are sent together in the next
+/// response.
 ///
-/// An answer is followed by g without a request. In it come lambda g events on average; they leave together at its end, or,
-/// where none came, the next event leaves at once: B = lambda g + e^(-lambda g) events an answer. Events that came in g wait
-/// for half of it on average. With g = 2 d the mean lies between d and 2 d and the longest is 3 d: what RFC 6202, section 2.2,
-/// puts as "close to one network transit" on average, and over three at most.
+/// After each response there is no waiting request for a time g. In this time, lambda g events are published on average; they are sent
+/// together at its end. Where none is published, the next event is sent at once: B = lambda g + e^(-lambda g) events a response. Events
+/// published within g wait for half of it on average. With g = 2 d the mean is between d and 2 d and the longest latency is 3 d. RFC 6202,
+/// section 2.2, gives "close to one network transit" on average, and over three at most.
 pub fn long_polling(delay_ms: f64, gap_ms: f64, rate: f64) -> LongPolling {
     let in_the_gap = rate * gap_ms / 1e3;
     let batch = in_the_gap + (-in_the_gap).exp();
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn polling_is_as_a_simulation_of_it_has_it() {
+    fn the_formulas_of_polling_agree_with_a_simulation() {
         let (delay, interval, rate) = (7.0, 200.0, 20.0);
         let mut random = seeded(1);
         let phase = uniform(&mut random) * interval;
@@ -90,30 +91,30 @@ mod tests {
     }
 
     #[test]
-    fn long_polling_is_as_a_simulation_of_it_has_it() {
+    fn the_formulas_of_long_polling_agree_with_a_simulation() {
         for in_the_gap in [0.1, 1.0, 10.0] {
             let (delay, gap) = (10.0, 20.0);
             let rate = in_the_gap / gap * 1e3;
-            let (mut asked, mut answers) = (0.0, 0);
+            let (mut request_at, mut responses) = (0.0, 0);
             let mut latencies = Vec::new();
             let mut waiting: Vec<f64> = Vec::new();
             for at in events(rate) {
-                // What waited has left with the request that came before this event.
-                if at > asked && !waiting.is_empty() {
-                    latencies.extend(waiting.drain(..).map(|at| asked - at + delay));
-                    answers += 1;
-                    asked += gap;
+                // Waiting events were sent when a request arrived before this event.
+                if at > request_at && !waiting.is_empty() {
+                    latencies.extend(waiting.drain(..).map(|at| request_at - at + delay));
+                    responses += 1;
+                    request_at += gap;
                 }
-                if at >= asked {
+                if at >= request_at {
                     latencies.push(delay);
-                    answers += 1;
-                    asked = at + gap;
+                    responses += 1;
+                    request_at = at + gap;
                 } else {
                     waiting.push(at);
                 }
             }
             let expected = long_polling(delay, gap, rate);
-            let requests = f64::from(answers) / latencies.len() as f64;
+            let requests = f64::from(responses) / latencies.len() as f64;
             let mean = mean(latencies.into_iter());
             assert!(off_percent(mean, expected.mean_ms).abs() < 1.0, "{in_the_gap}: {mean} {expected:?}");
             assert!(off_percent(requests, expected.requests_per_event).abs() < 1.0, "{in_the_gap}: {requests}");

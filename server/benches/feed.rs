@@ -1,13 +1,13 @@
-//! The feed alone: publishing an event, catching up on a history, and waking those who wait.
+//! The feed without sockets: publishing an event, reading a history, and waking subscribers.
 
 use std::hint::black_box;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use protocol::{Cursor, schedule};
-use server::fan_out::WakeList;
-use server::feed::{Feed, Next};
-use server::subscription::Subscription;
+use protocol::{Cursor, Envelope, schedule};
+use server::fan_out::{Dispatcher, Subscription};
+use server::feed::{Encoding, Feed, Next};
 
 fn feed(criterion: &mut Criterion) {
     let data = schedule::payload(1, 1, 200);
@@ -18,12 +18,12 @@ fn feed(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("feed");
     group.throughput(Throughput::Elements(1_000));
     let oldest = Cursor(feed.head().0 - 1_000);
-    group.bench_function("catch up, a batch of 1,000", |b| b.iter(|| feed.since(black_box(oldest), usize::MAX)));
-    group.bench_function("catch up, 1,000 one by one", |b| {
+    group.bench_function("read 1,000 events as a batch", |b| b.iter(|| feed.since(black_box(oldest), usize::MAX)));
+    group.bench_function("read 1,000 events one by one", |b| {
         b.iter(|| {
             let mut cursor = oldest;
             while let Next::Event(entry) = feed.next(cursor) {
-                black_box(entry.framed(server::feed::Framing::WebSocket));
+                black_box(entry.encoded(Encoding::plain(Envelope::WebSocket)));
                 cursor = Cursor(entry.seq);
             }
         });
@@ -32,15 +32,15 @@ fn feed(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("feed");
     group.throughput(Throughput::Elements(1_000));
-    group.bench_function("wake 1,000 that wait", |b| {
+    group.bench_function("wake 1,000 waiting subscribers", |b| {
         let feed = Arc::new(Feed::new(1, usize::MAX));
-        let wake_list = Arc::new(WakeList::default());
+        let dispatcher = Rc::new(Dispatcher::default());
         let mut waiting: Vec<_> =
-            (0..1_000).map(|_| Subscription::new(feed.clone(), wake_list.clone(), None)).collect();
+            (0..1_000).map(|_| Subscription::new(feed.clone(), dispatcher.clone(), None)).collect();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         b.iter_batched(
             || waiting.iter_mut().for_each(|subscription| _ = subscription.poll_turn(&mut context)),
-            |()| wake_list.fan_out(&feed),
+            |()| dispatcher.fan_out(&feed),
             BatchSize::PerIteration,
         );
     });

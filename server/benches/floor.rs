@@ -1,96 +1,101 @@
-//! The server beside its floor: CPU per delivery as a multiple of bare `write()` calls of the same bytes.
+//! Compares the server with a lower bound, the floor: its CPU time per delivery as a multiple of that of plain `write()` calls with the
+//! same bytes.
 //!
-//! `cargo bench -p server --bench floor -- 200 1000 4000` takes the numbers of subscribers. Floor and subject are served in turn,
-//! a few events each, so that the machine's drift falls out of their ratio. The time that passes until the last subscriber has
-//! an event is compared as well, at its median and at its 99th percentile over all events of all rounds.
+//! The numbers of subscribers are arguments: `cargo bench -p server --bench floor -- 200 1000 4000`. The floor and a transport are measured
+//! alternately, a few events each, so that slow changes of the machine's speed do not affect their ratio. The time until the last
+//! subscriber has received an event is compared as well: the median and the 99th percentile over all events of all rounds.
 
 mod rig;
 
 use protocol::Transport;
 use rig::Rig;
 
-/// Ratios taken of each subject.
+/// Rounds for each transport; each round gives one ratio.
 const ROUNDS: usize = 9;
-/// Turns of floor and subject in a round.
+/// How often the floor and the transport alternate in a round.
 const TURNS: usize = 10;
-/// Transports of which bursts are measured, by how many events at once, and with how many subscribers.
-const BURSTING: [Transport; 2] = [Transport::Ndjson, Transport::WebSocket];
-const BURSTS: [usize; 4] = [1, 4, 16, 64];
-const CROWD: usize = 1_000;
-/// Deliveries in a turn, or one event where there are more subscribers.
+/// Transports with which bursts are measured.
+const BURST_TRANSPORTS: [Transport; 2] = [Transport::Ndjson, Transport::WebSocket];
+/// Numbers of events in a burst.
+const BURST_EVENTS: [usize; 4] = [1, 4, 16, 64];
+/// Subscribers that receive the bursts.
+const BURST_SUBSCRIBERS: usize = 1_000;
+/// Deliveries in a turn, if that is at least one event to each subscriber.
 const DELIVERIES: usize = 4_000;
 
 fn main() {
-    if rig::play_a_part() {
+    if rig::run_helper() {
         return;
     }
-    // cargo passes --bench along.
-    let arguments = std::env::args().skip(1).filter(|word| word != "--bench");
-    let sizes: Vec<usize> = arguments.map_while(|word| word.parse().ok()).collect();
+    // cargo adds the argument --bench.
+    let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let sizes: Vec<usize> = arguments.map_while(|argument| argument.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![200, 1_000] } else { sizes };
     println!(
-        "server CPU per delivered event, {ROUNDS} rounds: median (least to greatest); and until the last has it, p50 and p99\n"
+        "server CPU per delivered event, {ROUNDS} rounds: median (minimum to maximum); time until the last delivery: p50 and p99\n"
     );
     for subscribers in sizes {
         println!(
             "{subscribers} subscribers      us per delivery             times the floor             last, times the floor"
         );
-        for subject in Transport::ALL {
+        for transport in Transport::ALL {
             let (mut costs, mut ratios) = (Vec::new(), Vec::new());
-            let mut took = [Vec::new(), Vec::new()];
+            let mut times = [Vec::new(), Vec::new()];
             for _ in 0..ROUNDS {
                 let mut floor = Rig::new(None, subscribers);
-                let mut server = Rig::new(Some(subject), subscribers);
+                let mut server = Rig::new(Some(transport), subscribers);
                 let events = (DELIVERIES / subscribers).max(1);
                 let before = [floor.cpu(), server.cpu()];
                 for _ in 0..TURNS {
-                    for (rig, took) in [&mut floor, &mut server].into_iter().zip(&mut took) {
-                        took.extend((0..events).map(|_| rig.deliver(1).as_secs_f64()));
+                    for (rig, times) in [&mut floor, &mut server].into_iter().zip(&mut times) {
+                        times.extend((0..events).map(|_| rig.deliver(1).as_secs_f64()));
                     }
                 }
-                let [bare, served] = [floor.cpu() - before[0], server.cpu() - before[1]].map(|cpu| cpu.as_secs_f64());
-                costs.push(served * 1e6 / (TURNS * events * subscribers) as f64);
-                ratios.push(served / bare);
+                let [floor_cpu, server_cpu] =
+                    [floor.cpu() - before[0], server.cpu() - before[1]].map(|cpu| cpu.as_secs_f64());
+                costs.push(server_cpu * 1e6 / (TURNS * events * subscribers) as f64);
+                ratios.push(server_cpu / floor_cpu);
             }
-            let [p50, p99] = [0.5, 0.99].map(|share| at(&mut took[1], share) / at(&mut took[0], share));
-            println!("  {:<14} {}   {}   {p50:.2} {p99:.2}", subject.label(), spread(costs), spread(ratios));
+            let [p50, p99] = [0.5, 0.99].map(|share| quantile(&mut times[1], share) / quantile(&mut times[0], share));
+            println!("  {:<14} {}   {}   {p50:.2} {p99:.2}", transport.label(), summary(costs), summary(ratios));
         }
         println!();
     }
-    println!("{CROWD} subscribers, so many events at once: times the floor, which writes each by itself");
-    for subject in BURSTING {
-        print!("  {:<14}", subject.label());
-        for burst in BURSTS {
-            print!("{burst:>6}: {}", spread(bursts(subject, CROWD, burst)));
+    println!("{BURST_SUBSCRIBERS} subscribers, bursts of events: times the floor, which writes each event separately");
+    for transport in BURST_TRANSPORTS {
+        print!("  {:<14}", transport.label());
+        for events in BURST_EVENTS {
+            print!("{events:>6}: {}", summary(bursts(transport, BURST_SUBSCRIBERS, events)));
         }
         println!();
     }
 }
 
-/// The cost of events that come in bursts, times the floor.
-fn bursts(subject: Transport, subscribers: usize, burst: usize) -> Vec<f64> {
+/// The CPU time for bursts of events, as a multiple of the floor's, once per round.
+fn bursts(transport: Transport, subscribers: usize, events: usize) -> Vec<f64> {
     let round = |_| {
         let mut floor = Rig::new(None, subscribers);
-        let mut server = Rig::new(Some(subject), subscribers);
+        let mut server = Rig::new(Some(transport), subscribers);
         let before = [floor.cpu(), server.cpu()];
         for _ in 0..TURNS {
-            floor.deliver(burst);
-            server.deliver(burst);
+            floor.deliver(events);
+            server.deliver(events);
         }
-        let [bare, served] = [floor.cpu() - before[0], server.cpu() - before[1]].map(|cpu| cpu.as_secs_f64());
-        served / bare
+        let [floor_cpu, server_cpu] = [floor.cpu() - before[0], server.cpu() - before[1]].map(|cpu| cpu.as_secs_f64());
+        server_cpu / floor_cpu
     };
     (0..ROUNDS).map(round).collect()
 }
 
-/// The value that a share of all values reach and no more.
-fn at(values: &mut [f64], share: f64) -> f64 {
+/// The quantile of the values at `share`, in [0, 1].
+fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     values[((values.len() as f64 * share) as usize).min(values.len() - 1)]
 }
 
-fn spread(mut values: Vec<f64>) -> String {
+/// The median, minimum and maximum as text.
+fn summary(mut values: Vec<f64>) -> String {
     values.sort_by(f64::total_cmp);
-    let (least, greatest) = (values[0], values[values.len() - 1]);
-    format!("{:6.2} ({least:6.2} to {greatest:6.2})", values[values.len() / 2])
+    let (min, max) = (values[0], values[values.len() - 1]);
+    format!("{:6.2} ({min:6.2} to {max:6.2})", values[values.len() / 2])
 }

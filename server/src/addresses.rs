@@ -1,33 +1,34 @@
-//! Where a server listens, and how that is written.
+//! The addresses on which a server listens, and their URLs.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
-/// Where a server listens.
+/// The addresses on which a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
-    /// HTTP and WebSocket.
+    /// The address for HTTP and WebSocket.
     pub http: SocketAddr,
-    /// Raw TCP.
+    /// The address for raw TCP.
     pub tcp: SocketAddr,
-    /// Whether both ports speak TLS.
+    /// Whether both ports use TLS.
     pub tls: bool,
-    /// The name that the certificate is for, where people have to ask by that.
+    /// The host name for which the certificate is valid, if clients must use that instead of an address.
     pub name: Option<String>,
 }
 
 impl Addresses {
-    /// The same with addresses by which others reach them: to listen on 0.0.0.0 is to listen on all that there are.
-    pub fn reached(&self) -> Self {
-        let by = |address: SocketAddr| SocketAddr::new(reached(address.ip()), address.port());
-        Self { http: by(self.http), tcp: by(self.tcp), ..self.clone() }
+    /// The same with addresses to which other machines can connect. A server that listens on 0.0.0.0 listens on all addresses of its
+    /// machine, but 0.0.0.0 itself is not one of them.
+    pub fn reachable(&self) -> Self {
+        let with_reachable_ip = |address: SocketAddr| SocketAddr::new(reachable(address.ip()), address.port());
+        Self { http: with_reachable_ip(self.http), tcp: with_reachable_ip(self.tcp), ..self.clone() }
     }
 
-    /// `http`, or `https`.
+    /// `http`, or `https` with TLS.
     pub fn http_scheme(&self) -> &'static str {
         if self.tls { "https" } else { "http" }
     }
 
-    /// The HTTP port as a URL names it.
+    /// The host and port of the HTTP address, as in a URL.
     pub fn authority(&self) -> String {
         match &self.name {
             Some(name) => format!("{name}:{}", self.http.port()),
@@ -35,7 +36,7 @@ impl Addresses {
         }
     }
 
-    /// The HTTP port's URL, without a path.
+    /// The URL for HTTP, without a path.
     pub fn http_url(&self) -> String {
         format!("{}://{}", self.http_scheme(), self.authority())
     }
@@ -45,24 +46,24 @@ impl Addresses {
         format!("{}://{}", if self.tls { "wss" } else { "ws" }, self.authority())
     }
 
-    /// The raw TCP port's URL.
+    /// The URL for raw TCP.
     pub fn tcp_url(&self) -> String {
         format!("{}://{}", if self.tls { "tls" } else { "tcp" }, self.tcp)
     }
 }
 
-/// The address by which others reach who listens on `ip`.
-pub fn reached(ip: IpAddr) -> IpAddr {
-    if ip.is_unspecified() { outward() } else { ip }
+/// The address to which other machines connect if a server listens on `ip`.
+pub fn reachable(ip: IpAddr) -> IpAddr {
+    if ip.is_unspecified() { source_address() } else { ip }
 }
 
-/// The address that this machine has towards others: the one it would send from. Nothing is sent for it, and who it would be
-/// sent to is an address for documentation (RFC 5737). Loopback where there is no way out.
-fn outward() -> IpAddr {
-    let towards = |to: SocketAddr| {
+/// The source address that this machine uses for packets to other networks; loopback if it has no route to them.
+fn source_address() -> IpAddr {
+    // Connecting a UDP socket sends nothing. The destination is an address for documentation (RFC 5737).
+    let source = |destination: SocketAddr| {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.connect(to)?;
+        socket.connect(destination)?;
         socket.local_addr()
     };
-    towards(SocketAddr::from(([192, 0, 2, 1], 9))).map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
+    source(SocketAddr::from(([192, 0, 2, 1], 9))).map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
 }

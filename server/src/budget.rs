@@ -1,63 +1,63 @@
-//! A budget of bytes that many share: memory that all of them together may hold.
+//! A budget: a limit on something that many connections use together, such as bytes of memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// How many bytes may be held, and how many are.
+/// An amount that may be reserved, and the amount that is.
 pub struct Budget {
     max: usize,
-    held: AtomicUsize,
+    reserved: AtomicUsize,
 }
 
 impl Budget {
-    /// A budget of `max` bytes.
+    /// A budget of `max`.
     pub fn new(max: usize) -> Self {
-        Self { max, held: AtomicUsize::new(0) }
+        Self { max, reserved: AtomicUsize::new(0) }
     }
 
-    /// Holds so many more bytes, if there is room for them; whether there is.
-    pub fn take(&self, bytes: usize) -> bool {
-        let more = |held: usize| held.checked_add(bytes).filter(|&held| held <= self.max);
-        self.held.fetch_update(Relaxed, Relaxed, more).is_ok()
+    /// Reserves `amount` if that much is free, and returns whether it was.
+    pub fn reserve(&self, amount: usize) -> bool {
+        let more = |reserved: usize| reserved.checked_add(amount).filter(|&reserved| reserved <= self.max);
+        self.reserved.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 
-    /// Holds so many bytes no longer.
-    pub fn give_back(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Relaxed);
+    /// Releases a reserved `amount`.
+    pub fn release(&self, amount: usize) {
+        self.reserved.fetch_sub(amount, Relaxed);
     }
 
-    /// Bytes held now.
-    pub fn held(&self) -> usize {
-        self.held.load(Relaxed)
+    /// The amount that is reserved now.
+    pub fn reserved(&self) -> usize {
+        self.reserved.load(Relaxed)
     }
 }
 
-/// One holder's part of a budget: the most that it has needed so far, until it is dropped.
+/// A reserved part of a budget. It can only grow, and is released when this is dropped.
 pub struct Reservation {
     budget: Arc<Budget>,
-    bytes: usize,
+    amount: usize,
 }
 
 impl Reservation {
-    /// A part of `budget`, of no bytes yet.
+    /// An empty part of `budget`.
     pub fn new(budget: Arc<Budget>) -> Self {
-        Self { budget, bytes: 0 }
+        Self { budget, amount: 0 }
     }
 
-    /// Makes the part at least so many bytes large; whether there is room for that.
-    pub fn grow_to(&mut self, bytes: usize) -> bool {
-        let more = bytes.saturating_sub(self.bytes);
-        let taken = self.budget.take(more);
-        if taken {
-            self.bytes += more;
+    /// Enlarges the part to at least `amount` if the budget allows that, and returns whether it does.
+    pub fn grow_to(&mut self, amount: usize) -> bool {
+        let more = amount.saturating_sub(self.amount);
+        let reserved = self.budget.reserve(more);
+        if reserved {
+            self.amount += more;
         }
-        taken
+        reserved
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.give_back(self.bytes);
+        self.budget.release(self.amount);
     }
 }
 
@@ -66,16 +66,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_is_never_exceeded_and_what_is_dropped_makes_room() {
+    fn a_budget_is_not_exceeded_and_dropping_a_reservation_releases_it() {
         let budget = Arc::new(Budget::new(100));
         let [mut first, mut second] = [(); 2].map(|()| Reservation::new(budget.clone()));
         assert!(first.grow_to(60) && first.grow_to(10) && second.grow_to(40));
-        assert_eq!(budget.held(), 100);
+        assert_eq!(budget.reserved(), 100);
         assert!(!second.grow_to(41) && !second.grow_to(usize::MAX));
         drop(first);
         assert!(second.grow_to(41));
-        assert_eq!(budget.held(), 41);
+        assert_eq!(budget.reserved(), 41);
         drop(second);
-        assert_eq!(budget.held(), 0);
+        assert_eq!(budget.reserved(), 0);
     }
 }

@@ -1,11 +1,11 @@
-//! What the process counts of itself as it goes: connections, requests, and what measuring costs.
+//! Counters of this process: connections, requests, and the CPU time of measuring.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use protocol::clock;
 
-/// Counts that the connections keep.
+/// Counters that connections increment.
 #[derive(Default)]
 pub struct Counters {
     open: AtomicU64,
@@ -17,8 +17,9 @@ pub struct Counters {
     tokens_refused: AtomicU64,
     watches_refused: AtomicU64,
     requests: AtomicU64,
-    /// CPU time that measuring itself has cost, in ns; it is not the transports', so it is not reported as load.
+    /// CPU time of measuring itself, in ns. It is not caused by a transport, so it is not reported as load.
     measuring_ns: AtomicU64,
+    /// When the current schedule began, in ns on the monotonic clock, and the number of its first event.
     schedule: Mutex<(u64, u64)>,
 }
 
@@ -28,29 +29,29 @@ impl Counters {
         self.requests.fetch_add(1, Relaxed);
     }
 
-    /// Counts a connection, as open for as long as the guard lives.
+    /// Counts an accepted connection, which is open until the returned guard is dropped.
     pub fn connection(self: &Arc<Self>) -> Open {
         self.accepted.fetch_add(1, Relaxed);
         self.open.fetch_add(1, Relaxed);
         Open(self.clone())
     }
 
-    /// Counts a connection that was refused, because there were too many.
+    /// Counts a connection that was refused because there were too many.
     pub fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    /// Counts a subscriber that was given up, because it took nothing for too long.
+    /// Counts a client that was disconnected because it read nothing for too long.
     pub fn stalled(&self) {
         self.stalled.fetch_add(1, Relaxed);
     }
 
-    /// Counts a connection that came to no session of TLS.
+    /// Counts a failed TLS handshake.
     pub fn handshake_failed(&self) {
         self.handshakes_failed.fetch_add(1, Relaxed);
     }
 
-    /// Counts a message that was not echoed, because too much was held already.
+    /// Counts a message that was not echoed because the server held too many bytes already.
     pub fn echo_refused(&self) {
         self.echoes_refused.fetch_add(1, Relaxed);
     }
@@ -60,7 +61,7 @@ impl Counters {
         self.echoes_refused.load(Relaxed)
     }
 
-    /// How many connections came to no session of TLS.
+    /// How many TLS handshakes failed.
     pub fn handshakes_failed(&self) -> u64 {
         self.handshakes_failed.load(Relaxed)
     }
@@ -70,12 +71,12 @@ impl Counters {
         self.tokens_refused.fetch_add(1, Relaxed);
     }
 
-    /// Counts a page that was not let watch.
+    /// Counts a refused trace session.
     pub fn watch_refused(&self) {
         self.watches_refused.fetch_add(1, Relaxed);
     }
 
-    /// How many pages were not let watch.
+    /// How many trace sessions were refused.
     pub fn watches_refused(&self) -> u64 {
         self.watches_refused.load(Relaxed)
     }
@@ -90,12 +91,12 @@ impl Counters {
         self.refused.load(Relaxed)
     }
 
-    /// How many subscribers were given up.
+    /// How many clients were disconnected because they read nothing for too long.
     pub fn connections_stalled(&self) -> u64 {
         self.stalled.load(Relaxed)
     }
 
-    /// Runs what is part of measuring and not of serving; its CPU time is left out of the load.
+    /// Runs `work`, which is a part of measuring and not of serving. Its CPU time is subtracted from the reported load.
     pub fn measuring<T>(&self, work: impl FnOnce() -> T) -> T {
         let before = clock::thread_cpu_ns();
         let result = work();
@@ -103,12 +104,12 @@ impl Counters {
         result
     }
 
-    /// Notes that the schedule in force began at `started_ns` (monotonic clock) with event number `first`.
+    /// Records that the current schedule began at `started_ns` (ns, monotonic clock) with event number `first`.
     pub fn schedule_begins(&self, started_ns: u64, first: u64) {
         *self.schedule.lock().expect("no holder panics") = (started_ns, first);
     }
 
-    /// When the schedule in force began, in ns, and the number of its first event.
+    /// When the current schedule began, in ns on the monotonic clock, and the number of its first event.
     pub fn schedule(&self) -> (u64, u64) {
         *self.schedule.lock().expect("no holder panics")
     }
@@ -123,7 +124,7 @@ impl Counters {
         self.accepted.load(Relaxed)
     }
 
-    /// CPU time that measuring itself has cost so far, in ns.
+    /// The CPU time of measuring itself so far, in ns.
     pub fn measuring_ns(&self) -> u64 {
         self.measuring_ns.load(Relaxed)
     }
@@ -134,7 +135,7 @@ impl Counters {
     }
 }
 
-/// An open connection.
+/// A guard that counts a connection as open until it is dropped.
 pub struct Open(Arc<Counters>);
 
 impl Drop for Open {

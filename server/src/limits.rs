@@ -1,22 +1,23 @@
-//! The limit on open files: each connection is one, and the usual soft limit of 1,024 is soon reached.
+//! The limit on open files. Each connection is one, and the usual soft limit of 1,024 is soon reached.
 
 use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Connections that get a refusal at the same time, where the limit leaves room for them.
+/// The most connections that are being refused at the same time, if the limit allows so many.
 const MAX_REFUSED: usize = 256;
-/// How many of them there is room for even where connections could take all.
+/// How many of them are reserved even if served connections could use all files.
 const RESERVED_REFUSED: usize = 32;
-/// Files that the server opens now and then, to read figures of its own, and connections between the kernel and a decision.
-const NOW_AND_THEN: usize = 8;
-/// Files that a process without connections has open, where the system does not tell.
-const USUALLY_OPEN: usize = 64;
+/// Files for other purposes: those that the server opens to read its own figures, and connections that have been accepted but not admitted
+/// or refused yet.
+const SPARE_FILES: usize = 8;
+/// The number of open files of a process without connections, used if the system does not report it.
+const DEFAULT_OPEN_FILES: usize = 64;
 
-/// Raises this process's soft limit on open files as far as it may go, and gives the limit that holds now.
+/// Raises this process's soft limit on open files to the hard limit, and returns the resulting limit.
 pub fn raise_open_files() -> u64 {
     let limit = getrlimit(Resource::Nofile);
-    // No limit at all is given as `None`; a refusal leaves the limit as it was.
+    // `None` is no limit. An error leaves the limit as it was.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
@@ -24,25 +25,25 @@ pub fn raise_open_files() -> u64 {
 /// How many connections there may be at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// Those that are served.
+    /// The most connections that are served at once.
     pub connections: usize,
-    /// Connections that get a refusal.
+    /// The most connections that are being refused at once.
     pub refused: usize,
 }
 
 impl Room {
-    /// Room for at most `max_connections`, and no more than the files that this process may still open.
+    /// Room for at most `max_connections`, or for fewer if this process may not open that many more files.
     pub fn new(max_connections: usize) -> Self {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let open = fs::read_dir("/proc/self/fd").map_or(USUALLY_OPEN, Iterator::count);
+        let open = fs::read_dir("/proc/self/fd").map_or(DEFAULT_OPEN_FILES, Iterator::count);
         Self::within(usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(open), max_connections)
     }
 
-    /// Room within so many files. A connection too many takes one as well, to be told so.
+    /// Room within `files` open files. A connection that is being refused also needs one.
     fn within(files: usize, max_connections: usize) -> Self {
-        let files = files.saturating_sub(NOW_AND_THEN);
-        let least = (files / 64).clamp(1, RESERVED_REFUSED);
-        let refused = files.saturating_sub(max_connections).clamp(least, MAX_REFUSED);
+        let files = files.saturating_sub(SPARE_FILES);
+        let min_refused = (files / 64).clamp(1, RESERVED_REFUSED);
+        let refused = files.saturating_sub(max_connections).clamp(min_refused, MAX_REFUSED);
         Self { connections: max_connections.min(files.saturating_sub(refused)), refused }
     }
 }
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_never_more_connections_than_files_and_always_one_to_refuse_with() {
+    fn connections_do_not_exceed_the_limit_on_files_and_one_can_always_be_refused() {
         let room = |files, max| {
             let Room { connections, refused } = Room::within(files, max);
             (connections, refused)

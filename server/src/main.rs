@@ -1,10 +1,10 @@
-//! The server as a program of its own.
+//! The server as a program.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Carry one feed of events over polling, long polling, HTTP streaming, SSE, WebSocket and raw TCP.
+/// Serve one feed of events over polling, long polling, HTTP streaming, SSE, WebSocket and raw TCP
 #[derive(Parser)]
 #[command(name = "server", version, max_term_width = 100)]
 struct Arguments {
@@ -13,10 +13,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    server::logging::start();
     match server::run::run(&Arguments::parse().options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            server::output::complain(format_args!("server: {error:#}"));
+            server::output::error_line(format_args!("server: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -1,4 +1,4 @@
-//! Runs the server as a program: starts it, says where it listens, and ends it on SIGINT or SIGTERM.
+//! Runs the server as a program: starts it, prints its URLs, and shuts it down on SIGINT or SIGTERM.
 
 use std::io::Write;
 
@@ -7,17 +7,16 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Options, Server, limits};
 
-/// Runs until a signal comes.
+/// Runs the server until SIGINT or SIGTERM.
 ///
-/// The first two lines on stdout are the URLs of the two ports, for a program that started this one; then comes the
-/// index, for people.
+/// The first two lines on stdout are the URLs of the two ports, for a program that started this one. A list of endpoints for users follows.
 ///
 /// # Errors
 /// When the server cannot be started.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
-    // Before anyone is told that the server is there, so that no signal finds it unprepared.
+    // Before the URLs are printed, so that a signal that comes right after that is handled.
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     limits::raise_open_files();
@@ -36,7 +35,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let count = server.max_connections();
         text += &format!("connections    at most {count}: the limit on open files leaves no room for more\n");
     }
-    // Whoever reads this may have gone; the server serves on.
+    // An error means that the pipe was closed; the server runs without it.
     let _ = write!(
         std::io::stdout(),
         "{}://{}\n{}\n\n{text}",

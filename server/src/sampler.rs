@@ -1,8 +1,8 @@
 //! Samples the figures of this process that are expensive to read, on a thread of its own.
 //!
-//! To read them, the kernel walks all memory and all threads of the process, which may take milliseconds. A worker that did it would
-//! keep its subscribers waiting, so it asks this thread and serves others meanwhile. A sample is good for 50 ms, and answers all
-//! who ask until then, so the work does not grow with the requests.
+//! To provide them, the kernel visits all memory and all threads of the process, which can take milliseconds. A worker that read them would
+//! delay its subscribers, so it sends a request to this thread and continues meanwhile. A sample is valid for 50 ms and is used for all
+//! requests in that time, so the work does not grow with the number of requests.
 
 use std::fs;
 use std::io;
@@ -15,32 +15,32 @@ use tokio::sync::oneshot;
 
 use crate::counters::Counters;
 
-/// How long a sample is good for, from when it was complete.
+/// How long a sample is valid after it was taken.
 const MAX_AGE: Duration = Duration::from_millis(50);
 
-/// What a sample finds.
+/// A sample.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// When it was begun, in ns on the monotonic clock.
+    /// When sampling began, in ns on the monotonic clock.
     pub begun_ns: u64,
-    /// Resident memory of the process, in bytes; 0 where the system does not tell.
+    /// Resident memory of the process, in bytes; 0 if the system does not report it.
     pub resident_bytes: u64,
-    /// Involuntary and voluntary context switches of the process's living threads but the sampler's own.
+    /// Involuntary and voluntary context switches of the process's running threads, except the sampler's.
     pub context_switches: u64,
 }
 
-/// The sampling thread; it ends when this is dropped.
+/// The sampling thread, which ends when this is dropped.
 pub struct Sampler {
     latest: Arc<Latest>,
     requests: Sender<oneshot::Sender<Sample>>,
 }
 
-/// The latest sample, and when it was complete.
+/// The latest sample, and when it was taken.
 #[derive(Default)]
 struct Latest(Mutex<Option<(Instant, Sample)>>);
 
 impl Latest {
-    /// The sample, if it is still good.
+    /// The sample, if it is still valid.
     fn get(&self) -> Option<Sample> {
         let latest = self.0.lock().expect("no holder of the sample panics");
         latest.filter(|(complete, _)| complete.elapsed() < MAX_AGE).map(|(_, sample)| sample)
@@ -52,10 +52,10 @@ impl Latest {
 }
 
 impl Sampler {
-    /// Starts the thread. What it uses of the processor counts as measuring.
+    /// Starts the thread. Its CPU time counts as measuring.
     ///
     /// # Errors
-    /// When the system gives no further thread.
+    /// When the system provides no further thread.
     pub fn start(counters: Arc<Counters>) -> io::Result<Self> {
         let (requests, requested) = channel();
         let latest = Arc::<Latest>::default();
@@ -64,13 +64,13 @@ impl Sampler {
         Ok(sampler)
     }
 
-    /// The latest sample if it is good still, and a new one otherwise.
+    /// The latest sample if it is still valid, or a new one.
     pub async fn sample(&self) -> Sample {
         if let Some(sample) = self.latest.get() {
             return sample;
         }
         let (request, sample) = oneshot::channel();
-        // An error, here and below, is a thread that has ended.
+        // An error, here and below, means that the thread has ended.
         let _ = self.requests.send(request);
         sample.await.unwrap_or_default()
     }
@@ -78,13 +78,13 @@ impl Sampler {
 
 fn run(requested: &Receiver<oneshot::Sender<Sample>>, latest: &Latest, counters: &Counters) {
     for request in requested {
-        // Requests that came together, or while a sample was taken, share it.
+        // Requests that came while a sample was taken share it.
         let sample = latest.get().unwrap_or_else(|| {
             let sample = counters.measuring(take);
             latest.set(sample);
             sample
         });
-        // An error is a connection that has ended.
+        // An error means that the connection has ended.
         let _ = request.send(sample);
     }
 }
@@ -94,7 +94,7 @@ fn take() -> Sample {
     Sample { begun_ns, resident_bytes: resident_bytes(), context_switches: context_switches() }
 }
 
-/// Resident memory in bytes, exact; `/proc/self/statm` may lag behind by some pages a processor.
+/// The resident memory in bytes. The file is exact, while `/proc/self/statm` may be out of date by some pages per processor.
 fn resident_bytes() -> u64 {
     let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
     field(&rollup, "Rss:").unwrap_or(0) * 1024
@@ -125,10 +125,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_sample_answers_all_who_ask_while_it_is_good_and_an_old_one_answers_nobody() {
+    fn a_sample_is_used_for_all_requests_while_it_is_valid_and_for_none_later() {
         let (requests, requested) = channel();
         let latest = Arc::<Latest>::default();
-        let asked: Vec<_> = (0..100)
+        let pending: Vec<_> = (0..100)
             .map(|_| {
                 let (request, sample) = oneshot::channel();
                 requests.send(request).unwrap();
@@ -136,30 +136,31 @@ mod tests {
             })
             .collect();
         drop(requests);
-        let asked_ns = clock::now_ns();
+        let requested_ns = clock::now_ns();
         run(&requested, &latest, &Counters::default());
-        let samples: HashSet<u64> = asked.into_iter().map(|sample| sample.blocking_recv().unwrap().begun_ns).collect();
-        // A hundred answers take far less than the 50 ms of a second one; but a thread may be held up.
+        let samples: HashSet<u64> =
+            pending.into_iter().map(|sample| sample.blocking_recv().unwrap().begun_ns).collect();
+        // A hundred requests take far less than the 50 ms for which a sample is valid; but the thread may be delayed.
         assert!(samples.len() <= 2, "{} samples", samples.len());
-        assert!(samples.iter().all(|&begun_ns| begun_ns >= asked_ns));
+        assert!(samples.iter().all(|&begun_ns| begun_ns >= requested_ns));
         std::thread::sleep(MAX_AGE);
         assert_eq!(latest.get(), None);
     }
 
     #[test]
-    fn a_sample_is_of_the_time_after_the_one_before_it_has_grown_old() {
+    fn a_request_after_a_sample_has_expired_gets_a_new_one() {
         let sampler = Sampler::start(Arc::default()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let first = runtime.block_on(sampler.sample());
         std::thread::sleep(MAX_AGE);
-        let asked_ns = clock::now_ns();
+        let requested_ns = clock::now_ns();
         let second = runtime.block_on(sampler.sample());
-        assert!(first.begun_ns < asked_ns && second.begun_ns >= asked_ns);
+        assert!(first.begun_ns < requested_ns && second.begun_ns >= requested_ns);
         assert!(first.resident_bytes > 100_000);
     }
 
     #[test]
-    fn the_sampler_s_own_work_counts_as_measuring() {
+    fn the_cpu_time_of_the_sampler_counts_as_measuring() {
         let counters = Arc::new(Counters::default());
         let sampler = Sampler::start(counters.clone()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,5 +1,7 @@
-//! Requests that no program would send, thousands to each endpoint: nothing panics, memory stays bounded, and who is honest beside
-//! them loses nothing.
+//! Sends thousands of randomly changed requests to each endpoint: nothing panics, the memory stays bounded, and another subscriber receives
+//! all events meanwhile.
+
+mod mutation;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -8,10 +10,12 @@ use std::time::Duration;
 
 use protocol::{Event, clock};
 use rand_pcg::Pcg32;
-use rand_pcg::rand_core::{Rng, SeedableRng};
+use rand_pcg::rand_core::SeedableRng;
 use server::{Options, Server};
 
-/// Requests to each endpoint: under `CI=true` all that are wanted, elsewhere as many as one likes to wait for.
+use mutation::mutate;
+
+/// Number of changed requests to each endpoint: fewer than in CI, where `CI=true` is set, so that a local run is short.
 fn requests() -> usize {
     if std::env::var("CI").as_deref() == Ok("true") { 10_000 } else { 500 }
 }
@@ -19,8 +23,8 @@ fn requests() -> usize {
 const HANDSHAKE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\u{0}\u{1}hello";
 
-/// What each endpoint is right to be asked.
-fn right() -> Vec<String> {
+/// A valid request to each endpoint.
+fn valid() -> Vec<String> {
     let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n");
     let mut requests: Vec<String> = [
         "/",
@@ -49,34 +53,7 @@ fn right() -> Vec<String> {
     requests
 }
 
-/// Changes some bytes: other values, some gone, some twice, some that were never there, or the end missing.
-fn mutate(bytes: &mut Vec<u8>, chance: &mut Pcg32) {
-    let mut below = |bound: usize| chance.next_u32() as usize % bound.max(1);
-    for _ in 0..=below(4) {
-        let at = below(bytes.len());
-        let end = (at + below(12)).min(bytes.len());
-        match below(6) {
-            0 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << below(8)),
-            1 => drop(bytes.drain(at..end)),
-            2 => {
-                let twice = bytes[at..end].to_vec();
-                bytes.splice(at..at, twice);
-            }
-            3 => {
-                let new: Vec<u8> = (0..below(20)).map(|_| below(256) as u8).collect();
-                bytes.splice(at..at, new);
-            }
-            4 => bytes.truncate(at),
-            _ => {
-                let word: &[u8] =
-                    [&b"\r\n"[..], b"\0", b" ", b":", b"%00", b"99999999999999999999", b"chunked"][below(7)];
-                bytes.splice(at..at, word.iter().copied());
-            }
-        }
-    }
-}
-
-/// Sends it, ends its side, and reads what comes.
+/// Sends `bytes` on a new connection, ends its side, and reads until the end.
 fn send(address: SocketAddr, bytes: &[u8]) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -85,7 +62,7 @@ fn send(address: SocketAddr, bytes: &[u8]) {
     let _ = stream.shutdown(Shutdown::Write);
     match stream.read_to_end(&mut Vec::new()) {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-            panic!("no answer and no end: {}", bytes.escape_ascii())
+            panic!("the server does not close the connection: {}", bytes.escape_ascii())
         }
         _ => {}
     }
@@ -97,52 +74,52 @@ fn resident_bytes() -> usize {
 }
 
 #[test]
-fn no_request_whatever_it_holds_harms_the_server_or_those_beside_it() {
+fn randomly_changed_requests_harm_neither_the_server_nor_other_subscribers() {
     static PANICS: AtomicUsize = AtomicUsize::new(0);
-    let usual = std::panic::take_hook();
+    let default_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         PANICS.fetch_add(1, Ordering::Relaxed);
-        usual(info);
+        default_hook(info);
     }));
-    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let options = Options { listen: free, tcp_listen: free, rate: 0.0, payload: 20, ..Options::default() };
+    let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let options = Options { listen: any_port, tcp_listen: any_port, rate: 0.0, payload: 20, ..Options::default() };
     let server = Server::start(&options).unwrap();
     let (http, tcp) = (server.addresses().http, server.addresses().tcp);
-    let mut honest = TcpStream::connect(tcp).unwrap();
-    honest.write_all(b"SUB 0\n").unwrap();
-    // The first of each kind makes what is kept.
-    right().iter().for_each(|request| send(http, request.as_bytes()));
+    let mut subscriber = TcpStream::connect(tcp).unwrap();
+    subscriber.write_all(b"SUB 0\n").unwrap();
+    // The first request of each kind allocates memory that is kept, such as the rendered slides.
+    valid().iter().for_each(|request| send(http, request.as_bytes()));
     let before = resident_bytes();
 
     std::thread::scope(|scope| {
-        let listening = scope.spawn(|| {
+        let subscription = scope.spawn(|| {
             // Empty lines are heartbeats.
-            let lines = BufReader::new(&honest).lines().map(|line| line.unwrap()).filter(|line| !line.is_empty());
-            let mut seqs = 0;
+            let lines = BufReader::new(&subscriber).lines().map(|line| line.unwrap()).filter(|line| !line.is_empty());
+            let mut last_seq = 0;
             for line in lines {
                 let event = Event::decode(line.as_bytes()).unwrap();
-                assert_eq!(event.seq, seqs + 1);
-                seqs = event.seq;
+                assert_eq!(event.seq, last_seq + 1);
+                last_seq = event.seq;
                 if event.data == "the end" {
                     return;
                 }
             }
-            panic!("the honest subscriber was let go");
+            panic!("the subscriber was disconnected");
         });
         let senders: Vec<_> = (0..2)
             .map(|sender: usize| {
                 scope.spawn(move || {
-                    let mut chance = Pcg32::seed_from_u64(sender as u64);
-                    for request in right().iter().skip(sender).step_by(2) {
+                    let mut random = Pcg32::seed_from_u64(sender as u64);
+                    for request in valid().iter().skip(sender).step_by(2) {
                         for _ in 0..requests() {
                             let mut bytes = request.clone().into_bytes();
-                            mutate(&mut bytes, &mut chance);
+                            mutate(&mut bytes, &mut random);
                             send(http, &bytes);
                         }
                     }
                     for _ in 0..requests() / 2 {
                         let mut bytes = b"SUB 0\n".to_vec();
-                        mutate(&mut bytes, &mut chance);
+                        mutate(&mut bytes, &mut random);
                         send(tcp, &bytes);
                     }
                 })
@@ -150,7 +127,7 @@ fn no_request_whatever_it_holds_harms_the_server_or_those_beside_it() {
             .collect();
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         server.feed().publish(clock::now_ns(), "the end");
-        listening.join().unwrap();
+        subscription.join().unwrap();
     });
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 32 << 20, "memory grew by {grown} bytes");

@@ -1,7 +1,7 @@
-//! The deck's Markdown, taken apart into slides.
+//! The decks in Markdown, and their division into slides.
 //!
-//! A line `---` ends a slide. A comment is a note for the speaker, or, as `_class: NAME`, a layout; other slide tools read
-//! both in the same way. Slides of the class `solution` are left out of the handout.
+//! A line `---` ends a slide. A comment contains notes for the speaker or, as `_class: NAME`, the slide's layout; other slide tools have
+//! the same conventions. The handout does not contain slides of the class `solution`.
 
 /// The files of a deck, in the order in which they are shown.
 macro_rules! deck {
@@ -25,48 +25,48 @@ pub const ENGLISH: &[&str] = deck!("en");
 /// The deck in Korean.
 pub const KOREAN: &[&str] = deck!("ko");
 
-/// A slide, as written.
+/// A slide in Markdown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Slide {
-    /// What is shown, in Markdown.
+    /// The content of the slide.
     pub body: String,
-    /// What the speaker sees, in Markdown.
+    /// The speaker's notes.
     pub notes: String,
-    /// The names of its layouts, or nothing.
+    /// The names of its layouts, with spaces between them; may be empty.
     pub class: String,
 }
 
 impl Slide {
-    /// Its heading.
+    /// The text of its heading.
     pub fn title(&self) -> &str {
         self.body.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or_default()
     }
 
-    /// Whether it solves exercises.
+    /// Whether it contains solutions of exercises.
     pub fn is_solution(&self) -> bool {
         self.class.split(' ').any(|class| class == "solution")
     }
 
-    fn read(text: &str) -> Self {
+    fn parse(text: &str) -> Self {
         let mut slide = Self::default();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("<!--") {
             slide.body += before;
-            let (comment, behind) = after.split_once("-->").unwrap_or((after, ""));
+            let (comment, remaining) = after.split_once("-->").unwrap_or((after, ""));
             match comment.trim().strip_prefix("_class:") {
                 Some(class) => slide.class = class.trim().into(),
                 None => slide.notes += comment,
             }
-            rest = behind;
+            rest = remaining;
         }
         slide.body += rest;
         slide
     }
 }
 
-/// All slides of a deck's files, in order.
+/// The slides of all files of a deck, in order.
 pub fn slides(files: &[&str]) -> Vec<Slide> {
-    files.iter().flat_map(|file| file.split("\n---\n")).map(Slide::read).collect()
+    files.iter().flat_map(|file| file.split("\n---\n")).map(Slide::parse).collect()
 }
 
 #[cfg(test)]
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_ends_a_slide_and_comments_are_notes_or_a_layout() {
+    fn a_rule_ends_a_slide_and_a_comment_has_notes_or_the_layout() {
         let found = slides(&["<!-- _class: title -->\n# One\n\n<!-- Say hello. -->\n\n---\n\n# Two\n", "# Three\n"]);
         let expected = [("One", "title", "Say hello."), ("Two", "", ""), ("Three", "", "")];
         assert_eq!(

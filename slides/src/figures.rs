@@ -1,10 +1,11 @@
-//! What the slides show of a run: its charts, the table of its comparison, and how it found the claims to stand.
+//! What the slides show of a run: its charts, the table of its comparison, and its verdicts on the claims.
 
 use std::collections::HashMap;
 
 use anyhow::Context;
-use protocol::experiment::{Drawing, Ladder, Standing, Verdict};
+use protocol::experiment::{Drawing, Ladder, Status, Verdict};
 use protocol::run::Run;
+use reports::chapter;
 use reports::chart::{self, Figure};
 use reports::number::short_or_dash;
 use reports::summary::{Row, rows};
@@ -12,10 +13,10 @@ use reports::table::COLUMNS;
 
 use crate::{findings, lanes};
 
-/// The run that is kept with the lecture; the report beside it is drawn from the same file.
+/// The recorded run that the lecture shows by default; the report in the same directory is made from the same file.
 const RECORDED: &[u8] = include_bytes!("../../reports/record/all/run.json");
 
-/// What a run has to show.
+/// The charts, the table and the verdicts of a run.
 pub struct Figures {
     charts: HashMap<String, Figure>,
     lanes: String,
@@ -23,17 +24,17 @@ pub struct Figures {
     table: Table,
 }
 
-/// The table of a comparison: headings with their units, and a row a transport.
+/// The table of a comparison, with one row for each transport.
 pub struct Table {
-    /// What was compared, in one line.
+    /// The compared scenario, in one line.
     pub scenario: String,
-    /// What stands above the columns behind the first one.
+    /// The heading and the unit of each column after the first.
     pub headings: Vec<(&'static str, &'static str)>,
-    /// The transport's name, and its figures.
+    /// The label and the figures of each transport.
     pub rows: Vec<(&'static str, Vec<String>)>,
 }
 
-/// What is shown of the comparison's columns, by their names in CSV: as many as a slide has room for.
+/// The columns of the comparison that fit on a slide, by their names in CSV.
 const SHOWN: [&str; 6] = [
     "latency_p50_ms",
     "latency_p99_ms",
@@ -44,22 +45,23 @@ const SHOWN: [&str; 6] = [
 ];
 
 impl Figures {
-    /// Draws what the lecture's own run has to show.
+    /// Draws the charts of the recorded run.
     ///
     /// # Errors
-    /// When it was recorded by a version of the lab that this one does not understand.
+    /// When its schema has another version than this program reads, or a chart cannot be drawn.
     pub fn recorded() -> anyhow::Result<Self> {
         Self::of(&findings::read(RECORDED).context("the recorded run")?)
     }
 
-    /// Draws what a run has to show.
+    /// Draws the charts of a run.
     ///
     /// # Errors
-    /// When the drawing library fails, or the run holds no comparison.
+    /// When the drawing library fails, or the run has no comparison.
     pub fn of(run: &Run) -> anyhow::Result<Self> {
         let comparison =
-            run.comparison().context("the lecture needs a run of `bench-client all`: this one holds no comparison")?;
-        let charts = chart::of(run)?.into_iter().flatten().map(|figure| (figure.name.clone(), figure)).collect();
+            run.comparison().context("the lecture needs a run of `bench-client all`: this run has no comparison")?;
+        let chapters = chapter::of(run)?;
+        let charts = chart::of(&chapters)?.into_iter().flatten().map(|figure| (figure.name.clone(), figure)).collect();
         let columns: Vec<_> = COLUMNS.iter().filter(|column| SHOWN.contains(&column.name)).collect();
         let cells = |row: &Row| columns.iter().map(|column| short_or_dash((column.value)(row))).collect();
         let table = Table {
@@ -67,7 +69,8 @@ impl Figures {
             headings: columns.iter().map(|column| (column.heading, column.unit)).collect(),
             rows: rows(comparison).iter().map(|row| (row.transport.label(), cells(row))).collect(),
         };
-        let drawings = run.experiments().flat_map(|experiment| &experiment.drawings);
+        let experiments = || chapter::experiments(&chapters).map(|derived| &*derived.experiment);
+        let drawings = experiments().flat_map(|experiment| &experiment.drawings);
         let ladders: Vec<&Ladder> = drawings
             .filter_map(|drawing| match drawing {
                 Drawing::Ladder(ladder) => Some(ladder),
@@ -75,14 +78,14 @@ impl Figures {
             })
             .collect();
         let lanes = lanes::draw(&ladders);
-        let verdicts = run.experiments().flat_map(|experiment| experiment.verdicts.clone()).collect();
+        let verdicts = experiments().flat_map(|experiment| experiment.verdicts.clone()).collect();
         Ok(Self { charts, lanes, verdicts, table })
     }
 
     /// A chart by its name, as SVG.
     ///
     /// # Errors
-    /// When the run has none of that name.
+    /// When the run has no chart of that name.
     pub fn chart(&self, name: &str) -> anyhow::Result<&str> {
         let chart = self.charts.get(name);
         Ok(&chart
@@ -90,26 +93,26 @@ impl Figures {
             .svg)
     }
 
-    /// What crossed the wire over each transport that browsers have, drawn as the live page draws it, as SVG.
+    /// The ladders of all transports that a browser can use, drawn like the lanes of the live page, as SVG.
     ///
     /// # Errors
-    /// When the run did not record it.
+    /// When the run has no ladders.
     pub fn lanes(&self) -> anyhow::Result<&str> {
         anyhow::ensure!(!self.lanes.is_empty(), "the run has no ladders; a run of `bench-client all` has them");
         Ok(&self.lanes)
     }
 
-    /// How the run found a claim to stand.
+    /// The run's verdict on a claim.
     ///
     /// # Errors
-    /// When it did not test it.
+    /// When the run did not test the claim.
     pub fn verdict(&self, claim: u32) -> anyhow::Result<&Verdict> {
-        let tested = |verdict: &&Verdict| verdict.claim == claim && verdict.standing != Standing::NotYet;
+        let tested = |verdict: &&Verdict| verdict.claim == claim && verdict.status != Status::NotYet;
         let verdict = self.verdicts.iter().find(tested);
         verdict.with_context(|| format!("the run did not test claim {claim}; a run of `bench-client all` tests them"))
     }
 
-    /// The table of its comparison.
+    /// The table of the run's comparison.
     pub fn table(&self) -> &Table {
         &self.table
     }

@@ -1,14 +1,14 @@
-//! A run without the rounds behind its experiments: what they found is all that the lecture shows, and the rounds take nearly all of
-//! the memory, some hundreds of MB, since each of their histograms has a place for every bucket.
+//! Reads a run without the rounds of its experiments. The lecture does not show them, and they would take nearly all of the memory, some
+//! hundreds of MB, since each of their histograms has a count for every bucket.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use protocol::experiment::{Drawing, Experiment, Verdict};
 use protocol::result::Environment;
 use protocol::run::{Part, Run, SCHEMA_VERSION};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// A run whose parts are not read yet.
+/// A run whose parts are not parsed yet.
 #[derive(Deserialize)]
 struct Outline<'a> {
     schema_version: u32,
@@ -20,45 +20,56 @@ struct Outline<'a> {
     parts: Vec<&'a RawValue>,
 }
 
-/// What kind of part it is; the part itself is passed over.
+/// The kind of a part; its other fields are ignored.
 #[derive(Deserialize)]
 struct Kind<'a> {
     kind: &'a str,
 }
 
-/// What the lecture shows of an experiment.
+/// What the lecture shows of an experiment that an earlier version stored.
 #[derive(Deserialize)]
 struct Findings {
+    name: String,
     drawings: Vec<Drawing>,
     verdicts: Vec<Verdict>,
 }
 
-/// Reads a run: its comparison as a whole, and of its experiments the drawings and verdicts.
+/// Reads a run: the whole comparison, but only the drawings and verdicts of the experiments.
 ///
 /// # Errors
-/// When it is no run, or one of a version that this program does not read.
+/// When the text is no run, or its schema has another version than this program reads.
 pub fn read(text: &[u8]) -> anyhow::Result<Run> {
-    let outline: Outline = serde_json::from_slice(text).context("no result of a run")?;
+    let outline: Outline = serde_json::from_slice(text).context("this is not the result of a run")?;
     let Outline { schema_version, command, environment, interrupted, parts } = outline;
     ensure!(
         schema_version == SCHEMA_VERSION,
         "schema version {schema_version}; this program reads version {SCHEMA_VERSION}"
     );
-    let parts = parts.into_iter().map(|part| self::part(part.get())).collect::<Result<_, _>>()?;
+    let parts = parts.into_iter().map(|part| self::part(part.get())).collect::<anyhow::Result<_>>()?;
     Ok(Run { schema_version, command, environment, interrupted, parts })
 }
 
-fn part(text: &str) -> serde_json::Result<Part> {
+fn part(text: &str) -> anyhow::Result<Part> {
     let Kind { kind } = serde_json::from_str(text)?;
-    if kind != "experiment" {
-        return serde_json::from_str(text);
-    }
-    let Findings { drawings, verdicts } = serde_json::from_str(text)?;
-    Ok(Part::Experiment(Experiment { drawings, verdicts, ..Experiment::default() }))
+    let found = match kind {
+        "experiment" => serde_json::from_str(text)?,
+        "measured" => {
+            let Part::Measured(facts) = serde_json::from_str(text)? else {
+                bail!("a part of the kind measured has facts")
+            };
+            let Experiment { name, drawings, verdicts, .. } = reports::experiment::derive(&facts)?;
+            Findings { name, drawings, verdicts }
+        }
+        _ => return Ok(serde_json::from_str(text)?),
+    };
+    let Findings { name, drawings, verdicts } = found;
+    Ok(Part::Experiment(Experiment { name, drawings, verdicts, ..Experiment::default() }))
 }
 
 #[cfg(test)]
 mod tests {
+    use reports::chapter::Derived;
+
     use super::*;
 
     #[test]
@@ -67,17 +78,20 @@ mod tests {
         let whole = reports::parse(recorded).unwrap();
         let found = read(recorded).unwrap();
         assert_eq!(found.comparison(), whole.comparison());
-        assert_eq!(found.experiments().count(), whole.experiments().count());
-        let rounds = |run: &Run| run.experiments().map(|experiment| experiment.rounds.len()).sum::<usize>();
+        let (found, whole) = (reports::chapter::of(&found).unwrap(), reports::chapter::of(&whole).unwrap());
+        let experiments = |chapters| reports::chapter::experiments(chapters).collect::<Vec<_>>();
+        let (found, whole) = (experiments(&found), experiments(&whole));
+        let rounds = |all: &[&Derived]| all.iter().map(|derived| derived.rounds.len()).sum::<usize>();
         assert!(rounds(&whole) > 0);
-        assert_eq!(rounds(&found), 0);
-        for (found, whole) in found.experiments().zip(whole.experiments()) {
-            assert_eq!((&found.drawings, &found.verdicts), (&whole.drawings, &whole.verdicts));
+        assert_eq!((found.len(), rounds(&found)), (whole.len(), 0));
+        for (found, whole) in found.iter().zip(whole) {
+            assert_eq!(found.experiment.drawings, whole.experiment.drawings);
+            assert_eq!(found.experiment.verdicts, whole.experiment.verdicts);
         }
     }
 
     #[test]
-    fn another_version_is_not_read() {
+    fn another_schema_version_is_an_error() {
         let recorded: &[u8] = include_bytes!("../../reports/record/all/run.json");
         let text = std::str::from_utf8(recorded).unwrap();
         let newer = text.replacen("\"schema_version\":2", "\"schema_version\":3", 1);

@@ -1,14 +1,13 @@
-//! What crossed the wire in a recorded run, drawn as the live page draws it: a lane a transport, time running to the right.
+//! Draws the ladders of a recorded run like the lanes of the live page: one lane for each transport, with time from left to right.
 
 use std::fmt::Write;
 
-use protocol::Transport;
 use protocol::experiment::Ladder;
 use reports::html::escape;
 
 const WIDTH: f64 = 1150.0;
 const LANE: f64 = 88.0;
-/// Where the lines of a lane begin, and where its server's and its client's line lie below its top.
+/// The left end of a lane's lines, and the distances of the server's and the client's line from the top of the lane.
 const LEFT: f64 = 250.0;
 const SERVER: f64 = 18.0;
 const CLIENT: f64 = 72.0;
@@ -16,10 +15,9 @@ const AXIS: f64 = 34.0;
 const INK: &str = "#222";
 const FAINT: &str = "#606060";
 
-/// Draws the ladders of the transports that browsers have; nothing if there are none.
+/// Draws the ladders of the transports that a browser can use; the text is empty if there are none.
 pub fn draw(ladders: &[&Ladder]) -> String {
-    // A browser has no bare sockets.
-    let lanes: Vec<_> = ladders.iter().filter(|ladder| ladder.transport != Transport::Tcp).collect();
+    let lanes: Vec<_> = ladders.iter().filter(|ladder| ladder.transport.row().browser.is_some()).collect();
     let Some(length) = lanes.iter().map(|lane| lane.length_ms).reduce(f64::max) else { return String::new() };
     let x = |ms: f64| LEFT + ms.clamp(0.0, length) / length * (WIDTH - LEFT - 45.0);
     let height = lanes.len() as f64 * LANE + AXIS;
@@ -40,10 +38,9 @@ pub fn draw(ladders: &[&Ladder]) -> String {
 }
 
 fn draw_lane(svg: &mut String, lane: &Ladder, top: f64, x: &impl Fn(f64) -> f64) {
-    let (red, green, blue) = lane.transport.colour();
-    let colour = format!("#{red:02x}{green:02x}{blue:02x}");
+    let colour = lane.transport.row().colours.chart.to_string();
     let (server, client) = (top + SERVER, top + CLIENT);
-    let bytes: u64 = lane.crossings.iter().map(|crossing| crossing.bytes).sum();
+    let bytes: u64 = lane.messages.iter().map(|message| message.bytes).sum();
     let waits = lane.delivered_ms.iter().zip(&lane.published_ms).map(|(delivered, published)| delivered - published);
     let longest = waits.fold(0.0, f64::max);
     line(svg, (0.0, top), (WIDTH, top), "#dedede", 1.0);
@@ -54,24 +51,24 @@ fn draw_lane(svg: &mut String, lane: &Ladder, top: f64, x: &impl Fn(f64) -> f64)
     for y in [server, client] {
         line(svg, (x(0.0), y), (x(lane.length_ms), y), INK, 1.5);
     }
-    // From when an event was published until it had arrived, less the way.
+    // Waiting: from when an event was published until the message that carried it was sent.
     for (&published, &delivered) in lane.published_ms.iter().zip(&lane.delivered_ms) {
-        let carried = lane.crossings.iter().filter(|crossing| !crossing.up && crossing.arrived_ms <= delivered);
-        let left = carried.map(|crossing| crossing.left_ms).fold(published, f64::max);
+        let carried = lane.messages.iter().filter(|message| !message.up && message.arrived_ms <= delivered);
+        let left = carried.map(|message| message.left_ms).fold(published, f64::max);
         write!(svg, "<g opacity=\"0.4\">").expect("writing to memory");
         line(svg, (x(published), server), (x(left), server), &colour, 7.0);
         svg.push_str("</g>\n");
     }
-    for crossing in lane.crossings.iter().filter(|crossing| crossing.left_ms <= lane.length_ms) {
-        let (from, to) = if crossing.up { (client, server) } else { (server, client) };
-        let carries = crossing.label.contains("event");
-        let ends = ((x(crossing.left_ms), from), (x(crossing.arrived_ms), to));
+    for message in lane.messages.iter().filter(|message| message.left_ms <= lane.length_ms) {
+        let (from, to) = if message.up { (client, server) } else { (server, client) };
+        let carries = message.label.contains("event");
+        let ends = ((x(message.left_ms), from), (x(message.arrived_ms), to));
         let stroke = if carries { &colour } else { "#a0a0a0" };
         line(svg, ends.0, ends.1, stroke, if carries { 3.0 } else { 1.5 });
-        head(svg, ends, stroke);
+        arrowhead(svg, ends, stroke);
     }
-    for (places, y, fill) in [(&lane.published_ms, server, INK), (&lane.delivered_ms, client, &*colour)] {
-        for &at in places {
+    for (times, y, fill) in [(&lane.published_ms, server, INK), (&lane.delivered_ms, client, &*colour)] {
+        for &at in times {
             writeln!(svg, "<circle cx=\"{:.1}\" cy=\"{y}\" r=\"6\" fill=\"{fill}\"/>", x(at))
                 .expect("writing to memory");
         }
@@ -90,7 +87,7 @@ fn line(svg: &mut String, from: Point, to: Point, colour: &str, width: f64) {
 }
 
 /// The head of an arrow, at its second end.
-fn head(svg: &mut String, (from, to): (Point, Point), colour: &str) {
+fn arrowhead(svg: &mut String, (from, to): (Point, Point), colour: &str) {
     const LENGTH: f64 = 11.0;
     const HALF: f64 = 4.5;
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);

@@ -1,11 +1,13 @@
-//! The languages of the lecture, and the few words that stand around the slides.
+//! The languages of the lecture, with the texts of the player and of tables and verdicts.
 
-use protocol::experiment::Standing;
+use protocol::experiment::Status;
 use serde_json::json;
 
 use crate::deck;
+use crate::dictionary::Dictionary;
+use crate::korean::KOREAN;
 
-/// A language, with the deck in it.
+/// A language, with its deck and its texts.
 pub struct Language {
     /// Its code (BCP 47), which names the page's file.
     pub code: &'static str,
@@ -13,29 +15,32 @@ pub struct Language {
     pub other: &'static str,
     /// The deck's files.
     pub deck: &'static [&'static str],
-    /// Above the first column of the table.
+    /// Translates the texts of a run, which are English.
+    pub dictionary: Dictionary,
+    /// The heading of the table's first column.
     pub transport: &'static str,
-    /// Above the other columns.
+    /// The headings of the other columns.
     pub columns: [&'static str; 6],
-    standings: [&'static str; 6],
+    statuses: [&'static str; 6],
     live_is_served: &'static str,
     previous: &'static str,
     next: &'static str,
     overview: &'static str,
     notes: &'static str,
     keys: &'static [(&'static str, &'static str)],
-    ends: &'static str,
+    end: &'static str,
 }
 
-/// All languages, the one that is shown where none is asked for first.
+/// All languages. The first is the default.
 pub const LANGUAGES: [Language; 2] = [
     Language {
         code: "en",
         other: "ko",
         deck: deck::ENGLISH,
+        dictionary: Dictionary(&[]),
         transport: "transport",
         columns: ["median", "99 %", "on the wire", "overhead", "requests", "server CPU"],
-        standings: [
+        statuses: [
             "holds",
             "holds within limits",
             "does not hold",
@@ -43,7 +48,7 @@ pub const LANGUAGES: [Language; 2] = [
             "not measurable here",
             "not yet tested",
         ],
-        live_is_served: "This is recorded. It is live when the lab's own server shows these slides: run the demo, and open /slides.",
+        live_is_served: "This is a recording. It is live when the server shows these slides: run the demo, and open /slides.",
         previous: "Previous slide",
         next: "Next slide",
         overview: "Overview",
@@ -60,16 +65,17 @@ pub const LANGUAGES: [Language; 2] = [
             ("E B C", "live lanes: publish, burst, cut"),
             ("?", "these keys"),
         ],
-        ends: "the last slide",
+        end: "the last slide",
     },
     Language {
         code: "ko",
         other: "en",
         deck: deck::KOREAN,
+        dictionary: KOREAN,
         transport: "전송 방식",
-        columns: ["중앙값", "99 %", "전송량", "오버헤드", "요청", "서버 CPU"],
-        standings: ["맞다", "조건부로 맞다", "틀리다", "옛말이다", "여기서는 잴 수 없음", "아직 시험 전"],
-        live_is_served: "기록된 모습입니다. 실험실 서버에서 슬라이드를 열면 실시간으로 움직입니다: demo를 실행하고 /slides를 여세요.",
+        columns: ["중앙값", "99 %", "전송 바이트", "오버헤드", "요청 수", "서버 CPU"],
+        statuses: ["맞음", "조건부로 맞음", "틀림", "더는 맞지 않음", "여기서는 측정 불가", "아직 검증 전"],
+        live_is_served: "기록된 화면입니다. 서버에서 슬라이드를 열면 실시간으로 동작합니다. demo를 실행하고 /slides를 여세요.",
         previous: "이전 슬라이드",
         next: "다음 슬라이드",
         overview: "전체 보기",
@@ -77,43 +83,43 @@ pub const LANGUAGES: [Language; 2] = [
         keys: &[
             ("→ Space", "다음 슬라이드"),
             ("←", "이전 슬라이드"),
-            ("Home End", "처음, 마지막 슬라이드"),
+            ("Home End", "첫 슬라이드, 마지막 슬라이드"),
             ("O", "전체 보기"),
-            ("N", "발표자 화면: 노트, 다음 슬라이드, 시계"),
-            ("T", "어둡게 또는 밝게"),
+            ("N", "발표자 화면: 발표자 노트, 다음 슬라이드, 시계"),
+            ("T", "어두운 화면, 밝은 화면"),
             ("L", "English"),
             ("F", "전체 화면"),
-            ("E B C", "실시간 레인: 발행, 연속 발행, 끊기"),
-            ("?", "이 도움말"),
+            ("E B C", "실시간 레인: 이벤트 발행, 100개 연속 발행, 연결 끊기"),
+            ("?", "단축키 목록"),
         ],
-        ends: "마지막 슬라이드",
+        end: "마지막 슬라이드",
     },
 ];
 
 impl Language {
-    /// How a claim stands, in a word or two.
-    pub fn standing(&self, standing: Standing) -> &'static str {
-        self.standings[match standing {
-            Standing::Holds => 0,
-            Standing::HoldsWithinLimits => 1,
-            Standing::DoesNotHold => 2,
-            Standing::Outdated => 3,
-            Standing::NotMeasurable => 4,
-            Standing::NotYet => 5,
+    /// A status, in a word or two.
+    pub fn status(&self, status: Status) -> &'static str {
+        self.statuses[match status {
+            Status::Holds => 0,
+            Status::HoldsWithinLimits => 1,
+            Status::DoesNotHold => 2,
+            Status::Outdated => 3,
+            Status::NotMeasurable => 4,
+            Status::NotYet => 5,
         }]
     }
 
-    /// What the player says, as a JSON object.
-    pub fn page_words(&self) -> String {
-        let words = json!({
+    /// The texts of the player, as a JSON object.
+    pub fn player_texts(&self) -> String {
+        let texts = json!({
             "liveIsServed": self.live_is_served,
             "previous": self.previous,
             "next": self.next,
             "overview": self.overview,
             "notes": self.notes,
             "keys": self.keys,
-            "ends": self.ends,
+            "end": self.end,
         });
-        words.to_string()
+        texts.to_string()
     }
 }

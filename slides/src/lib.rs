@@ -1,12 +1,14 @@
-//! The lecture: a deck in Markdown, rendered into one self-contained page a language.
+//! The lecture: a deck in Markdown for each language, rendered into one self-contained page.
 //!
-//! [`deck`] holds the Markdown and takes it apart into slides; [`markdown`] renders one of them and puts in what it names:
-//! charts, lanes, a table and verdicts of a recorded run ([`figures`]), code of this project ([`source`]), live lanes. The player,
-//! which turns the page into a talk, is in `player/`.
+//! [`deck`] contains the Markdown and divides it into slides. [`markdown`] renders a slide and inserts what the slide refers to: charts,
+//! lanes, a table and verdicts of a recorded run ([`figures`]), code of this project ([`source`]), and live lanes. The player, the script
+//! that shows one slide at a time, is in `player/`.
 
 pub mod deck;
+pub mod dictionary;
 pub mod figures;
 mod findings;
+mod korean;
 mod lanes;
 pub mod language;
 pub mod markdown;
@@ -17,21 +19,21 @@ use anyhow::Context;
 pub use crate::figures::Figures;
 pub use crate::language::{LANGUAGES, Language};
 
-/// Where the rendered page will lie.
+/// Where the rendered page will be opened from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// In a file: instead of live lanes it says how to have them.
+pub enum Destination {
+    /// From a file. Live lanes are replaced by a recording, with a note on how to see them live.
     File,
-    /// On the lab's server, whose live page is at `/`.
+    /// From the server, whose live page is at `/`.
     Server,
 }
 
-/// Which slides there are.
+/// Which slides a page contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edition {
-    /// All of them, for the presenter.
+    /// All slides, for the presenter.
     Full,
-    /// Those for viewers, which leave the solutions of the exercises out.
+    /// The slides for viewers, without the solutions of the exercises.
     Handout,
 }
 
@@ -39,7 +41,7 @@ pub enum Edition {
 pub const EDITIONS: [Edition; 2] = [Edition::Full, Edition::Handout];
 
 impl Edition {
-    /// The name of its page in a language, without the `.html`, where each edition is a file.
+    /// The name of the edition's file in a language, without `.html`.
     pub fn file_name(self, language: &str) -> String {
         match self {
             Self::Full => language.into(),
@@ -51,8 +53,13 @@ impl Edition {
 /// Renders an edition of the lecture in a language, as one page of HTML.
 ///
 /// # Errors
-/// When a slide names a chart, a claim or code that is not there.
-pub fn render(language: &Language, figures: &Figures, place: Place, edition: Edition) -> anyhow::Result<String> {
+/// When a slide refers to a chart, a claim or code that does not exist.
+pub fn render(
+    language: &Language,
+    figures: &Figures,
+    destination: Destination,
+    edition: Edition,
+) -> anyhow::Result<String> {
     let mut sections = String::new();
     let mut slides = deck::slides(language.deck);
     slides.retain(|slide| edition == Edition::Full || !slide.is_solution());
@@ -68,19 +75,19 @@ pub fn render(language: &Language, figures: &Figures, place: Place, edition: Edi
             slide.class
         );
     }
-    let other = match place {
-        Place::File => edition.file_name(language.other),
-        Place::Server => language.other.into(),
+    let other = match destination {
+        Destination::File => edition.file_name(language.other),
+        Destination::Server => language.other.into(),
     };
     let parts = [
         ("{{code}}", language.code),
         ("{{other}}", &other),
-        ("{{words}}", &language.page_words()),
-        ("{{live}}", if place == Place::Server { "yes" } else { "no" }),
+        ("{{texts}}", &language.player_texts()),
+        ("{{live}}", if destination == Destination::Server { "yes" } else { "no" }),
         ("{{css}}", include_str!("player/player.css")),
         ("{{script}}", include_str!("player/player.js")),
         ("{{slides}}", &sections),
     ];
-    let frame = include_str!("player/index.html");
-    Ok(parts.iter().fold(frame.to_string(), |page, (place, text)| page.replacen(place, text, 1)))
+    let template = include_str!("player/index.html");
+    Ok(parts.iter().fold(template.to_string(), |page, (placeholder, text)| page.replacen(placeholder, text, 1)))
 }

@@ -1,4 +1,4 @@
-//! Renders the lecture into self-contained pages: in each language one with everything, and a handout without the solutions.
+//! Renders the lecture into self-contained pages: for each language, one with all slides, and a handout without the solutions.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use slides::{EDITIONS, Figures, LANGUAGES, Place};
+use slides::{Destination, EDITIONS, Figures, LANGUAGES};
 
-/// Render the lecture: two pages a language that need nothing else, with the solutions of the exercises and, as a handout, without
-/// them; open one in a browser, and press ? for its keys.
+/// Render the lecture into self-contained pages: for each language, one with the solutions of the exercises, and a handout without them.
+/// Open a page in a browser, and press ? for its keys.
 #[derive(Parser)]
 #[command(name = "slides", version, max_term_width = 100)]
 struct Arguments {
-    /// The run whose charts and figures are shown, instead of the one that is kept with the lecture
+    /// The run whose charts and figures are shown, instead of the recorded run in this program
     #[arg(long, value_name = "DIR/run.json")]
     run: Option<PathBuf>,
     /// Directory to write to
@@ -39,7 +39,7 @@ fn render(Arguments { run, out }: &Arguments) -> anyhow::Result<()> {
     reports::prepare(out)?;
     for language in &LANGUAGES {
         for edition in EDITIONS {
-            let page = slides::render(language, &figures, Place::File, edition)?;
+            let page = slides::render(language, &figures, Destination::File, edition)?;
             let file = out.join(format!("{}.html", edition.file_name(language.code)));
             fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
             println!("{}", file.display());

@@ -1,14 +1,15 @@
-//! A slide's Markdown as HTML, with what it names put in its place.
+//! Renders a slide's Markdown as HTML, and inserts what its links and pictures refer to.
 //!
-//! All of it is plain Markdown that other tools render as links and pictures. Alone in its paragraph,
-//! - a picture `…/charts/NAME.svg` becomes the run's chart of that name;
-//! - a link to `…/summary.csv` becomes the table of its comparison;
-//! - a link to `…/FILE.rs#NAME` becomes the code that defines NAME, the link's text above it;
-//! - a link to the live page, `http://127.0.0.1:8080/?QUERY`, becomes that page, live; the quotation behind it is shown where the page
-//!   cannot be live, in print and in a file;
-//! - a picture of the live page, `…/live-page.png`, becomes the lanes of the run.
+//! A slide is plain Markdown, which other tools show with links and pictures. Here, a link or picture that is alone in its paragraph is
+//! replaced:
+//! - a picture `…/charts/NAME.svg` by the run's chart of that name;
+//! - a link to `…/summary.csv` by the table of the run's comparison;
+//! - a link to `…/FILE.rs#NAME` by the code that defines NAME, with the link's text above it;
+//! - a link to the live page, `http://127.0.0.1:8080/?QUERY`, by that page in a frame; in print and in a file, where the page cannot be
+//!   live, the block quote after the link is shown instead;
+//! - a picture of the live page, `…/live-page.png`, by the lanes of the run.
 //!
-//! Anywhere, a link to `…/run.json#claim-N` is followed by how the run found that claim to stand.
+//! A link to `…/run.json#claim-N`, wherever it is, is followed by the run's verdict on that claim.
 
 use anyhow::Context;
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html};
@@ -19,13 +20,13 @@ use crate::language::Language;
 use crate::source;
 
 const LIVE: &str = "http://127.0.0.1:8080/?";
-/// From a deck's folder to the project's.
+/// The relative path from a deck's directory to that of the project.
 const PROJECT: &str = "../../../";
 
 /// Renders Markdown.
 ///
 /// # Errors
-/// When it names what is not there.
+/// When it refers to a chart, a claim or code that does not exist.
 pub fn render(text: &str, language: &Language, figures: &Figures) -> anyhow::Result<String> {
     let events: Vec<Event> = Parser::new_ext(text, Options::ENABLE_TABLES).collect();
     render_events(&events, language, figures)
@@ -33,9 +34,9 @@ pub fn render(text: &str, language: &Language, figures: &Figures) -> anyhow::Res
 
 fn render_events(events: &[Event], language: &Language, figures: &Figures) -> anyhow::Result<String> {
     let mut rendered = Vec::new();
-    let mut at = 0;
-    while at < events.len() {
-        let rest = &events[at..];
+    let mut index = 0;
+    while index < events.len() {
+        let rest = &events[index..];
         let (event, length) = match rest {
             [Event::Start(Tag::CodeBlock(kind)), Event::Text(code), Event::End(TagEnd::CodeBlock), ..] => {
                 (html_event(code_block(kind, code)), 3)
@@ -49,13 +50,13 @@ fn render_events(events: &[Event], language: &Language, figures: &Figures) -> an
                     .iter()
                     .position(|event| *event == Event::End(TagEnd::Paragraph))
                     .expect("a paragraph ends");
-                match alone(&rest[1..length - 1]) {
+                match single(&rest[1..length - 1]) {
                     Some(label) if dest_url.starts_with(LIVE) => {
-                        let recorded = quotation(&rest[length..]);
+                        let recorded = block_quote(&rest[length..]);
                         let html = live(&dest_url[LIVE.len()..], &label, &render_events(recorded, language, figures)?);
                         (html_event(html), length + if recorded.is_empty() { 0 } else { recorded.len() + 2 })
                     }
-                    Some(label) => match inserted(dest_url, &label, language, figures)? {
+                    Some(label) => match replacement(dest_url, &label, language, figures)? {
                         Some(html) => (html_event(html), length),
                         None => (rest[0].clone(), 1),
                     },
@@ -69,7 +70,7 @@ fn render_events(events: &[Event], language: &Language, figures: &Figures) -> an
             _ => (rest[0].clone(), 1),
         };
         rendered.push(event);
-        at += length;
+        index += length;
     }
     let mut html = String::new();
     html::push_html(&mut html, rendered.into_iter());
@@ -80,18 +81,18 @@ fn html_event(html: String) -> Event<'static> {
     Event::Html(CowStr::from(html))
 }
 
-/// What is quoted, if a quotation comes next.
-fn quotation<'a, 'b>(events: &'a [Event<'b>]) -> &'a [Event<'b>] {
+/// The content of the block quote that these events start with; empty if they start with something else.
+fn block_quote<'a, 'b>(events: &'a [Event<'b>]) -> &'a [Event<'b>] {
     match events {
         [Event::Start(Tag::BlockQuote(_)), quoted @ ..] => {
             let end = quoted.iter().position(|event| matches!(event, Event::End(TagEnd::BlockQuote(_))));
-            &quoted[..end.expect("a quotation ends")]
+            &quoted[..end.expect("a block quote ends")]
         }
         _ => &[],
     }
 }
 
-/// A place for the live page, with what is shown there in print and in a file.
+/// The element that the player fills with the live page. It contains the recording that is shown in print and in a file.
 fn live(query: &str, label: &str, recorded: &str) -> String {
     let (query, label) = (escape(query), escape(label));
     format!(
@@ -99,8 +100,8 @@ fn live(query: &str, label: &str, recorded: &str) -> String {
     )
 }
 
-/// The text of the one link or picture that these events are, if they are no more than that.
-fn alone(events: &[Event]) -> Option<String> {
+/// The text of a link or picture, if these events are a single link or picture and nothing else.
+fn single(events: &[Event]) -> Option<String> {
     let ends = |event: &Event| matches!(event, Event::End(TagEnd::Link | TagEnd::Image));
     let end = events.iter().position(ends)?;
     (end == events.len() - 1).then(|| label(&events[1..end]))
@@ -115,13 +116,18 @@ fn label(events: &[Event]) -> String {
     events.iter().map(text).collect()
 }
 
-/// What a link or picture alone in its paragraph stands for; `None` where it is just that.
-fn inserted(destination: &str, label: &str, language: &Language, figures: &Figures) -> anyhow::Result<Option<String>> {
+/// What replaces a link or picture that is alone in its paragraph; `None` if it remains a link or picture.
+fn replacement(
+    destination: &str,
+    label: &str,
+    language: &Language,
+    figures: &Figures,
+) -> anyhow::Result<Option<String>> {
     let caption = escape(label);
     let Some(path) = destination.strip_prefix(PROJECT) else { return Ok(None) };
     let chart = path.split_once("/charts/").map(|(_, name)| figures.chart(name.trim_end_matches(".svg")));
     if let Some(svg) = chart.or_else(|| path.ends_with("/live-page.png").then(|| figures.lanes())) {
-        let svg = svg?;
+        let svg = language.dictionary.svg(svg?);
         return Ok(Some(format!("<figure class=\"chart\" role=\"img\" aria-label=\"{caption}\">\n{svg}\n</figure>\n")));
     }
     if path.ends_with("/summary.csv") {
@@ -144,29 +150,34 @@ fn code_block(kind: &CodeBlockKind, code: &str) -> String {
 
 fn claim(destination: &str, label: &str, language: &Language, figures: &Figures) -> anyhow::Result<String> {
     let number = destination.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
-    let verdict = figures.verdict(number.with_context(|| format!("{destination} names no claim by its number"))?)?;
-    let class = format!("{:?}", verdict.standing).to_lowercase();
-    let (words, figure) = (language.standing(verdict.standing), escape(&verdict.figure));
+    let verdict =
+        figures.verdict(number.with_context(|| format!("{destination} does not contain the number of a claim"))?)?;
+    let class = format!("{:?}", verdict.status).to_lowercase();
+    let (status, figure) = (language.status(verdict.status), escape(&language.dictionary.text(&verdict.figure)));
     Ok(format!(
-        "<span class=\"claim\">{} <b class=\"standing {class}\">{words}</b> <small>{figure}</small></span>",
+        "<span class=\"claim\">{} <b class=\"status {class}\">{status}</b> <small>{figure}</small></span>",
         escape(label)
     ))
 }
 
 fn table(language: &Language, figures: &Figures) -> String {
     let table = figures.table();
+    let translated = |text: &str| escape(&language.dictionary.text(text));
     let headings: String = table
         .headings
         .iter()
         .zip(language.columns)
-        .map(|((_, unit), heading)| format!("<th>{heading}<small>{unit}</small></th>"))
+        .map(|((_, unit), heading)| format!("<th>{heading}<small>{}</small></th>", translated(unit)))
         .collect();
     let cells = |cells: &[String]| cells.iter().map(|cell| format!("<td>{cell}</td>")).collect::<String>();
-    let rows: String =
-        table.rows.iter().map(|(name, row)| format!("<tr><th>{name}</th>{}</tr>\n", cells(row))).collect();
+    let rows: String = table
+        .rows
+        .iter()
+        .map(|(name, row)| format!("<tr><th>{}</th>{}</tr>\n", translated(name), cells(row)))
+        .collect();
     format!(
         "<table class=\"figures\"><thead><tr><th>{}</th>{headings}</tr></thead>\n<tbody>{rows}</tbody></table>\n<p class=\"scenario\">{}</p>\n",
         language.transport,
-        escape(&table.scenario)
+        translated(&table.scenario)
     )
 }

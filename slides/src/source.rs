@@ -1,8 +1,8 @@
-//! Code of this project, taken by the name of what it defines, so that a slide never shows what is no longer there.
+//! Code of this project for the slides. A slide names a definition, so that it always shows the current code.
 
 use anyhow::Context;
 
-/// The files that slides take code from, with their paths in the project.
+/// The files whose code slides can show, with their paths in the project.
 macro_rules! sources {
     ($($path:literal),* $(,)?) => {
         &[$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../", $path)))),*]
@@ -12,19 +12,19 @@ macro_rules! sources {
 const SOURCES: &[(&str, &str)] = sources![
     "server/src/page/transport/websocket.js",
     "server/src/transport/long_polling.rs",
-    "server/src/stream.rs",
+    "server/src/transport/stream.rs",
     "server/src/transport/polling.rs",
 ];
 
-/// The definition of `name` in the file at `path` of this project: a function, a type, a constant or the like, without its
-/// documentation, moved to the left margin.
+/// The definition of `name` in the file at `path` of this project: a function, a type, a constant or the like, without its doc comment and
+/// without the indentation of its first line.
 ///
 /// # Errors
-/// When the file is not among those that slides take code from, or defines nothing of that name.
+/// When the file is not one of those whose code slides can show, or does not define that name.
 pub fn definition(path: &str, name: &str) -> anyhow::Result<String> {
     let known = SOURCES.iter().find(|(known, _)| *known == path);
-    let (_, text) = known.with_context(|| format!("{path} is not among the sources of slides"))?;
-    defined_in(text, name).with_context(|| format!("{path} defines no {name}"))
+    let (_, text) = known.with_context(|| format!("{path} is not in the list SOURCES"))?;
+    defined_in(text, name).with_context(|| format!("{path} does not define {name}"))
 }
 
 fn defined_in(text: &str, name: &str) -> Option<String> {
@@ -32,7 +32,7 @@ fn defined_in(text: &str, name: &str) -> Option<String> {
     let first = lines.next()?;
     let indent = first.len() - first.trim_start().len();
     let mut found = vec![first];
-    // Formatted code ends a definition with a closing line as far to the right as the first.
+    // In formatted code, a definition ends with a closing bracket that is indented like its first line.
     if !first.ends_with(';') && !first.ends_with('}') {
         for line in lines {
             found.push(line);
@@ -55,13 +55,13 @@ fn defines(line: &str, name: &str) -> bool {
     words.by_ref().any(|word| KINDS.contains(&word)) && words.next() == Some(name)
 }
 
-/// Code as HTML: comments, texts and the words of the language told apart.
+/// Code as HTML, with classes for comments, string literals and keywords.
 pub fn highlight(code: &str) -> String {
     code.lines().map(|line| highlight_line(line) + "\n").collect()
 }
 
 fn highlight_line(line: &str) -> String {
-    const WORDS: [&str; 34] = [
+    const KEYWORDS: [&str; 34] = [
         "as", "async", "await", "break", "class", "const", "continue", "else", "enum", "export", "fn", "for",
         "function", "if", "impl", "in", "import", "let", "loop", "match", "move", "mut", "new", "pub", "ref", "return",
         "self", "static", "struct", "throw", "trait", "type", "use", "while",
@@ -72,10 +72,10 @@ fn highlight_line(line: &str) -> String {
         let (length, class) = if rest.starts_with("//") {
             (rest.len(), "comment")
         } else if first == '"' || first == '`' {
-            (text_length(rest, first), "text")
+            (literal_length(rest, first), "literal")
         } else if first.is_alphanumeric() || first == '_' {
             let length = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(rest.len());
-            (length, if WORDS.contains(&&rest[..length]) { "word" } else { "" })
+            (length, if KEYWORDS.contains(&&rest[..length]) { "keyword" } else { "" })
         } else {
             (first.len_utf8(), "")
         };
@@ -86,8 +86,8 @@ fn highlight_line(line: &str) -> String {
     html
 }
 
-/// The length of the text in quotes that `code` begins with, escapes included; all of it where it does not end.
-fn text_length(code: &str, quote: char) -> usize {
+/// The length of the string literal at the start of `code`, with its quotes and escapes; the length of `code` if the literal does not end.
+fn literal_length(code: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, letter) in code.char_indices().skip(1) {
         if letter == quote && !escaped {
@@ -103,21 +103,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_definition_is_found_by_name_and_ends_with_its_own_brace() {
-        let code = definition("server/src/transport/polling.rs", "answer").unwrap();
-        assert!(code.starts_with("pub fn answer(") && code.ends_with("\n}\n"), "{code}");
+    fn a_definition_is_found_by_name_and_ends_with_its_closing_brace() {
+        let code = definition("server/src/transport/polling.rs", "respond").unwrap();
+        assert!(code.starts_with("pub fn respond(") && code.ends_with("\n}\n"), "{code}");
         let method = defined_in("impl A {\n    fn b() {\n        if c {\n        }\n    }\n\n    fn d() {}\n}\n", "b");
         assert_eq!(method.unwrap(), "fn b() {\n    if c {\n    }\n}\n");
-        let constant = definition("server/src/transport/long_polling.rs", "USUAL_WAIT").unwrap();
-        assert!(constant.starts_with("const USUAL_WAIT") && constant.lines().count() == 1, "{constant}");
+        let constant = definition("server/src/transport/long_polling.rs", "DEFAULT_WAIT").unwrap();
+        assert!(constant.starts_with("const DEFAULT_WAIT") && constant.lines().count() == 1, "{constant}");
         assert!(definition("server/src/transport/polling.rs", "no_such").is_err());
-        assert!(definition("no/such/file.rs", "answer").is_err());
+        assert!(definition("no/such/file.rs", "respond").is_err());
     }
 
     #[test]
-    fn code_is_escaped_and_its_words_comments_and_texts_are_marked() {
+    fn code_is_escaped_and_its_keywords_comments_and_literals_are_marked() {
         let html = highlight(r#"let a = "<\"b\">"; // done"#);
-        let expected = "<span class=\"word\">let</span> a = <span class=\"text\">&quot;&lt;\\&quot;b\\&quot;&gt;&quot;</span>; <span class=\"comment\">// done</span>\n";
+        let expected = "<span class=\"keyword\">let</span> a = <span class=\"literal\">&quot;&lt;\\&quot;b\\&quot;&gt;&quot;</span>; <span class=\"comment\">// done</span>\n";
         assert_eq!(html, expected);
     }
 }

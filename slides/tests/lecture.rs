@@ -1,8 +1,8 @@
-//! The lecture as it is rendered: whole, self-contained, and with what it names put in.
+//! The rendered lecture: it is complete and self-contained, and everything that slides refer to is inserted.
 
 use std::sync::OnceLock;
 
-use slides::{Edition, Figures, LANGUAGES, Place, deck, render};
+use slides::{Destination, Edition, Figures, LANGUAGES, deck, render};
 
 fn figures() -> &'static Figures {
     static FIGURES: OnceLock<Figures> = OnceLock::new();
@@ -10,42 +10,42 @@ fn figures() -> &'static Figures {
 }
 
 #[test]
-fn every_language_is_rendered_whole_and_asks_for_nothing_from_outside() {
+fn every_language_is_rendered_completely_and_loads_nothing_from_outside() {
     for language in &LANGUAGES {
-        let page = render(language, figures(), Place::File, Edition::Full).unwrap();
+        let page = render(language, figures(), Destination::File, Edition::Full).unwrap();
         assert_eq!(page.matches("<section class=\"slide ").count(), deck::slides(language.deck).len());
         assert!(page.contains(&format!("<html lang=\"{}\"", language.code)));
         for outside in ["src=\"", "<link rel=\"stylesheet\"", "@import", "url("] {
             assert!(!page.contains(outside), "{}: {outside}", language.code);
         }
-        // What stood for something else was replaced.
-        for left in ["../../../", "{{", "<!--"] {
-            assert!(!page.contains(left), "{}: {left}", language.code);
+        // All links into the project, placeholders and comments were replaced.
+        for remaining in ["../../../", "{{", "<!--"] {
+            assert!(!page.contains(remaining), "{}: {remaining}", language.code);
         }
     }
 }
 
 #[test]
-fn charts_code_verdicts_and_the_table_come_from_where_they_are_named() {
-    let page = render(&LANGUAGES[0], figures(), Place::File, Edition::Full).unwrap();
+fn charts_code_verdicts_and_the_table_are_inserted() {
+    let page = render(&LANGUAGES[0], figures(), Destination::File, Edition::Full).unwrap();
     assert!(page.contains(figures().chart("bytes-per-event").unwrap()));
     assert!(page.contains(&reports::html::escape(&figures().verdict(23).unwrap().figure)));
-    assert!(page.contains("feed.since(after, LARGEST_BATCH)"), "code of server/src/transport/polling.rs");
+    assert!(page.contains("feed.since(after, MAX_BATCH_BYTES)"), "code of server/src/transport/polling.rs");
     for (name, cells) in &figures().table().rows {
         assert!(page.contains(&format!("<th>{name}</th><td>{}</td>", cells[0])), "{name}");
     }
 }
 
 #[test]
-fn where_the_page_is_live_on_the_screen_something_recorded_is_there_for_print_and_files() {
+fn every_live_page_has_a_recording_for_print_and_files() {
     for language in &LANGUAGES {
-        let page = render(language, figures(), Place::File, Edition::Full).unwrap();
-        let places: Vec<&str> = page.split("<div class=\"live\"").skip(1).collect();
-        assert_eq!(places.len(), 3, "{}", language.code);
-        for (place, recorded) in places.iter().zip(["<svg", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "content-length: 29"]) {
-            let place = place.split("<aside").next().unwrap();
+        let page = render(language, figures(), Destination::File, Edition::Full).unwrap();
+        let frames: Vec<&str> = page.split("<div class=\"live\"").skip(1).collect();
+        assert_eq!(frames.len(), 3, "{}", language.code);
+        for (frame, recorded) in frames.iter().zip(["<svg", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "content-length: 29"]) {
+            let frame = frame.split("<aside").next().unwrap();
             assert!(
-                place.contains("<div class=\"recorded\">") && place.contains(recorded),
+                frame.contains("<div class=\"recorded\">") && frame.contains(recorded),
                 "{}: {recorded}",
                 language.code
             );
@@ -58,16 +58,16 @@ fn where_the_page_is_live_on_the_screen_something_recorded_is_there_for_print_an
 }
 
 #[test]
-fn the_handout_has_all_slides_but_the_solutions() {
+fn the_handout_has_all_slides_except_the_solutions() {
     for language in &LANGUAGES {
-        let page = render(language, figures(), Place::File, Edition::Handout).unwrap();
+        let page = render(language, figures(), Destination::File, Edition::Handout).unwrap();
         let slides = deck::slides(language.deck);
         let solutions = slides.iter().filter(|slide| slide.is_solution()).count();
-        assert_eq!(solutions, 2, "{}: one slide for each of exercises", language.code);
+        assert_eq!(solutions, 2, "{}: one slide of solutions for each slide of exercises", language.code);
         assert_eq!(page.matches("<section class=\"slide ").count(), slides.len() - solutions);
-        // The unmasked frame, and where the code is that loses nothing.
-        for answer in ["48 65 6c 6c 6f</code>", "server/src/page/lane.js"] {
-            assert!(!page.contains(answer), "{}: {answer}", language.code);
+        // Parts of the solutions: the unmasked frame, and the file that resumes after the cursor.
+        for solution in ["48 65 6c 6c 6f</code>", "server/src/page/lane.js"] {
+            assert!(!page.contains(solution), "{}: {solution}", language.code);
         }
         assert!(page.contains("37 fa 21 3d 7f 9f 4d 51 58"), "{}: the exercise itself", language.code);
         assert!(page.contains(&format!("data-other=\"{}-handout\"", language.other)));
@@ -75,15 +75,15 @@ fn the_handout_has_all_slides_but_the_solutions() {
 }
 
 #[test]
-fn what_is_not_there_is_told_and_where() {
+fn a_reference_to_something_missing_is_an_error_that_names_it() {
     let slide = |text: &str| slides::markdown::render(text, &LANGUAGES[0], figures()).unwrap_err().to_string();
     assert!(slide("![](../../../reports/record/all/charts/none.svg)").contains("no chart none"));
-    assert!(slide("[code](../../../server/src/transport/polling.rs#none)").contains("defines no none"));
+    assert!(slide("[code](../../../server/src/transport/polling.rs#none)").contains("does not define none"));
     assert!(slide("- [claim](../../../reports/record/all/run.json#claim-99)").contains("claim 99"));
 }
 
 #[test]
-fn plain_links_stay_links() {
+fn other_links_remain_links() {
     let html =
         slides::markdown::render("See [the RFC](https://www.rfc-editor.org/rfc/rfc6455).", &LANGUAGES[0], figures());
     assert_eq!(html.unwrap(), "<p>See <a href=\"https://www.rfc-editor.org/rfc/rfc6455\">the RFC</a>.</p>\n");

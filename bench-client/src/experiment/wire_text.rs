@@ -1,21 +1,22 @@
-//! Looks for HTTP heads in bytes that were captured on the wire, without any of the parsers that book them.
+//! Searches for HTTP headers in bytes that were captured on the wire, independently of the parsers that attribute bytes to layers.
 //!
-//! The ledger books what follows a 101 as frames because the WebSocket parser takes it. Here nothing is taken for granted: a
-//! relay keeps the bytes of both directions, and a plain search looks for lines that only a head has.
+//! The ledger counts what follows a 101 as frames because the WebSocket parser reads it. The search here does not rely on that: a relay
+//! keeps the bytes of both directions, and a plain search finds lines that only HTTP headers have.
 
 use std::cell::RefCell;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
+use protocol::facts::frames::HttpHeaders;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 
-/// Bytes of one direction, in the order in which they crossed.
+/// Bytes of one direction, in the order in which they were forwarded.
 type Bytes = Rc<RefCell<Vec<u8>>>;
 
-/// What crossed one connection, each way.
+/// The bytes of one connection, each way.
 #[derive(Default, Clone)]
 pub struct Captured {
     up: Bytes,
@@ -24,17 +25,17 @@ pub struct Captured {
 
 impl Captured {
     /// Bytes so far, both ways.
-    pub fn length(&self) -> usize {
-        self.up.borrow().len() + self.down.borrow().len()
+    pub fn length(&self) -> u64 {
+        (self.up.borrow().len() + self.down.borrow().len()) as u64
     }
 
-    /// HTTP heads behind the first one of each direction: how many, and of how many bytes.
-    pub fn later_heads(&self) -> Heads {
-        let mut later = Heads::default();
+    /// Blocks of HTTP headers after the first one of each direction.
+    pub fn later_headers(&self) -> HttpHeaders {
+        let mut later = HttpHeaders::default();
         for direction in [&self.up, &self.down] {
             let bytes = direction.borrow();
-            let behind = find(&bytes, b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
-            let found = heads(&bytes[behind..]);
+            let first_end = find(&bytes, b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
+            let found = headers(&bytes[first_end..]);
             later.count += found.count;
             later.bytes += found.bytes;
         }
@@ -42,16 +43,7 @@ impl Captured {
     }
 }
 
-/// HTTP heads in a capture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Heads {
-    /// How many there are.
-    pub count: usize,
-    /// How many bytes they take together.
-    pub bytes: usize,
-}
-
-/// Accepts one connection on a free port, leads it to `server`, and keeps what crosses.
+/// Accepts one connection on a free port, forwards it to `server`, and keeps a copy of the bytes.
 ///
 /// # Errors
 /// When no port can be listened on.
@@ -84,24 +76,24 @@ async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin
     }
 }
 
-/// The heads in some bytes. A head is a run of lines that end in CR LF and in a blank line, of which one at least is a request
-/// or status line of HTTP/1, or a header field.
-fn heads(bytes: &[u8]) -> Heads {
-    let mut found = Heads::default();
+/// The blocks of headers in some bytes. A block is a sequence of lines that end in CR LF, up to a blank line, of which at least one is a
+/// request or status line of HTTP/1, or a header field.
+fn headers(bytes: &[u8]) -> HttpHeaders {
+    let mut found = HttpHeaders::default();
     let mut rest = bytes;
     while let Some(end) = find(rest, b"\r\n\r\n") {
         let block = &rest[..end + 2];
-        // From the last line to the first that is still of the head; a body may stand before it.
-        let head: usize = lines(block).rev().map_while(of_a_head).sum();
-        if head > 0 {
+        // From the last line back to the first that belongs to the headers; a body may precede it.
+        let length: usize = lines(block).rev().map_while(header_line).sum();
+        if length > 0 {
             found.count += 1;
-            found.bytes += head + 2;
+            found.bytes += length as u64 + 2;
         }
         rest = &rest[end + 4..];
     }
-    // A head that was never ended is one as well.
+    // Headers without a blank line after them count as well.
     if found.count == 0 && (find(bytes, b"HTTP/1.1").is_some() || find(bytes, b"HTTP/1.0").is_some()) {
-        found = Heads { count: 1, bytes: b"HTTP/1.1".len() };
+        found = HttpHeaders { count: 1, bytes: b"HTTP/1.1".len() as u64 };
     }
     found
 }
@@ -112,8 +104,8 @@ fn lines(block: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 }
 
 /// How many bytes of a line are a status line, the end of a request line, or a header field such as `Content-Length: 5`; `None`
-/// where it is neither. A frame or a body may stand before them in the same line.
-fn of_a_head(line: &[u8]) -> Option<usize> {
+/// where it has none of them. A frame or a body may precede them in the same line.
+fn header_line(line: &[u8]) -> Option<usize> {
     let text = line.strip_suffix(b"\r\n")?;
     let version = find(text, b"HTTP/1.");
     let field = || {
@@ -139,24 +131,24 @@ mod tests {
     }
 
     #[test]
-    fn heads_behind_the_first_one_are_found_whatever_stands_between_them() {
-        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
-        let framed = [&head[..], b"\x81\x05hello", head, b"{\"a\":1}", head].concat();
-        assert_eq!(captured(&framed).later_heads(), Heads { count: 2, bytes: 2 * head.len() });
-        assert_eq!(captured(head).later_heads(), Heads::default(), "the first exchange is allowed its head");
+    fn headers_after_the_first_are_found_whatever_is_between_them() {
+        let block = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        let framed = [&block[..], b"\x81\x05hello", block, b"{\"a\":1}", block].concat();
+        assert_eq!(captured(&framed).later_headers(), HttpHeaders { count: 2, bytes: 2 * block.len() as u64 });
+        assert_eq!(captured(block).later_headers(), HttpHeaders::default(), "the first exchange has headers");
     }
 
     #[test]
-    fn header_fields_without_a_status_line_and_a_head_without_an_end_are_found_too() {
+    fn fields_without_a_status_line_and_headers_without_an_end_are_found_too() {
         let trailer = b"HTTP/1.1 101 Switching\r\n\r\n\x81\x02?!X-Feed: 7\r\n\r\n";
-        assert_eq!(captured(trailer).later_heads(), Heads { count: 1, bytes: 13 });
+        assert_eq!(captured(trailer).later_headers(), HttpHeaders { count: 1, bytes: 13 });
         let unfinished = b"HTTP/1.1 101 Switching\r\n\r\n\x81\x02hiHTTP/1.1 200 OK\r\n";
-        assert_eq!(captured(unfinished).later_heads().count, 1);
+        assert_eq!(captured(unfinished).later_headers().count, 1);
     }
 
     #[test]
-    fn frames_with_events_are_not_taken_for_heads() {
+    fn frames_with_events_are_no_headers() {
         let frames = b"HTTP/1.1 101 Switching\r\n\r\n\x81\x10{\"seq\":1,\"at\":2}\x81\x06a\r\n\r\nb";
-        assert_eq!(captured(frames).later_heads(), Heads::default());
+        assert_eq!(captured(frames).later_headers(), HttpHeaders::default());
     }
 }

@@ -1,20 +1,16 @@
-//! Long polling: ask, be answered when there is an event, ask again at once.
+//! Long polling: the next request is sent as soon as the last response has come.
 
 use std::convert::Infallible;
 
+use super::poll::poll;
 use crate::fault::Fault;
-use crate::headers::Caller;
-use crate::poll::poll;
 use crate::subscriber::Subscriber;
 
-/// Asks again as soon as the last answer was read.
+/// Sends one request after another.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
-    // Whatever is published from now on will be found: each request says behind which event it waits.
+    // The subscriber will receive all events that are published from now on, since each request names its cursor.
     subscriber.connected();
     loop {
-        let after = subscriber.place();
-        let mut request = subscriber.target.get(Caller::Fetch, "/long-poll", after);
-        request.push_str("\r\n");
-        poll(subscriber, &request).await?;
+        poll(subscriber).await?;
     }
 }

@@ -1,18 +1,18 @@
-//! The client's side of each transport, under the same file names as the server's.
+//! The client's side of each exchange, under the same file names as on the server.
 //!
-//! Each file has one `subscribe`, which goes on for as long as its connection does. It hands every event to the
-//! [`Subscriber`] and explains every byte it takes.
+//! Each file has a `subscribe`, which runs until its connection ends. It passes every event to the [`Subscriber`] and attributes every byte
+//! to a layer.
 
 mod long_polling;
-mod ndjson;
+mod poll;
 mod polling;
-mod sse;
+mod stream;
 mod tcp;
 pub mod websocket;
 
 use std::convert::Infallible;
 
-use protocol::Transport;
+use protocol::transport::{Carrier, Exchange};
 
 use crate::fault::Fault;
 use crate::subscriber::Subscriber;
@@ -21,21 +21,21 @@ use crate::subscriber::Subscriber;
 ///
 /// # Errors
 /// Always: why the connection ended.
-pub async fn subscribe(transport: Transport, subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
-    match transport {
-        Transport::Polling => polling::subscribe(subscriber).await,
-        Transport::LongPolling => long_polling::subscribe(subscriber).await,
-        Transport::Ndjson => ndjson::subscribe(subscriber).await,
-        Transport::Sse => sse::subscribe(subscriber).await,
-        Transport::WebSocket => websocket::subscribe(subscriber).await,
-        Transport::Tcp => tcp::subscribe(subscriber).await,
+pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
+    match (subscriber.transport.exchange(), subscriber.transport.carrier()) {
+        (Exchange::Poll, _) => polling::subscribe(subscriber).await,
+        (Exchange::LongPoll, _) => long_polling::subscribe(subscriber).await,
+        (Exchange::Stream, Carrier::H1) => stream::subscribe(subscriber).await,
+        (Exchange::Stream, Carrier::Tcp) => tcp::subscribe(subscriber).await,
+        (Exchange::Socket, _) => websocket::subscribe(subscriber).await,
     }
 }
 
-/// Leaves: in the transport's own way where it has one, and then by ending the connection.
-pub async fn leave(transport: Transport, subscriber: &mut Subscriber) {
-    if transport == Transport::WebSocket {
-        websocket::leave(subscriber).await;
+/// Ends the subscription: by the transport's own closing handshake if it has one, and then by closing the connection.
+pub async fn close(subscriber: &mut Subscriber) {
+    match subscriber.transport.exchange() {
+        Exchange::Poll | Exchange::LongPoll | Exchange::Stream => {}
+        Exchange::Socket => websocket::close(subscriber).await,
     }
-    subscriber.wire.leave().await;
+    subscriber.wire.close().await;
 }

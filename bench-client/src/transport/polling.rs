@@ -1,4 +1,4 @@
-//! Polling: ask each interval, event or not.
+//! Polling: a request at each interval, whether or not there is an event.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -6,31 +6,26 @@ use std::time::Duration;
 use protocol::clock;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::poll::poll;
 use crate::fault::Fault;
-use crate::headers::Caller;
-use crate::poll::poll;
 use crate::subscriber::Subscriber;
 
-/// Polls from a fixed schedule: the time between two polls' starts is the interval, however long a response takes. A response
-/// that takes longer than the interval delays the next poll; polls are never made up for in a burst.
+/// Polls on a fixed schedule: the interval is the time from the start of one poll to the start of the next, however long a response takes. A
+/// response that takes longer than the interval delays the next poll. Missed polls are skipped.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
     let interval = subscriber.target.poll_interval;
     let wait = until_next(subscriber.target.poll_origin_ns, subscriber.phase, interval, clock::now_ns());
     let mut due = interval_at(Instant::now() + wait, interval);
     due.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
-        let after = subscriber.place();
-        let mut request = subscriber.target.get(Caller::Fetch, "/poll", after);
-        request.push_str("\r\n");
-        poll(subscriber, &request).await?;
+        poll(subscriber).await?;
         subscriber.connected();
         due.tick().await;
     }
 }
 
-/// How long it is from `now_ns` until a poll is due again: at `phase` after the beginning of
-/// each interval, one of which begins at `origin_ns`.
-/// All pollers count from one origin, whenever they connected, so phases that are evenly spread stay so.
+/// The time from `now_ns` until the next poll is due, which is `phase` after the beginning of an interval. One of the intervals begins at
+/// `origin_ns`. This origin is the same for all pollers, whenever they connected, so phases that are evenly spread stay so.
 fn until_next(origin_ns: u64, phase: Duration, interval: Duration, now_ns: u64) -> Duration {
     let interval = interval.as_nanos().max(1) as i128;
     let since = i128::from(now_ns) - i128::from(origin_ns) - phase.as_nanos() as i128;

@@ -1,4 +1,4 @@
-//! Raw TCP: one line to subscribe, then a line an event.
+//! Raw TCP: one line to subscribe, then one line per event.
 
 use std::convert::Infallible;
 
@@ -7,10 +7,11 @@ use protocol::Layer;
 use crate::fault::Fault;
 use crate::subscriber::Subscriber;
 
-/// Reads lines for as long as they come.
+/// Subscribes, and reads lines until the connection ends.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
-    let request = format!("SUB {}\n", subscriber.place());
+    let request = format!("SUB {}\n", subscriber.after());
     subscriber.wire.send(request.as_bytes(), Layer::Handshake).await?;
     subscriber.connected();
-    subscriber.hear(|subscriber, bytes, known| subscriber.line(bytes, known, usize::MAX)).await
+    let envelope = subscriber.transport.envelope();
+    subscriber.receive(|subscriber, bytes, known| subscriber.parse_message(envelope, bytes, known, usize::MAX)).await
 }

@@ -1,77 +1,77 @@
-//! WebSocket: a handshake, then a text frame an event (RFC 6455).
+//! WebSocket: a handshake, then a text frame per event (RFC 6455).
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::framing::websocket::{Opcode, frame_masked, parse};
+use protocol::envelope::websocket::{Opcode, encode_masked, parse};
 use protocol::{Bookmark, Gap, Layer};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 
 use crate::fault::Fault;
-use crate::headers::Caller;
-use crate::hear::Taken;
 use crate::subscriber::Subscriber;
+use crate::subscriber::receive::Step;
 
-/// A frame larger than this is refused, in bytes.
-const LARGEST_FRAME: u64 = 1 << 20;
-/// The close code of a subscriber whose cursor has left the history, then what the reason says before the cursor.
+/// The largest frame that is accepted, in bytes.
+const MAX_FRAME_BYTES: u64 = 1 << 20;
+/// The close code that reports a gap, and the text of the reason before the cursor.
 const GAP: (u16, &str) = (4410, "gap: go on after=");
-/// "I leave" (RFC 6455, section 7.4.1).
+/// The code of a normal closure (RFC 6455, section 7.4.1).
 const NORMAL_CLOSURE: u16 = 1000;
-/// How long the server may take to answer our close frame.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The mask hides our bytes from proxies that might take them for HTTP; there are none here, so any key does.
+/// How long the server may take to reply to a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The masking key. Masking keeps a client's bytes from looking like HTTP to proxies (RFC 6455, section 10.3). There are no proxies here, so
+/// a constant key is enough.
 const MASK: [u8; 4] = *b"mask";
 
-/// Shakes hands, then reads frames for as long as they come.
+/// Does the opening handshake, and receives frames until the connection ends.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
     handshake(subscriber).await?;
     subscriber.connected();
     let close = until_close(subscriber).await?;
-    let answer = frame_masked(Opcode::Close, &close, MASK);
-    subscriber.wire.send(&answer, Layer::Handshake).await?;
+    let reply = encode_masked(Opcode::Close, &close, MASK);
+    subscriber.wire.send(&reply, Layer::Handshake).await?;
     Err(closed(subscriber, &close))
 }
 
-/// The closing handshake (RFC 6455, section 5.5.1): our close frame, then the server's. Events that come between count.
-pub async fn leave(subscriber: &mut Subscriber) {
-    let farewell = async {
-        let close = frame_masked(Opcode::Close, &NORMAL_CLOSURE.to_be_bytes(), MASK);
+/// The closing handshake (RFC 6455, section 5.5.1): our close frame, then the server's. Events that come in between are delivered.
+pub async fn close(subscriber: &mut Subscriber) {
+    let handshake = async {
+        let close = encode_masked(Opcode::Close, &NORMAL_CLOSURE.to_be_bytes(), MASK);
         subscriber.wire.send(&close, Layer::Handshake).await?;
         until_close(subscriber).await
     };
-    // We leave either way; what has not come by then is explained as cut off.
-    let _ = timeout(PATIENCE, farewell).await;
+    // The connection is closed either way; bytes that have not come by then are counted as cut off.
+    let _ = timeout(CLOSE_TIMEOUT, handshake).await;
 }
 
 /// The opening handshake (RFC 6455, section 4.1).
 pub async fn handshake(subscriber: &mut Subscriber) -> Result<(), Fault> {
     let key = generate_key();
-    let after = subscriber.place();
-    let mut request = subscriber.target.get(Caller::WebSocket, "/ws", after);
+    let after = subscriber.after();
+    let mut request = subscriber.target.get(subscriber.transport, after);
     request.push_str("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
     request.push_str(&format!("Sec-WebSocket-Key: {key}\r\n\r\n"));
     let wire = &mut subscriber.wire;
     wire.request(request.as_bytes()).await?;
     let head = wire.head().await?;
-    wire.answered(Layer::Handshake);
-    wire.explain(Layer::Handshake, head.bytes);
+    wire.attribute_request(Layer::Handshake);
+    wire.attribute(Layer::Handshake, head.bytes);
     if head.status != 101 {
         return Err(Fault::Status(head.status));
     }
-    // Proof that the peer understood the upgrade and does not merely repeat what it is sent.
+    // This proves that the peer has understood the upgrade.
     if head.accept != Some(derive_accept_key(key.as_bytes())) {
-        return Err(Fault::NotHttp("the Sec-WebSocket-Accept does not follow from our key".into()));
+        return Err(Fault::WrongAccept);
     }
     if !head.upgrade.is_some_and(|to| to.eq_ignore_ascii_case("websocket")) {
-        return Err(Fault::NotHttp("upgraded to something other than websocket".into()));
+        return Err(Fault::OtherProtocol);
     }
     Ok(())
 }
 
-/// What a frame was.
+/// A frame that was parsed.
 enum Frame {
     Event,
     Ping(Bytes),
@@ -79,42 +79,41 @@ enum Frame {
     Other,
 }
 
-/// Takes one frame from the front of `bytes`, and how many bytes it had; `None` while it is unfinished.
+/// Parses one frame from the front of `bytes`, and returns its length in bytes; `None` while it is incomplete.
 fn frame(subscriber: &mut Subscriber, bytes: &[u8]) -> Result<Option<(usize, Frame)>, Fault> {
     let Some(header) = parse(bytes)? else { return Ok(None) };
-    if header.payload_length > LARGEST_FRAME || header.mask.is_some() || !header.fin {
+    if header.payload_length > MAX_FRAME_BYTES || header.mask.is_some() || !header.fin {
         return Err(Fault::NotHttp("a frame that is fragmented, masked or of more than 1 MiB".into()));
     }
-    let whole = header.length + header.payload_length as usize;
-    let Some(payload) = bytes.get(header.length..whole) else { return Ok(None) };
-    let (layer, explained, frame) = match header.opcode {
+    let length = header.length + header.payload_length as usize;
+    let Some(payload) = bytes.get(header.length..length) else { return Ok(None) };
+    let (layer, attributed, frame) = match header.opcode {
         Opcode::Text => {
             subscriber.deliver(payload)?;
             (Layer::Framing, header.length, Frame::Event)
         }
-        Opcode::Ping => (Layer::Framing, whole, Frame::Ping(Bytes::copy_from_slice(payload))),
-        Opcode::Close => (Layer::Handshake, whole, Frame::Close(Bytes::copy_from_slice(payload))),
-        Opcode::Pong | Opcode::Binary | Opcode::Continuation => (Layer::Framing, whole, Frame::Other),
+        Opcode::Ping => (Layer::Framing, length, Frame::Ping(Bytes::copy_from_slice(payload))),
+        Opcode::Close => (Layer::Handshake, length, Frame::Close(Bytes::copy_from_slice(payload))),
+        Opcode::Pong | Opcode::Binary | Opcode::Continuation => (Layer::Framing, length, Frame::Other),
     };
-    subscriber.wire.explain(layer, explained);
-    Ok(Some((whole, frame)))
+    subscriber.wire.attribute(layer, attributed);
+    Ok(Some((length, frame)))
 }
 
-/// Hears frame after frame, and answers pings, up to one that says close, whose payload it gives; or, if `events` are waited for, up
-/// to the next of them.
-async fn hear(subscriber: &mut Subscriber, events: bool) -> Result<Option<Bytes>, Fault> {
-    let mut take = |subscriber: &mut Subscriber, bytes: &[u8], _| {
+/// Receives frames and replies to pings, up to a close frame, whose payload it returns; or, with `until_event`, up to the next event.
+async fn receive(subscriber: &mut Subscriber, until_event: bool) -> Result<Option<Bytes>, Fault> {
+    let mut next = |subscriber: &mut Subscriber, bytes: &[u8], _| {
         Ok(match frame(subscriber, bytes)? {
-            None => Taken::Nothing,
-            Some((whole, Frame::Other)) => Taken::Bytes(whole),
-            Some((whole, Frame::Event)) if !events => Taken::Bytes(whole),
-            Some((whole, frame)) => Taken::Last(whole, Ok(frame)),
+            None => Step::Incomplete,
+            Some((length, Frame::Other)) => Step::Parsed(length),
+            Some((length, Frame::Event)) if !until_event => Step::Parsed(length),
+            Some((length, frame)) => Step::Last(length, Ok(frame)),
         })
     };
     loop {
-        match subscriber.hear(&mut take).await? {
+        match subscriber.receive(&mut next).await? {
             Frame::Ping(payload) => {
-                subscriber.wire.send(&frame_masked(Opcode::Pong, &payload, MASK), Layer::Framing).await?;
+                subscriber.wire.send(&encode_masked(Opcode::Pong, &payload, MASK), Layer::Framing).await?;
             }
             Frame::Close(payload) => return Ok(Some(payload)),
             Frame::Event | Frame::Other => return Ok(None),
@@ -122,17 +121,17 @@ async fn hear(subscriber: &mut Subscriber, events: bool) -> Result<Option<Bytes>
     }
 }
 
-/// Hears everything up to a frame that says close; gives its payload.
+/// Receives everything up to a close frame, and returns its payload.
 async fn until_close(subscriber: &mut Subscriber) -> Result<Bytes, Fault> {
-    Ok(hear(subscriber, false).await?.unwrap_or_default())
+    Ok(receive(subscriber, false).await?.unwrap_or_default())
 }
 
-/// Hears everything up to the next event.
+/// Receives everything up to the next event.
 ///
 /// # Errors
-/// When the connection ends, in good order or not.
+/// When the connection ends, by a close frame or otherwise.
 pub async fn event(subscriber: &mut Subscriber) -> Result<(), Fault> {
-    match hear(subscriber, true).await? {
+    match receive(subscriber, true).await? {
         Some(payload) => Err(closed(subscriber, &payload)),
         None => Ok(()),
     }
@@ -140,10 +139,10 @@ pub async fn event(subscriber: &mut Subscriber) -> Result<(), Fault> {
 
 /// Publishes on the subscriber's own connection: a text frame.
 pub async fn publish(subscriber: &mut Subscriber, data: &str) -> Result<(), Fault> {
-    Ok(subscriber.wire.send(&frame_masked(Opcode::Text, data.as_bytes(), MASK), Layer::Framing).await?)
+    Ok(subscriber.wire.send(&encode_masked(Opcode::Text, data.as_bytes(), MASK), Layer::Framing).await?)
 }
 
-/// What a close frame says: the end, or a gap to go on behind.
+/// Interprets a close frame: the end, or a gap to resume after.
 fn closed(subscriber: &mut Subscriber, payload: &[u8]) -> Fault {
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
         return Fault::Ended("a close frame without a code".into());

@@ -1,27 +1,31 @@
-//! A witness on the wire: what a packet capture between two network namespaces saw, against what was counted at the sockets.
+//! Compares the bytes of a packet capture between two network namespaces with the bytes that were counted at the sockets.
 //!
-//! The two are joined by a pair of virtual interfaces with an MTU of 1500 that send no segment larger than that, as a network
-//! card without offloads would.
+//! A pair of virtual interfaces with an MTU of 1500 connects the two namespaces. They send no larger segments, like a network card without
+//! segmentation offload.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs, process, thread};
 
 use anyhow::{Context, bail, ensure};
+use protocol::ledger::KernelCount;
 use protocol::result::Round;
 use rustix::process::{Pid, Signal, kill_process};
 
+use server::Options;
+
 use super::Finding;
+use crate::test_bed::server_process;
 
 const SERVER: &str = "10.213.0.1";
 const CLIENT: &str = "10.213.0.2";
-/// How far the two may be apart, in per cent.
-const APART: f64 = 1.0;
+/// The largest acceptable difference between the two counts, in per cent.
+const MAX_DIFFERENCE_PERCENT: f64 = 1.0;
 
-/// What was found, or why it was not looked for.
+/// The result, or why the check cannot run here.
 pub fn check() -> anyhow::Result<Result<Finding, String>> {
     for (program, argument) in [("ip", "-V"), ("tshark", "--version")] {
         if !Command::new(program)
@@ -31,70 +35,70 @@ pub fn check() -> anyhow::Result<Result<Finding, String>> {
             .status()
             .is_ok_and(|s| s.success())
         {
-            return Ok(Err(format!("there is no {program}")));
+            return Ok(Err(format!("{program} is not installed")));
         }
     }
-    let spaces = match Spaces::make() {
-        Ok(spaces) => spaces,
-        Err(error) => return Ok(Err(format!("no network namespaces could be made ({error:#})"))),
+    let namespaces = match Namespaces::create() {
+        Ok(namespaces) => namespaces,
+        Err(error) => return Ok(Err(format!("network namespaces cannot be created ({error:#})"))),
     };
     let directory = env::temp_dir().join(format!("transport-lab-capture-{}", process::id()));
     fs::create_dir_all(&directory)?;
-    let found = measure(&spaces, &directory);
+    let found = measure(&namespaces, &directory);
     let _ = fs::remove_dir_all(&directory);
     let (rounds, packets) = found?;
     Ok(Ok(judge(&rounds, &packets)))
 }
 
-/// Two network namespaces with a wire between them; dropping them removes both.
-struct Spaces {
+/// Two connected network namespaces; dropping this deletes both.
+struct Namespaces {
     server: String,
     client: String,
 }
 
-impl Spaces {
-    fn make() -> anyhow::Result<Self> {
+impl Namespaces {
+    fn create() -> anyhow::Result<Self> {
         let name = |side: &str| format!("lab-{}-{side}", process::id());
-        let spaces = Self { server: name("server"), client: name("client") };
-        let Self { server, client } = &spaces;
+        let namespaces = Self { server: name("server"), client: name("client") };
+        let Self { server, client } = &namespaces;
         for line in [
             format!("netns add {server}"),
             format!("netns add {client}"),
             format!("link add lab0 netns {server} mtu 1500 type veth peer name lab0 netns {client} mtu 1500"),
             format!("-n {server} address add {SERVER}/24 dev lab0"),
             format!("-n {client} address add {CLIENT}/24 dev lab0"),
-            // No segment larger than a packet is handed over: the capture sees what a wire would.
+            // No segment is larger than a packet, so the capture has the packets of a real wire.
             format!("-n {server} link set lab0 gso_max_segs 1 up"),
             format!("-n {client} link set lab0 gso_max_segs 1 up"),
         ] {
             let output = Command::new("ip").args(line.split(' ')).output()?;
-            let said = String::from_utf8_lossy(&output.stderr);
-            ensure!(output.status.success(), "ip {line}: {}", said.lines().next().unwrap_or("failed"));
+            let errors = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "ip {line}: {}", errors.lines().next().unwrap_or("failed"));
         }
-        Ok(spaces)
+        Ok(namespaces)
     }
 
-    /// A command to be run in one of them.
-    fn command(space: &str, program: &Path) -> Command {
+    /// A command that runs `program` in one of them.
+    fn command(namespace: &str, program: &Path) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", space]).arg(program).stdin(Stdio::null()).stderr(Stdio::null());
+        command.args(["netns", "exec", namespace]).arg(program).stdin(Stdio::null()).stderr(Stdio::null());
         command
     }
 }
 
-impl Drop for Spaces {
+impl Drop for Namespaces {
     fn drop(&mut self) {
-        for space in [&self.server, &self.client] {
-            let _ = Command::new("ip").args(["netns", "delete", space]).stderr(Stdio::null()).status();
+        for namespace in [&self.server, &self.client] {
+            let _ = Command::new("ip").args(["netns", "delete", namespace]).stderr(Stdio::null()).status();
         }
     }
 }
 
-/// A process that ends with its owner.
+/// A process that is killed when this is dropped.
 struct Running(Child);
 
 impl Running {
-    /// Asks the process to end, and waits until it has.
+    /// Sends the signal to the process, and waits until it has ended.
     fn end(&mut self, signal: Signal) {
         let _ = kill_process(Pid::from_child(&self.0), signal);
         let _ = self.0.wait();
@@ -108,20 +112,15 @@ impl Drop for Running {
     }
 }
 
-fn measure(spaces: &Spaces, directory: &Path) -> anyhow::Result<(Vec<Round>, Vec<Packet>)> {
+fn measure(namespaces: &Namespaces, directory: &Path) -> anyhow::Result<(Vec<Round>, Vec<Packet>)> {
     let executable = env::current_exe().context("cannot find this program's own file")?;
-    let mut server = Spaces::command(&spaces.server, &executable)
-        .args(["serve", "--with-parent", "--rate", "50", "--payload", "400"])
-        .args(["--listen", &format!("{SERVER}:8080"), "--tcp-listen", &format!("{SERVER}:8081")])
-        .stdout(Stdio::piped())
-        .spawn()
-        .map(Running)?;
-    let mut url = String::new();
-    if let Some(stdout) = server.0.stdout.take() {
-        BufReader::new(stdout).read_line(&mut url)?;
-    }
+    let at = |port| SocketAddr::new(SERVER.parse().expect("an address"), port);
+    let options = Options { listen: at(8080), tcp_listen: at(8081), rate: 50.0, payload: 400, ..Options::default() };
+    let mut program = Namespaces::command(&namespaces.server, &executable);
+    let (server, address) = server_process::spawn(&mut program, &options)?;
+    let (mut server, url) = (Running(server), format!("http://{address}"));
     let file = directory.join("packets.pcap");
-    let mut capture = Spaces::command(&spaces.client, Path::new("tshark"))
+    let mut capture = Namespaces::command(&namespaces.client, Path::new("tshark"))
         .args(["-q", "-i", "lab0", "-f", "tcp", "-w"])
         .arg(&file)
         .stdout(Stdio::null())
@@ -132,26 +131,27 @@ fn measure(spaces: &Spaces, directory: &Path) -> anyhow::Result<(Vec<Round>, Vec
         fs::metadata(&file).is_ok_and(|file| file.len() > 0)
     });
     ensure!(begun, "tshark did not begin to capture");
-    let status = Spaces::command(&spaces.client, &executable)
-        .args(["compare", "--rounds", "1", "--duration", "1s", "--subscribers", "10", "--url", url.trim(), "--out"])
+    let status = Namespaces::command(&namespaces.client, &executable)
+        .args(["compare", "--rounds", "1", "--duration", "1s", "--subscribers", "10", "--url", &url, "--out"])
         .arg(directory.join("report"))
         .stdout(Stdio::null())
         .status()?;
-    ensure!(status.success(), "no round passed its gates between two namespaces");
-    // The last packets are still on their way into the file.
+    ensure!(status.success(), "the comparison between two namespaces failed");
+    // tshark writes the last packets to the file with some delay.
     thread::sleep(Duration::from_millis(500));
     capture.end(Signal::INT);
     server.end(Signal::TERM);
     let run = reports::read(&directory.join("report/run.json"))?;
-    let rounds = run.comparison().context("a comparison was asked for")?.rounds.clone();
+    let rounds = run.comparison().context("the run has no comparison")?.rounds.clone();
     Ok((rounds, packets(&file)?))
 }
 
-/// A packet: which TCP connection it belongs to, its length with IP header, and the request that it begins, if any.
+/// A captured packet: the number of its TCP connection, its length with the IP header, and the target of the HTTP request that begins in it,
+/// if any.
 struct Packet {
     stream: u32,
     bytes: u64,
-    asks: String,
+    request_target: String,
 }
 
 fn packets(file: &Path) -> anyhow::Result<Vec<Packet>> {
@@ -176,37 +176,40 @@ fn packets(file: &Path) -> anyhow::Result<Vec<Packet>> {
     let packet = |line: &str| {
         let mut fields = line.split('\t');
         let (stream, bytes) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        Some(Packet { stream, bytes, asks: fields.next().unwrap_or_default().into() })
+        Some(Packet { stream, bytes, request_target: fields.next().unwrap_or_default().into() })
     };
     let packets: Vec<Packet> = text.lines().filter_map(packet).collect();
     if packets.is_empty() {
-        bail!("tshark read no packet of the capture");
+        bail!("tshark found no packet in the capture");
     }
     Ok(packets)
 }
 
-/// What subscribers' connections took on the wire; the client's own questions to the server are none of theirs.
+/// The captured bytes of the subscribers' connections. Control connections are not included.
 fn captured_bytes(packets: &[Packet]) -> u64 {
-    let questions = ["/load", "/time", "/published"];
-    let of_ours: HashSet<u32> = packets
+    let control_paths = ["/load", "/time", "/published"];
+    let control_streams: HashSet<u32> = packets
         .iter()
-        .filter(|packet| questions.iter().any(|question| packet.asks.starts_with(question)))
+        .filter(|packet| control_paths.iter().any(|path| packet.request_target.starts_with(path)))
         .map(|packet| packet.stream)
         .collect();
     let mut streams: HashMap<u32, u64> = HashMap::new();
     packets.iter().for_each(|packet| *streams.entry(packet.stream).or_default() += packet.bytes);
-    streams.iter().filter(|(stream, _)| !of_ours.contains(stream)).map(|(_, bytes)| bytes).sum()
+    streams.iter().filter(|(stream, _)| !control_streams.contains(stream)).map(|(_, bytes)| bytes).sum()
 }
 
 fn judge(rounds: &[Round], packets: &[Packet]) -> Finding {
-    let counted: u64 = rounds.iter().map(|round| round.ledger.wire_bytes() + round.ledger.tcp_ip_header_bytes()).sum();
+    let counted: u64 = rounds
+        .iter()
+        .map(|round| round.ledger.wire_bytes() + round.ledger.kernel.map_or(0, KernelCount::tcp_ip_header_bytes))
+        .sum();
     let captured = captured_bytes(packets);
-    let apart = (captured as f64 / counted.max(1) as f64 - 1.0) * 100.0;
+    let difference = (captured as f64 / counted.max(1) as f64 - 1.0) * 100.0;
     Finding {
-        requirement: "a packet capture saw the same bytes, headers included",
+        requirement: "a packet capture has the same bytes, headers included",
         measured: format!("{captured} captured, {counted} counted"),
-        bound: format!("within {APART} % ({apart:+.2} %)"),
-        holds: counted > 0 && apart.abs() <= APART,
+        bound: format!("within {MAX_DIFFERENCE_PERCENT} % ({difference:+.2} %)"),
+        passed: counted > 0 && difference.abs() <= MAX_DIFFERENCE_PERCENT,
     }
 }
 
@@ -216,16 +219,16 @@ mod tests {
     use crate::verify::tests::round_with;
 
     #[test]
-    fn a_segment_that_was_not_counted_is_found_and_our_own_questions_are_left_out() {
-        let packet = |stream, bytes, asks: &str| Packet { stream, bytes, asks: asks.into() };
+    fn a_segment_that_was_not_counted_is_found_and_control_connections_are_not_included() {
+        let packet = |stream, bytes, target: &str| Packet { stream, bytes, request_target: target.into() };
         let packets =
             [packet(0, 500, "/load"), packet(0, 9_000, ""), packet(1, 152, "/poll?after=0"), packet(1, 1_500, "")];
         assert_eq!(captured_bytes(&packets), 1_652);
         let mut round = round_with([]);
         (round.ledger.received_bytes, round.ledger.sent_bytes) = (1_448, 100);
-        (round.ledger.segments_received, round.ledger.segments_sent) = (1, 1);
-        assert!(judge(&[round.clone()], &packets).holds);
-        round.ledger.segments_sent = 0;
-        assert!(!judge(&[round], &packets).holds);
+        round.ledger.kernel = Some(KernelCount { segments_received: 1, segments_sent: 1, ..KernelCount::default() });
+        assert!(judge(&[round.clone()], &packets).passed);
+        round.ledger.kernel = Some(KernelCount { segments_received: 1, ..KernelCount::default() });
+        assert!(!judge(&[round], &packets).passed);
     }
 }

@@ -1,5 +1,5 @@
-//! A client or a server that stands still for half a second, in a round of the default comparison: the round is doubtful, and says which
-//! of the two it was.
+//! A client or a server that is frozen for half a second, in a round of the default comparison: the round is doubtful, and its warnings name
+//! the right one of the two.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use protocol::result::{Round, Scenario};
 use tokio::time::sleep;
 
 use super::Finding;
-use crate::compare::warm_up_ms;
-use crate::trial::{self, small};
+use crate::command::compare::warm_up_ms;
+use crate::round::series::{self, small};
 
 const FROZEN: Duration = Duration::from_millis(500);
 
@@ -18,14 +18,14 @@ pub async fn check() -> anyhow::Result<Vec<Finding>> {
     let warm_up_ms = warm_up_ms(50, default.network);
     let scenario = Scenario { subscribers: 50, rate: 20.0, duration_ms: 2_000, warm_up_ms, ..default };
     let into_the_window = Duration::from_millis(warm_up_ms + 700);
-    let setup = || trial::setup(&scenario);
-    let client = trial::round_beside(&scenario, Transport::WebSocket, setup(), |_| async move {
+    let setup = || series::server_options(&scenario);
+    let client = series::round_with(&scenario, Transport::WebSocket, setup(), |_| async move {
         sleep(into_the_window).await;
-        // Subscribers and their clock share this thread.
+        // This blocks the event loop, since the subscribers run on this thread.
         std::thread::sleep(FROZEN);
     });
     let client = client.await?;
-    let server = trial::round_beside(&scenario, Transport::WebSocket, setup(), |server| async move {
+    let server = series::round_with(&scenario, Transport::WebSocket, setup(), |server| async move {
         sleep(into_the_window).await;
         let _ = server.freeze(true);
         sleep(FROZEN).await;
@@ -33,18 +33,22 @@ pub async fn check() -> anyhow::Result<Vec<Finding>> {
     });
     let server = server.await?;
     Ok(vec![
-        judge("a client frozen for 0.5 s is blamed", &client, "the client stood still", "the server stood still"),
-        judge("a server frozen for 0.5 s is blamed", &server, "the server stood still", "the client stood still"),
+        judge("a client that was frozen for 0.5 s is reported", &client, CLIENT_FROZEN, SERVER_FROZEN),
+        judge("a server that was frozen for 0.5 s is reported", &server, SERVER_FROZEN, CLIENT_FROZEN),
     ])
 }
 
-fn judge(requirement: &'static str, round: &Round, blamed: &str, cleared: &str) -> Finding {
-    let says = |what: &str| round.warnings.iter().any(|warning| warning.contains(what));
+/// How the warnings of a frozen client and a frozen server begin, after a prefix.
+const CLIENT_FROZEN: &str = "the client was unresponsive";
+const SERVER_FROZEN: &str = "the server was unresponsive";
+
+fn judge(requirement: &'static str, round: &Round, right: &str, wrong: &str) -> Finding {
+    let has = |text: &str| round.warnings.iter().any(|warning| warning.contains(text));
     Finding {
         requirement,
-        measured: format!("{} warnings, the right one: {}", round.warnings.len(), says(blamed)),
+        measured: format!("{} warnings, the right one: {}", round.warnings.len(), has(right)),
         bound: "the right one, and not the other".into(),
-        holds: says(blamed) && !says(cleared),
+        passed: has(right) && !has(wrong),
     }
 }
 
@@ -54,14 +58,14 @@ mod tests {
     use crate::verify::tests::round_with;
 
     #[test]
-    fn an_unmarked_freeze_and_one_that_is_blamed_on_the_other_are_found() {
+    fn a_freeze_that_is_not_reported_or_reported_for_the_wrong_process_is_found() {
         let round = |warnings: &[&str]| Round {
             warnings: warnings.iter().map(ToString::to_string).collect(),
             ..round_with([1_000_000])
         };
-        let holds = |warnings: &[&str]| judge("", &round(warnings), "the client stood", "the server stood").holds;
-        assert!(holds(&["client-limited: the client stood still for 480 ms"]));
-        assert!(!holds(&[]));
-        assert!(!holds(&["the client stood still for 480 ms", "the server stood still for 480 ms"]));
+        let passed = |warnings: &[&str]| judge("", &round(warnings), CLIENT_FROZEN, SERVER_FROZEN).passed;
+        assert!(passed(&["client-limited: the client was unresponsive for 480 ms"]));
+        assert!(!passed(&[]));
+        assert!(!passed(&["the client was unresponsive for 480 ms", "the server was unresponsive for 480 ms"]));
     }
 }

@@ -1,11 +1,13 @@
-//! The witness itself: what the kernel says of a connection on which a known number of bytes went each way.
+//! The kernel's counts are correct, on a connection with a known number of bytes in each direction.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
+use protocol::ledger::KernelCount;
+
 use super::Finding;
-use crate::tcp_info::{self, TcpInfo};
+use crate::wire::kernel;
 
 const SENT: usize = 100_003;
 const RECEIVED: usize = 70_001;
@@ -20,17 +22,17 @@ pub fn check() -> anyhow::Result<Finding> {
     });
     near.write_all(&vec![0; SENT])?;
     near.read_exact(&mut vec![0; RECEIVED])?;
-    let info = tcp_info::read(near.as_fd(), false)?;
+    let info = kernel::count(near.as_fd(), false)?;
     peer.join().expect("the peer does not panic")?;
     Ok(judge(&info))
 }
 
-fn judge(info: &TcpInfo) -> Finding {
+fn judge(info: &KernelCount) -> Finding {
     Finding {
         requirement: "TCP_INFO counts payload bytes, to the byte",
-        measured: format!("{} sent, {} received", info.bytes_sent, info.bytes_received),
+        measured: format!("{} sent, {} received", info.sent_bytes, info.received_bytes),
         bound: format!("{SENT} sent, {RECEIVED} received"),
-        holds: (info.bytes_sent, info.bytes_received) == (SENT as u64, RECEIVED as u64),
+        passed: (info.sent_bytes, info.received_bytes) == (SENT as u64, RECEIVED as u64),
     }
 }
 
@@ -39,9 +41,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_byte_more_is_found() {
-        let info = TcpInfo { bytes_sent: SENT as u64, bytes_received: RECEIVED as u64, ..TcpInfo::default() };
-        assert!(judge(&info).holds);
-        assert!(!judge(&TcpInfo { bytes_sent: info.bytes_sent + 1, ..info }).holds);
+    fn one_byte_too_many_is_found() {
+        let info = KernelCount { sent_bytes: SENT as u64, received_bytes: RECEIVED as u64, ..KernelCount::default() };
+        assert!(judge(&info).passed);
+        assert!(!judge(&KernelCount { sent_bytes: info.sent_bytes + 1, ..info }).passed);
     }
 }

@@ -1,7 +1,7 @@
-//! `verify`: what makes a number of this lab true, each requirement as a check that runs for real and can fail.
+//! `verify`: checks that measurements on this machine are correct. Each requirement is a check that measures and can fail.
 //!
-//! A check is a file. It measures something, and a pure function judges what was measured, so that tests can hand the judge a
-//! broken measurement and see it refused.
+//! Each check is a file. A pure function, `judge`, decides whether its measurement meets the requirement. So a test can give it a wrong
+//! measurement and expect it to fail.
 
 mod alike;
 mod burn;
@@ -27,28 +27,28 @@ use protocol::result::{Comparison, Round, Scenario};
 
 use crate::report;
 
-/// Check that what the lab says of itself is true, on this machine.
+/// Check on this machine that measurements are correct.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Only the checks that take seconds
+    /// Run only the checks that take seconds
     #[arg(long)]
     quick: bool,
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// What is required.
     pub requirement: &'static str,
-    /// What was measured.
+    /// The measured value.
     pub measured: String,
-    /// What it must be.
+    /// What the measured value must be.
     pub bound: String,
-    /// Whether it is.
-    pub holds: bool,
+    /// Whether it is within that bound.
+    pub passed: bool,
 }
 
-/// Runs the checks and prints a table of what they found.
+/// Runs the checks and prints a table of their results.
 ///
 /// # Errors
 /// When one of them fails.
@@ -77,16 +77,16 @@ pub fn verify(options: &Options) -> anyhow::Result<()> {
         add(long_polling::check(options.quick).await?);
         match capture::check()? {
             Ok(found) => add(vec![found]),
-            Err(why) => println!("skipped, since it takes root, ip and tshark: a packet capture; {why}"),
+            Err(reason) => println!("skipped: a packet capture, which needs root, ip and tshark; {reason}"),
         }
         if options.quick {
             println!(
-                "skipped by --quick: memory as a slope, a soak, one transport under two labels, twice the client processes"
+                "skipped by --quick: twice as many client processes, memory per connection, the soak test, one transport under two labels"
             );
         } else {
             match processes::check().await? {
                 Ok(found) => add(vec![found]),
-                Err(why) => println!("not measurable here: twice the client processes; {why}"),
+                Err(reason) => println!("not measurable here: twice as many client processes; {reason}"),
             }
             add(memory::check().await?);
             add(soak::check().await?);
@@ -94,14 +94,14 @@ pub fn verify(options: &Options) -> anyhow::Result<()> {
         }
         anyhow::Ok(())
     })?;
-    let failed = findings.iter().filter(|finding| !finding.holds).count();
+    let failed = findings.iter().filter(|finding| !finding.passed).count();
     println!("\n{} of {} checks passed", findings.len() - failed, findings.len());
     ensure!(failed == 0, "{failed} of {} checks failed", findings.len());
     Ok(())
 }
 
 fn print(finding: &Finding) {
-    let verdict = if finding.holds { "pass" } else { "FAIL" };
+    let verdict = if finding.passed { "pass" } else { "FAIL" };
     println!("{:<58} {:<34} {:<30} {verdict}", finding.requirement, finding.measured, finding.bound);
 }
 
@@ -117,7 +117,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A round in which deliveries took as long as given, in ns, and of which nothing else is known.
+    /// A round whose deliveries had these latencies, in ns; all its other figures are empty.
     pub fn round_with(latencies: impl IntoIterator<Item = u64>) -> Round {
         let mut latency_ns = Histogram::default();
         latencies.into_iter().for_each(|ns| latency_ns.record(ns));

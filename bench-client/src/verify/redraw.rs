@@ -1,4 +1,4 @@
-//! Everything is in the result: the report drawn from `run.json` is the report, byte for byte; rounds are interleaved.
+//! A result is complete: a report that is drawn again from `run.json` is the same, byte for byte. And rounds are interleaved.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,15 +9,15 @@ use protocol::result::{Comparison, Scenario};
 use protocol::run::{Part, Run, SCHEMA_VERSION};
 
 use super::Finding;
-use crate::environment::Watch;
-use crate::trial;
+use crate::environment::Monitor;
+use crate::round::series;
 
 pub fn check(comparison: &Comparison) -> anyhow::Result<Vec<Finding>> {
-    let order = trial::order(&[Scenario { rounds: 5, ..comparison.scenario.clone() }]);
+    let order = series::order(&[Scenario { rounds: 5, ..comparison.scenario.clone() }]);
     let run = Run {
         schema_version: SCHEMA_VERSION,
         command: "verify".into(),
-        environment: Watch::start().finish(),
+        environment: Monitor::start().finish(),
         interrupted: false,
         parts: vec![Part::Comparison(comparison.clone())],
     };
@@ -50,23 +50,23 @@ fn files(directory: &Path) -> anyhow::Result<Files> {
 fn judge_files(first: &Files, second: &Files) -> Finding {
     let differing = first.iter().filter(|(name, bytes)| second.get(*name) != Some(bytes)).count();
     Finding {
-        requirement: "a report is redrawn from its run.json byte for byte",
+        requirement: "a report drawn again from its run.json is the same",
         measured: format!("{} files, {differing} differ", first.len()),
         bound: "0 differ".into(),
-        holds: !first.is_empty() && differing == 0 && first.len() == second.len(),
+        passed: !first.is_empty() && differing == 0 && first.len() == second.len(),
     }
 }
 
 fn judge_order(order: &[(u32, usize, Transport)]) -> Finding {
     let passes: Vec<Vec<Transport>> =
         order.chunk_by(|a, b| a.0 == b.0).map(|pass| pass.iter().map(|round| round.2).collect()).collect();
-    let whole = passes.iter().all(|pass| Transport::ALL.iter().all(|transport| pass.contains(transport)));
+    let complete = passes.iter().all(|pass| Transport::ALL.iter().all(|transport| pass.contains(transport)));
     let shuffled = passes.iter().any(|pass| pass != &passes[0]);
     Finding {
-        requirement: "rounds are interleaved, each pass in an order of its own",
+        requirement: "rounds are interleaved, each pass in a different order",
         measured: format!("{} passes, {}", passes.len(), if shuffled { "orders differ" } else { "one order" }),
         bound: "all transports in each, orders differ".into(),
-        holds: whole && shuffled,
+        passed: complete && shuffled,
     }
 }
 
@@ -77,12 +77,12 @@ mod tests {
     #[test]
     fn a_differing_file_and_rounds_in_blocks_are_found() {
         let files = Files::from([("a".into(), vec![1])]);
-        assert!(judge_files(&files, &files).holds);
-        assert!(!judge_files(&files, &Files::from([("a".into(), vec![2])])).holds);
+        assert!(judge_files(&files, &files).passed);
+        assert!(!judge_files(&files, &Files::from([("a".into(), vec![2])])).passed);
         let blocks: Vec<_> =
             Transport::ALL.iter().flat_map(|&transport| [(1, 0, transport), (2, 0, transport)]).collect();
-        assert!(!judge_order(&blocks).holds);
+        assert!(!judge_order(&blocks).passed);
         let same: Vec<_> = (1..=3).flat_map(|round| Transport::ALL.map(|transport| (round, 0, transport))).collect();
-        assert!(!judge_order(&same).holds);
+        assert!(!judge_order(&same).passed);
     }
 }

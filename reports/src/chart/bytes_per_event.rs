@@ -1,21 +1,21 @@
-//! Wire bytes per delivered event, by layer: what each transport spends beside the event itself.
+//! Wire bytes per delivered event, by layer: the event itself and the overhead of each transport.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 use protocol::Layer;
 
-use super::sheet::{self, BOTTOM, FAINT, HEIGHT, INK, LEFT, RIGHT, TEXT, TOP, WIDTH, lost};
+use super::sheet::{self, BOTTOM, FAINT, HEIGHT, INK, LEFT, RIGHT, TEXT, TOP, WIDTH, drawing_error};
 use crate::answer::extremes;
 use crate::number::short;
 use crate::summary::Row;
 
-/// The part is named inside the bar where it is at least this wide, in pixels.
-const ROOM_FOR_A_NUMBER: i32 = 62;
+/// The smallest width of a part of a bar, in pixels, at which its bytes are written inside it.
+const MIN_LABELLED_WIDTH: i32 = 62;
 
 pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
     let title = match extremes(rows, |row| Some(row.overhead_bytes_per_event())) {
         Some([(light, least), (heavy, greatest)]) => format!(
-            "Beside the event itself: {} bytes over {}, {} bytes over {}",
+            "In addition to the event itself: {} bytes over {}, {} bytes over {}",
             short(least),
             light.transport.in_words(),
             short(greatest),
@@ -40,8 +40,8 @@ pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
                 let (start, end) = (left + width(from) as i32, left + width(from + bytes) as i32);
                 let (fill, ink) = colours(layer);
                 area.draw(&Rectangle::new([(start, middle - half), (end, middle + half)], fill.filled()))
-                    .map_err(lost)?;
-                if end - start >= ROOM_FOR_A_NUMBER {
+                    .map_err(drawing_error)?;
+                if end - start >= MIN_LABELLED_WIDTH {
                     let centre = ((start + end) / 2, middle);
                     sheet::write(area, &short(bytes), centre, TEXT - 3, &ink, HPos::Center, VPos::Center)?;
                 }
@@ -58,33 +58,33 @@ pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
                 VPos::Center,
             )?;
         }
-        let note = "bytes per delivered event; what opening a connection takes is not in them";
+        let note = "bytes per delivered event, without those of opening a connection";
         sheet::write(area, note, ((left + right) / 2, HEIGHT - 36), TEXT - 3, &FAINT, HPos::Center, VPos::Top)
     })
 }
 
 fn legend(area: &sheet::Area<'_>, rows: &[Row]) -> anyhow::Result<()> {
     const MARGIN: i32 = 34;
-    let there = |&layer: &Layer| rows.iter().any(|row| row.ledger[layer] > 0);
+    let is_present = |&layer: &Layer| rows.iter().any(|row| row.ledger[layer] > 0);
     let width = |layer: Layer| 34 + 14 * layer.label().len() as i32 + 30;
-    let wanted: i32 = Layer::ALL.into_iter().filter(there).map(width).sum();
+    let total_width: i32 = Layer::ALL.into_iter().filter(is_present).map(width).sum();
     let mut x = MARGIN;
-    for layer in Layer::ALL.into_iter().filter(there) {
-        area.draw(&Rectangle::new([(x, TOP), (x + 24, TOP + 24)], colours(layer).0.filled())).map_err(lost)?;
+    for layer in Layer::ALL.into_iter().filter(is_present) {
+        area.draw(&Rectangle::new([(x, TOP), (x + 24, TOP + 24)], colours(layer).0.filled())).map_err(drawing_error)?;
         sheet::write(area, layer.label(), (x + 34, TOP + 12), TEXT - 2, &INK, HPos::Left, VPos::Center)?;
-        // All of them in one row, closer together where they are many.
-        x += width(layer) * (WIDTH - 2 * MARGIN).min(wanted) / wanted;
+        // All labels are in one row, closer together where there are many.
+        x += width(layer) * (WIDTH - 2 * MARGIN).min(total_width) / total_width;
     }
     Ok(())
 }
 
-/// A layer's colour, and the colour of what is written on it; neighbours differ in lightness as well as in hue.
+/// A layer's colour, and the colour of the text on it. Adjacent layers differ in lightness as well as in hue.
 fn colours(layer: Layer) -> (RGBColor, RGBColor) {
     match layer {
         Layer::Event => (RGBColor(38, 70, 83), WHITE),
         Layer::Framing => (RGBColor(240, 228, 66), INK),
-        Layer::ResponseHead => (RGBColor(86, 180, 233), INK),
-        Layer::RequestHead => (RGBColor(0, 114, 178), WHITE),
+        Layer::ResponseHeaders => (RGBColor(86, 180, 233), INK),
+        Layer::RequestHeaders => (RGBColor(0, 114, 178), WHITE),
         Layer::EmptyPoll => (RGBColor(213, 94, 0), WHITE),
         Layer::Tls => (RGBColor(0, 158, 115), WHITE),
         Layer::Handshake => (RGBColor(170, 170, 170), INK),

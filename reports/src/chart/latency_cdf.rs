@@ -1,9 +1,9 @@
-//! The distribution of latency: which share of the deliveries had arrived after a time.
+//! The distribution of latency: the share of the deliveries that had arrived, over time.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, Label, RIGHT, TEXT, TOP, WIDTH, lost};
+use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, Label, RIGHT, TEXT, TOP, WIDTH, drawing_error};
 use crate::answer::extremes;
 use crate::number::short;
 use crate::summary::Row;
@@ -24,15 +24,15 @@ pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
     sheet::draw(&title, &format!("Share of deliveries that have arrived, by delivery latency; {load}"), |area| {
         let plot = area.margin(TOP, BOTTOM, LEFT, RIGHT);
         let mut chart =
-            ChartBuilder::on(&plot).build_cartesian_2d((low..high).log_scale(), 0.0..1.0f64).map_err(lost)?;
+            ChartBuilder::on(&plot).build_cartesian_2d((low..high).log_scale(), 0.0..1.0f64).map_err(drawing_error)?;
         for percent in [0, 25, 50, 75, 100] {
             let share = f64::from(percent) / 100.0;
-            chart.draw_series([PathElement::new([(low, share), (high, share)], GRID)]).map_err(lost)?;
+            chart.draw_series([PathElement::new([(low, share), (high, share)], GRID)]).map_err(drawing_error)?;
             let (x, y) = chart.backend_coord(&(low, share));
             sheet::write(area, &format!("{percent} %"), (x - 12, y), TEXT, &INK, HPos::Right, VPos::Center)?;
         }
         for tick in sheet::ticks(low, high) {
-            chart.draw_series([PathElement::new([(tick, 0.0), (tick, 1.0)], GRID)]).map_err(lost)?;
+            chart.draw_series([PathElement::new([(tick, 0.0), (tick, 1.0)], GRID)]).map_err(drawing_error)?;
             let (x, _) = chart.backend_coord(&(tick, 0.0));
             let text = format!("{} ms", sheet::tick_text(tick));
             sheet::write(area, &text, (x, HEIGHT - BOTTOM + 14), TEXT, &INK, HPos::Center, VPos::Top)?;
@@ -47,8 +47,8 @@ pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
                 below += count;
                 points.push((ns as f64 / 1e6, below as f64 / total));
             }
-            chart.draw_series(LineSeries::new(points, colour.stroke_width(4))).map_err(lost)?;
-            // Lines that rise side by side are told apart by marks at different heights.
+            chart.draw_series(LineSeries::new(points, colour.stroke_width(4))).map_err(drawing_error)?;
+            // The marks are at different heights, so that close lines can be distinguished.
             let share = (index as f64 + 1.0) / (rows.len() as f64 + 1.0);
             if let Some(ns) = row.latency.quantile(share) {
                 let at = chart.backend_coord(&(ns as f64 / 1e6, share));

@@ -1,17 +1,17 @@
-//! Figures over a factor: a line for each transport with its intervals, theory dashed beside it.
+//! Figures over a factor: a line for each transport with its intervals, and theory as dashed lines.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 use protocol::experiment::{Axis, Line, Lines, Point};
 
-use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, Label, RIGHT, TEXT, TOP, WIDTH, lost};
+use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, Label, RIGHT, TEXT, TOP, WIDTH, drawing_error};
 
-/// The colours of lines that are no transport's.
-const OWN: [RGBColor; 2] = [INK, RGBColor(0, 114, 178)];
-/// A line of more points than this has no marks: it would be nothing else.
-const MOST_MARKS: usize = 30;
+/// The colours of lines that belong to no transport.
+const OTHER_COLOURS: [RGBColor; 2] = [INK, RGBColor(0, 114, 178)];
+/// The largest number of points at which a line has marks; with more, marks would cover the line.
+const MAX_MARKS: usize = 30;
 
-/// An axis of the sheet: which pixel a value lies at.
+/// The mapping from values of an axis to pixels.
 struct Scale {
     low: f64,
     high: f64,
@@ -60,8 +60,8 @@ pub fn draw(drawing: &Lines) -> anyhow::Result<String> {
     sheet::draw(&drawing.title, &subtitle, |area| {
         grid(area, &x, &y)?;
         let mut labels = Vec::new();
-        for (line, own) in drawing.lines.iter().zip(OWN.into_iter().cycle()) {
-            let colour = line.transport.map_or(own, sheet::colour);
+        for (line, other) in drawing.lines.iter().zip(OTHER_COLOURS.into_iter().cycle()) {
+            let colour = line.transport.map_or(other, sheet::colour);
             let shown = |point: &&Point| !y.logarithmic || point.y > 0.0;
             let at = |point: &Point| (x.pixel(point.x), y.pixel(point.y));
             let path: Vec<_> = line.points.iter().filter(shown).map(at).collect();
@@ -70,14 +70,14 @@ pub fn draw(drawing: &Lines) -> anyhow::Result<String> {
                 dashes(area, &path, colour)?;
                 continue;
             }
-            area.draw(&PathElement::new(path.clone(), colour.stroke_width(4))).map_err(lost)?;
+            area.draw(&PathElement::new(path.clone(), colour.stroke_width(4))).map_err(drawing_error)?;
             for point in line.points.iter().filter(shown) {
                 interval(area, point, &x, &y, colour)?;
             }
-            for at in path.into_iter().filter(|_| line.points.len() <= MOST_MARKS) {
+            for at in path.into_iter().filter(|_| line.points.len() <= MAX_MARKS) {
                 match line.transport {
                     Some(transport) => sheet::mark(area, transport, at, 8)?,
-                    None => area.draw(&Circle::new(at, 6, colour.filled())).map_err(lost)?,
+                    None => area.draw(&Circle::new(at, 6, colour.filled())).map_err(drawing_error)?,
                 }
             }
             labels.push(Label { text: label(line), colour, at: end });
@@ -88,30 +88,30 @@ pub fn draw(drawing: &Lines) -> anyhow::Result<String> {
     })
 }
 
-/// A line's name, cut where the margin would cut it.
+/// A line's name, truncated to the width of the margin.
 fn label(line: &Line) -> String {
-    const MOST: usize = 15;
-    line.label.chars().take(MOST).collect()
+    const MAX_CHARACTERS: usize = 15;
+    line.label.chars().take(MAX_CHARACTERS).collect()
 }
 
 fn grid(area: &sheet::Area<'_>, x: &Scale, y: &Scale) -> anyhow::Result<()> {
     let (left, right, top, bottom) = (x.pixels.0, x.pixels.1, y.pixels.1, y.pixels.0);
     for tick in y.ticks() {
         let height = y.pixel(tick);
-        area.draw(&PathElement::new([(left, height), (right, height)], GRID)).map_err(lost)?;
+        area.draw(&PathElement::new([(left, height), (right, height)], GRID)).map_err(drawing_error)?;
         let text = sheet::tick_text(tick);
         sheet::write(area, &text, (left - 12, height), TEXT, &INK, HPos::Right, VPos::Center)?;
     }
     for tick in x.ticks() {
         let across = x.pixel(tick);
-        area.draw(&PathElement::new([(across, top), (across, bottom)], GRID)).map_err(lost)?;
+        area.draw(&PathElement::new([(across, top), (across, bottom)], GRID)).map_err(drawing_error)?;
         let text = sheet::tick_text(tick);
         sheet::write(area, &text, (across, bottom + 14), TEXT, &INK, HPos::Center, VPos::Top)?;
     }
     Ok(())
 }
 
-/// An upright bar over a point's interval, with feet.
+/// An error bar over a point's interval.
 fn interval(area: &sheet::Area<'_>, point: &Point, x: &Scale, y: &Scale, colour: RGBColor) -> anyhow::Result<()> {
     let Some((low, high)) = point.interval else { return Ok(()) };
     let (across, low, high) = (x.pixel(point.x), y.pixel(low), y.pixel(high));
@@ -121,7 +121,7 @@ fn interval(area: &sheet::Area<'_>, point: &Point, x: &Scale, y: &Scale, colour:
         [(across - 7, high), (across + 7, high)],
     ];
     for bar in bars {
-        area.draw(&PathElement::new(bar, colour.stroke_width(2))).map_err(lost)?;
+        area.draw(&PathElement::new(bar, colour.stroke_width(2))).map_err(drawing_error)?;
     }
     Ok(())
 }
@@ -129,7 +129,7 @@ fn interval(area: &sheet::Area<'_>, point: &Point, x: &Scale, y: &Scale, colour:
 /// A dashed path.
 fn dashes(area: &sheet::Area<'_>, path: &[(i32, i32)], colour: RGBColor) -> anyhow::Result<()> {
     const DASH: f64 = 11.0;
-    // How much of the present dash, or of the gap after it, is used up: it goes on round corners.
+    // The length used of the current dash and the gap after it, carried over from one segment of the path to the next.
     let mut used = 0.0;
     for ends in path.windows(2) {
         let [from, to] = [ends[0], ends[1]].map(|(x, y)| (f64::from(x), f64::from(y)));
@@ -144,7 +144,7 @@ fn dashes(area: &sheet::Area<'_>, path: &[(i32, i32)], colour: RGBColor) -> anyh
             let left = if in_dash { DASH - used } else { 2.0 * DASH - used };
             let next = (along + left).min(length);
             if in_dash {
-                area.draw(&PathElement::new([at(along), at(next)], colour.stroke_width(3))).map_err(lost)?;
+                area.draw(&PathElement::new([at(along), at(next)], colour.stroke_width(3))).map_err(drawing_error)?;
             }
             used = (used + next - along) % (2.0 * DASH);
             along = next;
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scale_holds_its_values_and_a_logarithmic_one_leaves_zero_out() {
+    fn a_scale_includes_its_values_and_a_logarithmic_one_excludes_zero() {
         let axis = |logarithmic| Axis { label: String::new(), logarithmic };
         let even = Scale::new(&axis(false), [0.0, 50.0].into_iter(), (100, 200));
         assert_eq!((even.pixel(0.0), even.pixel(54.0)), (100, 200));

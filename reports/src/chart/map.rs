@@ -1,14 +1,14 @@
-//! Which transport costs least, over two factors: a field of cells, each in its winner's colour.
+//! The transport with the lowest cost over two factors: a grid of cells, each in the colour of that transport.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 use protocol::experiment::Map;
 
-use super::sheet::{self, BOTTOM, FAINT, HEIGHT, INK, LEFT, TEXT, TOP, WIDTH, lost};
+use super::sheet::{self, BOTTOM, FAINT, HEIGHT, INK, LEFT, TEXT, TOP, WIDTH, drawing_error};
 
-/// Space right of the field.
+/// Space right of the grid.
 const MARGIN: i32 = 40;
-/// The colour of a cell in which none is least: nothing is fast enough, or several tie.
+/// The colour of a cell without a single cheapest transport: none is fast enough, or several tie.
 const NONE: RGBColor = RGBColor(236, 236, 236);
 
 pub fn draw(drawing: &Map) -> anyhow::Result<String> {
@@ -29,7 +29,7 @@ pub fn draw(drawing: &Map) -> anyhow::Result<String> {
                 let corners = [(left + 2, bottom - height + 2), (left + width - 2, bottom - 2)];
                 let fill = cell.best.map_or(NONE, sheet::colour);
                 area.draw(&Rectangle::new(corners, fill.mix(if cell.best.is_some() { 0.30 } else { 1.0 }).filled()))
-                    .map_err(lost)?;
+                    .map_err(drawing_error)?;
                 let (middle, centre) = (left + width / 2, bottom - height / 2);
                 let name = cell.best.map_or(if cell.cost.is_empty() { "" } else { "a tie" }, |best| best.label());
                 if let Some(best) = cell.best {

@@ -1,4 +1,4 @@
-//! The figures, one a file, drawn as SVG; what they have in common, their sheet and its hand, is `sheet.rs`.
+//! The figures, drawn as SVG, one in each file; their common parts are in `sheet.rs`.
 
 mod bytes_per_event;
 mod ladder;
@@ -13,13 +13,14 @@ mod strip;
 
 use protocol::experiment::{Drawing, Experiment, Lines};
 use protocol::result::Comparison;
-use protocol::run::{Part, Run};
+use protocol::run::Run;
 
 use crate::answer;
+use crate::chapter::Chapter;
 use crate::loads;
 use crate::summary::{Row, rows};
 
-/// A figure, drawn.
+/// A figure with its caption.
 pub struct Figure {
     /// Its file's name without the ending.
     pub name: String,
@@ -35,7 +36,7 @@ impl Figure {
     }
 }
 
-/// The figure of the loads of a run side by side, where it has several.
+/// The figure that compares the loads of a run, where it has several.
 ///
 /// # Errors
 /// When the drawing library fails.
@@ -44,7 +45,7 @@ pub fn loads(run: &Run) -> anyhow::Result<Option<Figure>> {
     loads::drawing(run).map(draw).transpose()
 }
 
-/// All figures of an experiment, in its order.
+/// All figures of an experiment, in the order of its drawings.
 fn experiment(experiment: &Experiment) -> anyhow::Result<Vec<Figure>> {
     let draw = |drawing: &Drawing| {
         Ok(match drawing {
@@ -56,22 +57,24 @@ fn experiment(experiment: &Experiment) -> anyhow::Result<Vec<Figure>> {
     experiment.drawings.iter().map(draw).collect()
 }
 
-/// The figures of each part of a run. Those of a second comparison, which has another load, bear its subscribers in their names.
+/// The figures of each chapter. The names of the figures of further comparisons, which have other loads, end in their number of
+/// subscribers.
 ///
 /// # Errors
 /// When the drawing library fails.
-pub fn of(run: &Run) -> anyhow::Result<Vec<Vec<Figure>>> {
-    let first = run.comparison();
-    let draw = |part: &Part| match part {
-        Part::Experiment(found) => experiment(found),
-        Part::Comparison(found) if first.is_some_and(|first| std::ptr::eq(first, found)) => comparison(found),
-        Part::Comparison(found) => {
+pub fn of(chapters: &[Chapter]) -> anyhow::Result<Vec<Vec<Figure>>> {
+    let mut is_first = true;
+    let draw = |chapter: &Chapter| match chapter {
+        Chapter::Experiment(derived) => experiment(&derived.experiment),
+        Chapter::Comparison(found) => {
             let mut figures = comparison(found)?;
-            figures.iter_mut().for_each(|figure| figure.name += &format!("-{}", found.scenario.subscribers));
+            if !std::mem::take(&mut is_first) {
+                figures.iter_mut().for_each(|figure| figure.name += &format!("-{}", found.scenario.subscribers));
+            }
             Ok(figures)
         }
     };
-    run.parts.iter().map(draw).collect()
+    chapters.iter().map(draw).collect()
 }
 
 /// All figures of a comparison, in the order of the page. Transports without a sound round are left out.
@@ -84,34 +87,34 @@ fn comparison(comparison: &Comparison) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![
         Figure::new(
             "latency-by-percentile",
-            "Each line says how long a share of all deliveries, the fastest, took at the most. Every step to the right \
-                      looks ten times further into the slow tail; a line ends where deliveries and different events no longer \
-                      carry it. Both scales are logarithmic.",
+            "Each line is the latency that a share of all deliveries did not exceed. From 90 % on, each step to the right \
+                      leaves a tenth of the deliveries above it; a line ends where there are too few deliveries or different \
+                      events beyond it. Both scales are logarithmic.",
             latency_by_percentile::draw(&rows, &load)?,
         ),
         Figure::new(
             "latency-cdf",
-            "The share of deliveries that had arrived after a time. A steep line is a transport that always takes \
-                      about as long; polling is a slope, because an event may fall anywhere between two polls.",
+            "The share of deliveries that had arrived within a time. A steep line is a transport whose latency hardly \
+                      varies; the line of polling is a slope, because an event may be published at any time between two polls.",
             latency_cdf::draw(&rows, &load)?,
         ),
         Figure::new(
             "bytes-per-event",
-            "All bytes that crossed the sockets in the measurement windows, both ways, divided by the events they brought. What \
-                      opening a connection takes, handshake and the heads of a stream, stands in the table.",
+            "All bytes that crossed the sockets in the measurement windows, both ways, divided by the events received. The \
+                      bytes of opening a connection, which are the handshake and the headers of a stream, are in the table.",
             bytes_per_event::draw(&rows, &load)?,
         ),
         Figure::new(
             "server-cpu-per-event",
             "CPU time of the server's process, user and kernel, per delivered event. Each dot is a round, the bar \
-                      is their geometric mean. A server that is hardly busy is woken up for each event and spends more on it than \
-                      a busy one: compare the loads.",
+                      is their geometric mean. A server that is hardly busy wakes up for each event and uses more CPU time for it \
+                      than a busy one, so only figures at the same load can be compared.",
             server_cpu::draw(&rows, &load)?,
         ),
         Figure::new(
             "requests-per-event",
             "HTTP requests that a subscriber sent per event it received, in the measurement windows. Below 1, several events \
-                      shared a response, or one request brought them all.",
+                      shared a response, or one request was enough for all of them.",
             requests_per_event::draw(&rows, &load)?,
         ),
     ])

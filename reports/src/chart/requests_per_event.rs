@@ -1,4 +1,4 @@
-//! Requests per delivered event: what asking costs.
+//! Requests per delivered event.
 
 use super::strip;
 use crate::answer::extremes;

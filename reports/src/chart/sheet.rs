@@ -1,12 +1,13 @@
-//! The sheet that every figure is drawn on: its size, its type, its colours, and labels that keep clear of each other.
+//! The common parts of all figures: size, text sizes, colours, and labels that do not overlap.
 //!
-//! Text is placed here by hand and kept to plain letters, because plotters guesses its width.
+//! Text is placed by explicit coordinates and uses plain letters, because plotters only estimates the width of text.
 
 use anyhow::anyhow;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use protocol::Transport;
+use protocol::transport::Rgb;
 
 use crate::number::thousands;
 
@@ -16,28 +17,28 @@ pub const WIDTH: i32 = 1280;
 pub const HEIGHT: i32 = 720;
 /// Space left of the plot.
 pub const LEFT: i32 = 190;
-/// Space right of the plot, where the labels stand.
+/// Space right of the plot, for the labels.
 pub const RIGHT: i32 = 220;
 /// Space above the plot, for the title.
 pub const TOP: i32 = 130;
 /// Space below the plot, for the axis.
 pub const BOTTOM: i32 = 90;
 
-/// What is written: almost black.
+/// The colour of text: almost black.
 pub const INK: RGBColor = RGBColor(34, 34, 34);
-/// What stands back: units and axes.
+/// The colour of less important text: units and axes.
 pub const FAINT: RGBColor = RGBColor(96, 96, 96);
-/// The grid.
+/// The colour of the grid.
 pub const GRID: RGBColor = RGBColor(222, 222, 222);
 
-/// Size of the text along axes and beside lines, in pixels: on a sheet as wide as a screen, it is read from the last row.
+/// Size of the text along axes and next to lines, in pixels: large enough to be read from the last row of a lecture hall.
 pub const TEXT: i32 = 25;
 const TITLE: i32 = 30;
 
 /// A figure being drawn.
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// Draws a figure below a title, which says what is to be seen, and a subtitle, which says what is shown.
+/// Draws a figure below a title, which states the result, and a subtitle, which names the figures shown.
 ///
 /// # Errors
 /// When the drawing library fails.
@@ -49,14 +50,14 @@ pub fn draw(
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (WIDTH as u32, HEIGHT as u32)).into_drawing_area();
-        area.fill(&WHITE).map_err(lost)?;
-        // A long title is set smaller rather than cut.
+        area.fill(&WHITE).map_err(drawing_error)?;
+        // A long title has a smaller font size instead of being truncated.
         let size = TITLE.min((WIDTH - 60) * 100 / (56 * title.chars().count().max(1) as i32));
         let style = ("sans-serif", size, FontStyle::Bold).into_font().color(&INK);
-        area.draw(&Text::new(title.to_owned(), (30, 24), style)).map_err(lost)?;
+        area.draw(&Text::new(title.to_owned(), (30, 24), style)).map_err(drawing_error)?;
         write(&area, subtitle, (30, 78), TEXT - 3, &FAINT, HPos::Left, VPos::Top)?;
         content(&area)?;
-        area.present().map_err(lost)?;
+        area.present().map_err(drawing_error)?;
     }
     Ok(svg)
 }
@@ -75,10 +76,10 @@ pub fn write(
     vertical: VPos,
 ) -> anyhow::Result<()> {
     let style = ("sans-serif", size).into_font().color(colour).pos(Pos::new(horizontal, vertical));
-    area.draw(&Text::new(text.to_owned(), at, style)).map_err(lost)
+    area.draw(&Text::new(text.to_owned(), at, style)).map_err(drawing_error)
 }
 
-/// A label that wants to stand at a height.
+/// A label of a point.
 pub struct Label {
     /// Its text.
     pub text: String,
@@ -88,28 +89,28 @@ pub struct Label {
     pub at: (i32, i32),
 }
 
-/// Writes labels in the margin right of the plot, each beside its point, moved apart where they would overlap.
+/// Writes labels in the margin right of the plot, each at the height of its point, moved apart where they would overlap.
 ///
 /// # Errors
 /// When the drawing library fails.
 pub fn labels_on_the_right(area: &Area<'_>, mut labels: Vec<Label>) -> anyhow::Result<()> {
-    const APART: i32 = TEXT + 7;
+    const MIN_DISTANCE: i32 = TEXT + 7;
     labels.sort_by_key(|label| label.at.1);
     let mut heights: Vec<i32> = labels.iter().map(|label| label.at.1).collect();
     for index in 1..heights.len() {
-        heights[index] = heights[index].max(heights[index - 1] + APART);
+        heights[index] = heights[index].max(heights[index - 1] + MIN_DISTANCE);
     }
-    // What was pushed below the plot is pushed up again, from below.
+    // Labels that were moved below the plot are moved up again, from the bottom.
     let mut floor = HEIGHT - BOTTOM;
     for height in heights.iter_mut().rev() {
         *height = (*height).min(floor);
-        floor = *height - APART;
+        floor = *height - MIN_DISTANCE;
     }
     let column = WIDTH - RIGHT + 34;
     for (label, height) in labels.iter().zip(heights) {
         let lead = [(label.at.0 + 10, label.at.1), (column - 6, height)];
-        // Thin and pale, so that it is not taken for data.
-        area.draw(&PathElement::new(lead, label.colour.mix(0.45).stroke_width(1))).map_err(lost)?;
+        // Thin and pale, so that it is not mistaken for data.
+        area.draw(&PathElement::new(lead, label.colour.mix(0.45).stroke_width(1))).map_err(drawing_error)?;
         write(area, &label.text, (column, height), TEXT, &label.colour, HPos::Left, VPos::Center)?;
     }
     Ok(())
@@ -117,46 +118,28 @@ pub fn labels_on_the_right(area: &Area<'_>, mut labels: Vec<Label>) -> anyhow::R
 
 /// A transport's colour.
 pub fn colour(transport: Transport) -> RGBColor {
-    let (red, green, blue) = transport.colour();
+    let Rgb(red, green, blue) = transport.row().colours.chart;
     RGBColor(red, green, blue)
 }
 
-/// Draws a transport's mark: a shape of its own, so that colour is not all that tells them apart.
+/// Draws a transport's mark. Each transport has its own shape, so that transports can be distinguished without colour.
 ///
 /// # Errors
 /// When the drawing library fails.
 pub fn mark(area: &Area<'_>, transport: Transport, (x, y): (i32, i32), size: i32) -> anyhow::Result<()> {
     let style = colour(transport).filled();
-    let polygon = |points: &[(i32, i32)]| {
-        let points: Vec<_> = points.iter().map(|&(dx, dy)| (x + dx, y + dy)).collect();
-        area.draw(&Polygon::new(points, style))
-    };
-    let (s, third) = (size, size / 3);
-    match transport {
-        Transport::Polling => area.draw(&Circle::new((x, y), s, style)),
-        Transport::LongPolling => polygon(&[(-s, -s), (s, -s), (s, s), (-s, s)]),
-        Transport::Ndjson => polygon(&[(0, -s), (s, s), (-s, s)]),
-        Transport::Sse => polygon(&[(-s, -s), (s, -s), (0, s)]),
-        Transport::WebSocket => polygon(&[(0, -s - 2), (s + 2, 0), (0, s + 2), (-s - 2, 0)]),
-        Transport::Tcp => polygon(&[
-            (-third, -s),
-            (third, -s),
-            (third, -third),
-            (s, -third),
-            (s, third),
-            (third, third),
-            (third, s),
-            (-third, s),
-            (-third, third),
-            (-s, third),
-            (-s, -third),
-            (-third, -third),
-        ]),
+    match transport.row().marker.corners() {
+        [] => area.draw(&Circle::new((x, y), size, style)),
+        corners => {
+            let at = |origin: i32, offset: f64| origin + (offset * f64::from(size)).round() as i32;
+            let points: Vec<_> = corners.iter().map(|&(dx, dy)| (at(x, dx), at(y, dy))).collect();
+            area.draw(&Polygon::new(points, style))
+        }
     }
-    .map_err(lost)
+    .map_err(drawing_error)
 }
 
-/// The powers of ten, and their halves and doubles where few fit, that lie in a range.
+/// The powers of ten in a range; in a range of at most 2.5 decades, 2 and 5 times these powers, too.
 pub fn ticks(low: f64, high: f64) -> Vec<f64> {
     let decades = (high / low).log10();
     let steps: &[f64] = if decades > 2.5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
@@ -167,19 +150,19 @@ pub fn ticks(low: f64, high: f64) -> Vec<f64> {
         .collect()
 }
 
-/// The multiples of a round step in a range that begins at 0: about five.
+/// About five multiples of a round step, from 0 to at most `high`.
 pub fn even_ticks(high: f64) -> Vec<f64> {
     let step = round_step(high / 5.0);
     (0..=(high / step * 1.001) as i32).map(|index| f64::from(index) * step).collect()
 }
 
-/// The next of 1, 2, 5 times a power of ten.
+/// The smallest of 1, 2 and 5 times a power of ten that is not below `step`.
 pub fn round_step(step: f64) -> f64 {
     let power = 10f64.powf(step.log10().floor());
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|&round| round >= step * 0.999).unwrap_or(step)
 }
 
-/// A tick's value without the noise of binary fractions.
+/// A tick's value without rounding errors of binary fractions.
 pub fn tick_text(value: f64) -> String {
     if value >= 10_000.0 {
         return thousands(value.round() as u64);
@@ -187,8 +170,8 @@ pub fn tick_text(value: f64) -> String {
     format!("{value:.5}").trim_end_matches('0').trim_end_matches('.').into()
 }
 
-/// An error of the drawing library as one of ours.
-pub fn lost<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> anyhow::Error {
+/// Converts an error of the drawing library.
+pub fn drawing_error<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> anyhow::Error {
     anyhow!("cannot draw: {error}")
 }
 

@@ -1,13 +1,13 @@
-//! A strip chart: a row for each transport, a dot for each round, a bar for their centre.
+//! A strip chart: a row for each transport, with a dot for each round and a bar for their mean.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, RIGHT, TEXT, TOP, WIDTH, lost};
+use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, RIGHT, TEXT, TOP, WIDTH, drawing_error};
 use crate::number::short;
 use crate::summary::Row;
 
-/// Draws `figure`, which gives a row's values, along an axis from 0 that is named `axis`; the bar ends at the row's `centre`.
+/// Draws the values that `figure` returns for each row, along an axis from 0 with the label `axis`. The bar ends at the row's `centre`.
 pub fn draw(
     title: &str,
     subtitle: &str,
@@ -18,7 +18,7 @@ pub fn draw(
 ) -> anyhow::Result<String> {
     let values: Vec<Vec<f64>> = rows.iter().map(figure).collect();
     let greatest = values.iter().flatten().copied().fold(0.0, f64::max);
-    // All below zero, or nothing at all, still makes an axis.
+    // Without a positive value the axis ends at 0.2.
     let step = sheet::round_step(if greatest > 0.0 { greatest / 5.0 } else { 0.2 });
     let end = (greatest / step).ceil().max(1.0) * step;
     sheet::draw(title, subtitle, |area| {
@@ -26,7 +26,7 @@ pub fn draw(
         let x = |value: f64| left + (value.clamp(0.0, end) / end * f64::from(right - left)) as i32;
         for index in 0..=(end / step).round() as i32 {
             let value = f64::from(index) * step;
-            area.draw(&PathElement::new([(x(value), top), (x(value), bottom)], GRID)).map_err(lost)?;
+            area.draw(&PathElement::new([(x(value), top), (x(value), bottom)], GRID)).map_err(drawing_error)?;
             sheet::write(area, &sheet::tick_text(value), (x(value), bottom + 14), TEXT, &INK, HPos::Center, VPos::Top)?;
         }
         let pitch = (bottom - top) / rows.len().max(1) as i32;
@@ -37,10 +37,10 @@ pub fn draw(
             let Some(centre) = centre(row) else { continue };
             let colour = sheet::colour(row.transport);
             let bar = [(x(0.0), middle - half), (x(centre), middle + half)];
-            area.draw(&Rectangle::new(bar, colour.mix(0.55).filled())).map_err(lost)?;
+            area.draw(&Rectangle::new(bar, colour.mix(0.55).filled())).map_err(drawing_error)?;
             for &value in values {
-                area.draw(&Circle::new((x(value), middle), 7, WHITE.filled())).map_err(lost)?;
-                area.draw(&Circle::new((x(value), middle), 6, colour.filled())).map_err(lost)?;
+                area.draw(&Circle::new((x(value), middle), 7, WHITE.filled())).map_err(drawing_error)?;
+                area.draw(&Circle::new((x(value), middle), 6, colour.filled())).map_err(drawing_error)?;
             }
             let farthest = values.iter().copied().fold(centre, f64::max);
             sheet::write(area, &short(centre), (x(farthest) + 18, middle), TEXT + 3, &INK, HPos::Left, VPos::Center)?;

@@ -1,4 +1,4 @@
-//! The chapter of a comparison: the answer, the figures, the table, who differs from whom, the method.
+//! The chapter of a comparison: the results in sentences, the charts, the table, which transports differ, the method.
 
 use std::fmt::Write;
 
@@ -22,13 +22,13 @@ pub fn chapter(comparison: &Comparison, charts: &[Figure]) -> String {
         text += &format!("<p>{}</p>\n", escape(&sentence));
     }
     text += &format!("<p class=\"scenario\">{}</p>\n</section>\n", escape(&scenario(comparison)));
-    text += &super::doubts("What to doubt", &answer::doubts(comparison));
+    text += &super::doubts("Warnings", &answer::doubts(comparison));
     charts.iter().for_each(|figure| text += &super::figure(figure));
-    text += &[figures(comparison), differences(comparison), beside(comparison)].join("\n");
+    text += &[figures(comparison), differences(comparison), quality(comparison)].join("\n");
     text + &method(comparison) + "\n"
 }
 
-/// What many more subscribers would need, carried on from this comparison.
+/// The needs of many more subscribers, extrapolated from this comparison.
 pub fn capacity(comparison: &Comparison) -> String {
     format!("{}<p>{}</p>\n", table(&capacity::table(comparison)), escape(&capacity::assumptions(comparison)))
 }
@@ -49,10 +49,10 @@ fn figures(comparison: &Comparison) -> String {
     }
     text + "</tbody>\n</table>\n</div>\n<p>A percentile is given only where at least ten deliveries and five different \
             events lie beyond it. Latencies of all sound rounds are merged; CPU is the geometric mean of rounds. Bytes and requests are \
-            those of the measurement windows; opening is what a connection takes once.</p>\n</section>"
+            those of the measurement windows; the bytes of opening are sent once for each connection.</p>\n</section>"
 }
 
-/// Which transports differ, and how sure that is.
+/// Which transports differ significantly, with the intervals of all pairs.
 fn differences(comparison: &Comparison) -> String {
     let rows: Vec<Row> = rows(comparison).into_iter().filter(|row| row.sound > 0).collect();
     let rankings: Vec<_> =
@@ -64,15 +64,15 @@ fn differences(comparison: &Comparison) -> String {
         "<section>\n<h2>Which transports differ</h2>\n<div class=\"wide\">\n<table class=\"ranking\">\n".to_string();
     for (name, ranking) in &rankings {
         write!(text, "<tr><th>{name}</th><td>").expect("writing to memory");
-        for place in &ranking.places {
-            write!(text, "<span>{}<small>{}</small></span>", place.transport.label(), place.letters)
+        for rank in &ranking.ranks {
+            write!(text, "<span>{}<small>{}</small></span>", rank.transport.label(), rank.letters)
                 .expect("writing to memory");
         }
         text += "</td></tr>\n";
     }
     write!(text, "</table>\n</div>\n<p>{} ", answer::LETTERS).expect("writing to memory");
-    text += "Rounds are paired by when they ran; the intervals come from bootstrapping them, the correction for the number of pairs is \
-             Holm's. Rounds in doubt are left out, and so is a transport of which too few are left.</p>\n";
+    text += "Rounds that ran next to each other are paired; the intervals come from bootstrapping the pairs, and the correction for their \
+             number is Holm's. Doubtful rounds are left out, and so is a transport with too few other rounds.</p>\n";
     for (name, ranking) in &rankings {
         let pairs = ranking.pairs.iter().map(|pair| {
             let sign = if pair.differs { "" } else { "not significant" };
@@ -92,16 +92,17 @@ fn differences(comparison: &Comparison) -> String {
     text + "</section>"
 }
 
-/// What stands beside the figures so that they are not mistaken: the publisher, the naive view, the client.
-fn beside(comparison: &Comparison) -> String {
+/// Figures that show how reliable the measurement was: publisher lateness, naive latency, client lag and CPU, and the number of samples.
+fn quality(comparison: &Comparison) -> String {
     let ms = |histogram: &protocol::Histogram, quantile| {
-        short_or_dash(histogram.carried_quantile(quantile).map(|ns| ns as f64 / 1e6))
+        short_or_dash(histogram.supported_quantile(quantile).map(|ns| ns as f64 / 1e6))
     };
     let mut text = "<section>\n<h2>Measurement quality</h2>\n<div class=\"wide\">\n<table>\n<thead>\n<tr><th>Transport</th>\
         <th>latency<span>p99, ms</span></th><th>naive<span>p99, ms</span></th><th>publisher late<span>p90, ms</span></th>\
         <th>client lag<span>p90, ms</span></th><th>client CPU<span>us/event</span></th>\
         <th>events<span>in the windows</span></th>\
-        <th>events<span>at or beyond p99</span></th><th>deliveries<span>in the windows</span></th><th>connect<span>ms, all</span></th></tr>\n</thead>\n<tbody>\n"
+        <th>events<span>at or beyond p99</span></th><th>deliveries<span>in the windows</span></th>\
+        <th>connect<span>ms, all</span></th></tr>\n</thead>\n<tbody>\n"
         .to_string();
     for row in rows(comparison) {
         let sound = || comparison.rounds_of(row.transport).filter(|round| round.is_sound());
@@ -128,25 +129,26 @@ fn beside(comparison: &Comparison) -> String {
         .expect("writing to memory");
     }
     text + "</tbody>\n</table>\n</div>\n<p>Latency counts from the scheduled publish time; naive latency from the moment the \
-            event entered the feed, which forgets whatever held the publisher up. Client lag is how late the client's own \
+            event entered the feed, so it omits any delay of the publisher. Client lag is how late the client's own \
             event loop was, its timer's granularity of 1 ms included.</p>\n</section>"
 }
 
-/// How it was measured, in short.
+/// The method, in short.
 fn method(comparison: &Comparison) -> String {
     let server = match comparison.scenario.url {
-        None => "Each round has a server process of its own",
-        Some(_) => "All rounds had the same server, which ran before them",
+        None => "Each round has its own server process",
+        Some(_) => "All rounds used the same server, which was already running",
     };
     METHOD.replace("{server}", server)
 }
 
 const METHOD: &str = "<section>\n<h2>How it was measured</h2>\n<ul>\n\
-<li>One server carries one feed over every transport; the events' bytes are the same for all of them. {server}; rounds are interleaved in seeded random order.</li>\n\
-<li>Events are published on a fixed schedule, by a thread of its own. Latency is from the scheduled time until the subscriber \
-has decoded the event, on one monotonic clock; a stall anywhere between lengthens it, and none is left out.</li>\n\
-<li>Bytes are counted at the client's sockets, both ways, and explained by layer where they are parsed; a byte without an \
-explanation voids the round. TCP and IP headers are not in them.</li>\n\
+<li>One server carries one feed over every transport; the events' bytes are the same for all of them. \
+{server}; rounds are interleaved in seeded random order.</li>\n\
+<li>Events are published on a fixed schedule by a separate thread. Latency is measured from the scheduled time until the subscriber \
+has decoded the event, on one monotonic clock, so every stall in between is part of it.</li>\n\
+<li>Bytes are counted at the client's sockets, both ways, and attributed to a layer where they are parsed; a byte that \
+cannot be attributed rejects the round. TCP and IP headers are not in them.</li>\n\
 <li>A round counts only if every subscriber received every event exactly once and in order.</li>\n\
-<li>Server CPU is the process's own clock, user and kernel. On loopback it includes the kernel's work of receiving on the \
-client's behalf.</li>\n</ul>\n</section>";
+<li>Server CPU is the CPU time of the process, user and kernel. On loopback it includes the kernel's work of receiving for \
+the client.</li>\n</ul>\n</section>";

@@ -1,17 +1,17 @@
-//! The chapter of an experiment: what it asks, what it found, its figures and tables, how it was done.
+//! The chapter of an experiment: its question, its results, its figures and tables, its method.
 
 use protocol::experiment::Experiment;
 
 use super::escape;
 use crate::chart::Figure;
 
-/// The chapter, with `charts` drawn from it; `ledger` says whether the report has a chapter of all claims.
+/// The chapter, with `charts` drawn from it. `ledger` is whether the report has a chapter of all claims.
 pub fn chapter(experiment: &Experiment, charts: &[Figure], ledger: bool) -> String {
     let paragraph = |text: &String| format!("<p>{}</p>\n", escape(text));
     let answer: String = experiment.answer.iter().map(paragraph).collect();
     let question = escape(&experiment.question);
     let mut text = format!("<p class=\"question\">{question}</p>\n<section class=\"answer\">\n{answer}</section>\n");
-    text += &super::doubts("What to doubt", &experiment.doubts);
+    text += &super::doubts("Warnings", &experiment.doubts);
     charts.iter().for_each(|figure| text += &super::figure(figure));
     experiment.tables.iter().for_each(|found| text += &super::table(found));
     text += &super::verdicts::section(experiment, ledger);

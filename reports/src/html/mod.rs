@@ -1,4 +1,4 @@
-//! The report as one page that needs nothing beside itself: a chapter for each part of the run, the machine, the command.
+//! The report as one page without external resources: a chapter for each part of the run, the machine, the command.
 
 mod comparison;
 mod experiment;
@@ -8,9 +8,10 @@ use std::fmt::Write;
 
 use protocol::experiment::Table;
 use protocol::result::Environment;
-use protocol::run::{Part, Run};
+use protocol::run::Run;
 
 use crate::answer;
+use crate::chapter::{self, Chapter};
 use crate::chart::Figure;
 use crate::loads;
 use crate::number::{short, thousands};
@@ -18,10 +19,11 @@ use crate::number::{short, thousands};
 const STYLE: &str = include_str!("page.css");
 /// The question that a comparison answers.
 const QUESTION: &str = "Polling, long polling, HTTP streaming or WebSocket?";
-/// The page; `figures` are those of each part, `loads` the one of several loads side by side.
-pub fn page(run: &Run, figures: &[Vec<Figure>], loads: Option<&Figure>) -> String {
-    let title = match &run.parts[..] {
-        [Part::Experiment(experiment)] => &experiment.title,
+
+/// The page; `figures` are those of each chapter, `loads` the one of several loads side by side.
+pub fn page(run: &Run, chapters: &[Chapter], figures: &[Vec<Figure>], loads: Option<&Figure>) -> String {
+    let title = match chapters {
+        [Chapter::Experiment(derived)] => &derived.experiment.title,
         _ => QUESTION,
     };
     let mut page = format!(
@@ -33,25 +35,25 @@ pub fn page(run: &Run, figures: &[Vec<Figure>], loads: Option<&Figure>) -> Strin
     );
     page += &doubts("The machine was disturbed", answer::disturbances(&run.environment).as_slice());
     if run.interrupted {
-        let note = "It was ended before all was measured; what had been finished by then is here.".to_string();
+        let note = "The run was ended early; this report has the parts that were finished by then.".to_string();
         page += &doubts("This run was interrupted", &[note]);
     }
-    let alone = run.parts.len() == 1;
+    let alone = chapters.len() == 1;
     if !alone {
-        page += &contents(run);
+        page += &contents(chapters);
     }
-    let ledger = run.experiments().any(verdicts::is_ledger);
-    for (part, figures) in run.parts.iter().zip(figures) {
-        let (anchor, heading) = name(part);
-        let chapter = match part {
-            Part::Comparison(found) => comparison::chapter(found, figures),
-            Part::Experiment(found) => experiment::chapter(found, figures, ledger),
+    let ledger = chapter::experiments(chapters).any(|derived| verdicts::is_ledger(&derived.experiment));
+    for (chapter, figures) in chapters.iter().zip(figures) {
+        let (anchor, heading) = name(chapter);
+        let text = match chapter {
+            Chapter::Comparison(found) => comparison::chapter(found, figures),
+            Chapter::Experiment(derived) => experiment::chapter(&derived.experiment, figures, ledger),
         };
         let heading = if alone { String::new() } else { format!("<h1 class=\"chapter\">{}</h1>\n", escape(&heading)) };
-        page += &format!("<article id=\"{anchor}\">\n{heading}{chapter}</article>\n");
-        // The largest load is the last, and the one to carry on from.
+        page += &format!("<article id=\"{anchor}\">\n{heading}{text}</article>\n");
+        // The last comparison has the largest load, from which the capacity is extrapolated.
         let is_last = |found| run.comparisons().last().is_some_and(|last| std::ptr::eq(found, last));
-        if let Part::Comparison(found) = part
+        if let Chapter::Comparison(found) = *chapter
             && is_last(found)
         {
             page += &loads.map_or(String::new(), |loads| side_by_side(run, loads));
@@ -60,24 +62,24 @@ pub fn page(run: &Run, figures: &[Vec<Figure>], loads: Option<&Figure>) -> Strin
     }
     page += &machine(&run.environment);
     page += &format!("\n<section>\n<h2>The command</h2>\n<pre>{}</pre>\n", escape(&run.command));
-    page + "<p>Every figure on this page is computed from <code>run.json</code>, which lies beside it with the raw histograms of \
-            every round; <code>cargo run -p reports -- run.json</code> draws it again, byte for byte.</p>\n</section>\n\
+    page + "<p>Every figure on this page is computed from <code>run.json</code> in the same directory, which has the raw histograms of \
+            every round; <code>cargo run -p reports -- run.json</code> generates the page again, byte for byte.</p>\n</section>\n\
             </main>\n</body>\n</html>\n"
 }
 
 /// A chapter's anchor and heading.
-fn name(part: &Part) -> (String, String) {
-    match part {
-        Part::Comparison(found) => {
+fn name(chapter: &Chapter) -> (String, String) {
+    match chapter {
+        Chapter::Comparison(found) => {
             let subscribers = found.scenario.subscribers;
             let heading = format!("The comparison with {} subscribers", thousands(u64::from(subscribers)));
             (format!("comparison-{subscribers}"), heading)
         }
-        Part::Experiment(found) => (found.name.clone(), found.title.clone()),
+        Chapter::Experiment(derived) => (derived.experiment.name.clone(), derived.experiment.title.clone()),
     }
 }
 
-/// The chapter that sets several loads side by side.
+/// The chapter that compares several loads.
 fn side_by_side(run: &Run, figure: &Figure) -> String {
     let sentences: String = loads::sentences(run).iter().map(|text| format!("<p>{}</p>\n", escape(text))).collect();
     let tables: String = loads::table(run).iter().map(table).collect();
@@ -88,14 +90,14 @@ fn side_by_side(run: &Run, figure: &Figure) -> String {
     )
 }
 
-/// What the report holds, a link to each chapter.
-fn contents(run: &Run) -> String {
+/// The table of contents, with a link to each chapter.
+fn contents(chapters: &[Chapter]) -> String {
     let mut text = "<nav>\n<h2>Contents</h2>\n<ol>\n".to_string();
-    for part in &run.parts {
-        let (anchor, title) = name(part);
-        let question = match part {
-            Part::Comparison(_) => "Under one load, what does each transport take?",
-            Part::Experiment(found) => &found.question,
+    for chapter in chapters {
+        let (anchor, title) = name(chapter);
+        let question = match chapter {
+            Chapter::Comparison(_) => "What does each transport cost under the same load?",
+            Chapter::Experiment(derived) => &derived.experiment.question,
         };
         let (title, question) = (escape(&title), escape(question));
         writeln!(text, "<li><a href=\"#{anchor}\">{title}</a> <span>{question}</span></li>")
@@ -104,7 +106,7 @@ fn contents(run: &Run) -> String {
     text + "</ol>\n</nav>\n"
 }
 
-/// A box of doubts below a heading; nothing where there are none.
+/// A box of warnings below a heading; empty where there are none.
 fn doubts(heading: &str, doubts: &[String]) -> String {
     if doubts.is_empty() {
         return String::new();
@@ -124,7 +126,7 @@ fn table(table: &Table) -> String {
     format!("<section>\n<h2>{}</h2>\n{}</section>\n", escape(&table.title), rows_of(table))
 }
 
-/// A table without its title. A cell that begins with `#` and names a chapter is a link to it.
+/// A table without its title. A cell that begins with `#` is a link to the chapter that it names.
 fn rows_of(table: &Table) -> String {
     let cell = |text: &String| match text.strip_prefix('#') {
         Some(anchor) => format!("<a href=\"#{0}\">{0}</a>", escape(anchor)),
@@ -145,7 +147,7 @@ fn rows_of(table: &Table) -> String {
     )
 }
 
-/// Whether cells hold sentences, which must wrap, rather than numbers.
+/// Whether cells contain sentences, which must wrap, rather than numbers.
 fn is_prose(table: &Table) -> bool {
     table.rows.iter().flatten().any(|cell| cell.len() > 40)
 }
@@ -156,9 +158,9 @@ fn machine(environment: &Environment) -> String {
         ("Processor", format!("{}, {} logical processors", environment.cpu, environment.cores)),
         ("Memory", format!("{} MiB", thousands(environment.memory_bytes >> 20))),
         ("Kernel", environment.kernel.clone()),
-        ("Lab", format!("{}, commit {}", environment.version, environment.commit)),
-        ("Time in which some task waited for a processor", percent(environment.cpu_pressure)),
-        ("Processor time taken away by the hypervisor", percent(environment.steal)),
+        ("Version", format!("{}, commit {}", environment.version, environment.commit)),
+        ("Time during which some task waited for a processor", percent(environment.cpu_pressure)),
+        ("Processor time withheld by the hypervisor (steal)", percent(environment.steal)),
     ];
     let mut text = "<section>\n<h2>The machine</h2>\n<dl>\n".to_string();
     for (name, value) in lines {
@@ -167,7 +169,7 @@ fn machine(environment: &Environment) -> String {
     text + "</dl>\n</section>"
 }
 
-/// Text with what HTML would take for markup written out.
+/// The text with the characters `&`, `<`, `>` and `"` replaced by HTML entities.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

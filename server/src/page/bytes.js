@@ -1,9 +1,10 @@
-// What the bytes of a crossing are: heads, chunk marks, SSE fields, frames, and the events in them.
+// Explains the bytes of a chunk: which are an event's and which are overhead (headers, chunk sizes, SSE fields, frame headers), and what
+// the fields of a WebSocket frame are.
 
 const latin = (bytes) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
 
-// The bytes that are shown of a crossing in parts, each overhead or event, in order and without gaps: { kind, text } with line ends
-// made visible. Where events lie, as offsets and lengths, the server says: it has all of the bytes.
+// Splits the bytes that are shown of a chunk into parts, in order and without gaps: { kind, text }, where `kind` is 'overhead' or 'event'
+// and line ends are made visible. `events` are the events' offsets and lengths; the server determines them, since it has all of the bytes.
 export function parts({ data, events }) {
   const found = [];
   let from = 0;
@@ -19,7 +20,7 @@ export function parts({ data, events }) {
   return found;
 }
 
-// Bytes as text, with what has no letter of its own shown as what it is.
+// Bytes as text, with CR and LF as symbols and other unprintable bytes in hex.
 function visible(bytes) {
   return Array.from(bytes, (byte) => {
     if (byte === 13) return '\u240d';
@@ -30,7 +31,8 @@ function visible(bytes) {
 
 const OPCODES = { 0: 'continuation', 1: 'text', 2: 'binary', 8: 'close', 9: 'ping', 10: 'pong' };
 
-// The header of the WebSocket frame that the bytes begin with, field by field with its bits; null if they begin with HTTP.
+// Decodes the WebSocket frame at the start of the bytes (RFC 6455, section 5.2): the fields of its header with their bits, the header's and
+// the payload's length, and the payload as text. Returns null if there are fewer than two bytes, or they start with HTTP.
 export function frame(bytes) {
   if (bytes.length < 2 || /^(GET |HTTP)/.test(latin(bytes.subarray(0, 4)))) return null;
   const bits = (value, count) => value.toString(2).padStart(count, '0');

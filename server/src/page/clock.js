@@ -1,37 +1,37 @@
-// The server's clock, as far as a browser can know it: the fastest of several exchanges decides, and half of it is the error.
+// An estimate of the server's clock. Of several requests for the time, the fastest decides; its round trip bounds the error to half of it.
 
-const EXCHANGES = 12;
-const AGAIN_MS = 30_000;
+const REQUESTS = 12;
+const REPEAT_MS = 30_000;
 
 export class Clock {
   #offset = 0;
 
-  // How far the time may be off, in ms; null before it is set.
+  // The most that the estimate may be off, in ms; null before the first synchronization.
   error = null;
 
-  // Sets it. Until all exchanges are done the old setting holds: a first, slow exchange would make times jump.
-  async set() {
-    let [best, offset] = [Infinity, 0];
-    for (let exchange = 0; exchange < EXCHANGES; exchange += 1) {
+  // Synchronizes with the server. The old estimate stays in use until all requests are done: a slow first one would make times jump.
+  async synchronize() {
+    let [fastest, offset] = [Infinity, 0];
+    for (let request = 0; request < REQUESTS; request += 1) {
       const sent = performance.now();
       const { now_ns } = await (await fetch('/time', { cache: 'no-store' })).json();
-      const took = performance.now() - sent;
-      if (took < best) [best, offset] = [took, now_ns / 1e6 - (sent + took / 2)];
+      const roundTrip = performance.now() - sent;
+      if (roundTrip < fastest) [fastest, offset] = [roundTrip, now_ns / 1e6 - (sent + roundTrip / 2)];
     }
     this.#offset = offset;
-    this.error = best / 2;
+    this.error = fastest / 2;
   }
 
-  // Sets it again now and then: two clocks drift apart.
-  async keep() {
+  // Synchronizes again at intervals, since two clocks drift apart.
+  async keepSynchronized() {
     for (;;) {
-      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-      // Where the server is away, the lanes say so.
-      await this.set().catch(() => {});
+      await new Promise((resolve) => setTimeout(resolve, REPEAT_MS));
+      // If the server is unreachable, the lanes show it.
+      await this.synchronize().catch(() => {});
     }
   }
 
-  // Now, in ms of the server's clock.
+  // The current time of the server's clock, in ms.
   now() {
     return performance.now() + this.#offset;
   }

@@ -1,6 +1,6 @@
-// What the browser keeps of a reader's choices, where it keeps anything: a private window may have no storage, and asking for it
-// then throws.
+// A user's choices in local storage, where the browser offers it: in a private window it may not, and access to it then throws.
 
+// The stored choice of that name; null if there is none.
 export function kept(name) {
   try {
     return localStorage.getItem(name);
@@ -9,10 +9,11 @@ export function kept(name) {
   }
 }
 
+// Stores a choice.
 export function keep(name, value) {
   try {
     localStorage.setItem(name, value);
   } catch {
-    // The choice holds until the page is left.
+    // Without storage, the choice lasts until the page is closed.
   }
 }

@@ -1,79 +1,82 @@
-// The live ladder of one lane: the server's line above, the client's below, time running to the right; an arrow for what crossed.
+// Draws the live ladder diagram of one lane: the server's line at the top, the client's line at the bottom, time from left to right, and an
+// arrow for each chunk of bytes.
 //
-// An event is a mark that travels: it appears on the server's line when it is due, waits there, goes down with the bytes that
-// carry it, and lands on the client's line when the page has it.
+// A mark on the server's line shows when an event was due. A thick line after it shows how long the event waited at the server. The arrow
+// of the chunk that carries it leads to the client's line, where another mark shows when the page received the event.
 
-// In the page's type size: lines and marks grow with it, as they must on a large screen.
+// Sizes, in multiples of the page's font size, so that lines and marks grow with it on a large screen. `TOP` is the distance of the
+// server's line from the upper edge, `BOTTOM` that of the client's line from the lower edge.
 const TOP = 1.05;
 const BOTTOM = 0.95;
-const HEAD = 0.47;
+const ARROWHEAD = 0.47;
 const EVENT = 0.3;
 const DELIVERY = 0.37;
 
-// Draws a lane's last `span` ms up to `now`; gives what can be clicked, as { crossing, x }.
-export function draw(canvas, lane, { now, span, published, colours, em }) {
+// Draws a lane's last `span` ms up to `now`. `em` is the font size in pixels. Returns the arrows that can be clicked, as { chunk, x }.
+export function draw(canvas, lane, { now, span, published, colours, corners, em }) {
   const { pen, width, height } = cleared(canvas);
   const [server, client] = [TOP * em, height - BOTTOM * em];
-  const thick = (pixels) => (pen.lineWidth = (pixels * em) / 15);
+  // Widths are in pixels at a font size of 15.
+  const lineWidth = (pixels) => (pen.lineWidth = (pixels * em) / 15);
   const x = (at) => width - ((now - at) / span) * width;
 
-  thick(1);
+  lineWidth(1);
   pen.strokeStyle = colours.grid;
-  const step = tick(span);
+  const step = gridStep(span);
   for (let at = Math.ceil((now - span) / step) * step; at < now; at += step) line(pen, x(at), server, x(at), client);
   pen.strokeStyle = colours.ink;
-  thick(1.5);
+  lineWidth(1.5);
   line(pen, 0, server, width, server);
   line(pen, 0, client, width, client);
 
-  // Waiting: from when an event was due until it left.
-  const left = new Map();
-  // A server that is started anew counts from 1 again: numbers belong together that one watch told of.
-  const name = (watch, seq) => `${watch}-${seq}`;
-  for (const { at, seqs, watch } of lane.crossings) {
+  // Waiting: from when an event was due until it was sent.
+  const sent = new Map();
+  // A restarted server counts from 1 again, so sequence numbers are compared within one trace session only.
+  const key = (traceSession, seq) => `${traceSession}-${seq}`;
+  for (const { at, seqs, traceSession } of lane.chunks) {
     if (seqs === null || at < now - 2 * span) continue;
-    for (let seq = seqs[0]; seq <= seqs[1]; seq += 1) if (!left.has(name(watch, seq))) left.set(name(watch, seq), at);
+    for (let seq = seqs[0]; seq <= seqs[1]; seq += 1) if (!sent.has(key(traceSession, seq))) sent.set(key(traceSession, seq), at);
   }
   pen.strokeStyle = colours.lane;
-  thick(5);
+  lineWidth(5);
   pen.globalAlpha = 0.35;
   for (const event of published) {
-    const departure = left.get(name(event.watch, event.seq));
-    // What it had before it began, or got after it was cut, has no departure here.
-    if (event.at < now - 2 * span || (departure === undefined && event.seq <= lane.cursor)) continue;
-    line(pen, x(event.at), server, x(Math.min(departure ?? now, now)), server);
+    const sentAt = sent.get(key(event.traceSession, event.seq));
+    // The trace has no time for an event that the lane had before the session began, or received after its connection was cut.
+    if (event.at < now - 2 * span || (sentAt === undefined && event.seq <= lane.cursor)) continue;
+    line(pen, x(event.at), server, x(Math.min(sentAt ?? now, now)), server);
   }
   pen.globalAlpha = 1;
 
   const hits = [];
-  for (const crossing of lane.crossings) {
-    const end = crossing.arrived ?? now;
+  for (const chunk of lane.chunks) {
+    const end = chunk.arrivedAt ?? now;
     if (end < now - span) continue;
-    const [from, to] = crossing.up ? [client, server] : [server, client];
-    const carries = crossing.seqs !== null;
-    pen.strokeStyle = pen.fillStyle = carries ? colours.lane : colours.faint;
-    thick(carries ? 2.5 : 1.5);
-    pen.setLineDash(crossing.up ? [0.27 * em, 0.2 * em] : []);
-    line(pen, x(crossing.left), from, x(end), to);
+    const [from, to] = chunk.up ? [client, server] : [server, client];
+    const hasEvents = chunk.seqs !== null;
+    pen.strokeStyle = pen.fillStyle = hasEvents ? colours.lane : colours.faint;
+    lineWidth(hasEvents ? 2.5 : 1.5);
+    pen.setLineDash(chunk.up ? [0.27 * em, 0.2 * em] : []);
+    line(pen, x(chunk.sentAt), from, x(end), to);
     pen.setLineDash([]);
-    head(pen, HEAD * em, x(crossing.left), from, x(end), to);
-    hits.push({ crossing, x: (x(crossing.left) + x(end)) / 2 });
+    arrowhead(pen, ARROWHEAD * em, x(chunk.sentAt), from, x(end), to);
+    hits.push({ chunk, x: (x(chunk.sentAt) + x(end)) / 2 });
   }
 
   pen.fillStyle = colours.ink;
-  for (const event of published) mark(pen, lane.name, x(event.at), server, EVENT * em);
+  for (const event of published) mark(pen, corners, x(event.at), server, EVENT * em);
   pen.fillStyle = colours.lane;
-  for (const delivery of lane.deliveries) mark(pen, lane.name, x(delivery.there), client, DELIVERY * em);
+  for (const delivery of lane.deliveries) mark(pen, corners, x(delivery.receivedAt), client, DELIVERY * em);
   return hits;
 }
 
-// The times below all lanes.
+// Draws the time axis below all lanes.
 export function axis(canvas, { span, colours, unit, em }) {
   const { pen, width, height } = cleared(canvas);
   pen.fillStyle = colours.faintInk;
   pen.font = `${Math.round(em * 0.85)}px system-ui, sans-serif`;
   pen.textBaseline = 'middle';
-  const step = tick(span);
+  const step = gridStep(span);
   for (let back = 0; back < span; back += step) {
     const text = back === 0 ? unit.now : `-${back / 1000} ${unit.s}`;
     pen.textAlign = back === 0 ? 'right' : 'center';
@@ -81,11 +84,11 @@ export function axis(canvas, { span, colours, unit, em }) {
   }
 }
 
-// An empty canvas of as many pixels as the screen has in its place, to be drawn on in the page's measures.
+// Clears a canvas and gives it the screen's resolution. Its context then draws in the page's pixels.
 function cleared(canvas) {
   const scale = window.devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;
-  // To set a size, even the same one, makes a new canvas.
+  // Assigning a size, even the same one, reallocates the canvas.
   if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
   if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
   const pen = canvas.getContext('2d');
@@ -94,7 +97,8 @@ function cleared(canvas) {
   return { pen, width, height };
 }
 
-function tick(span) {
+// The distance between two lines of the grid, in ms: at most eight of them fit into `span`.
+function gridStep(span) {
   return [100, 200, 500, 1000, 2000, 5000, 10_000].find((step) => span / step <= 8) ?? 10_000;
 }
 
@@ -105,7 +109,8 @@ function line(pen, fromX, fromY, toX, toY) {
   pen.stroke();
 }
 
-function head(pen, size, fromX, fromY, toX, toY) {
+// The head of an arrow, at its second end.
+function arrowhead(pen, size, fromX, fromY, toX, toY) {
   const length = Math.hypot(toX - fromX, toY - fromY) || 1;
   const [ux, uy] = [(toX - fromX) / length, (toY - fromY) / length];
   pen.beginPath();
@@ -116,33 +121,28 @@ function head(pen, size, fromX, fromY, toX, toY) {
   pen.fill();
 }
 
-// Each lane's mark has a shape of its own, so that colour is not all that tells them apart.
-function mark(pen, name, x, y, size) {
+// Draws a mark: a polygon with these corners, or a circle if there are none. Each lane has its own shape, so that the lanes can be
+// distinguished without colour.
+function mark(pen, corners, x, y, size) {
   if (x < -size || x > pen.canvas.width) return;
   pen.beginPath();
-  const corners = {
-    long_polling: [[-1, -1], [1, -1], [1, 1], [-1, 1]],
-    ndjson: [[0, -1.2], [1.1, 1], [-1.1, 1]],
-    sse: [[-1.1, -1], [1.1, -1], [0, 1.2]],
-    websocket: [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]],
-  }[name];
-  if (corners) corners.forEach(([dx, dy]) => pen.lineTo(x + dx * size, y + dy * size));
+  if (corners.length) corners.forEach(([dx, dy]) => pen.lineTo(x + dx * size, y + dy * size));
   else pen.arc(x, y, size, 0, 2 * Math.PI);
   pen.fill();
 }
 
-// A small distribution of latencies: how many fell into each of some steps up to the longest.
-export function distribution(canvas, latencies, colour) {
+// Draws a small histogram of latencies: 24 bins of equal width, up to the longest latency.
+export function histogram(canvas, latencies, colour) {
   const { pen, width, height } = cleared(canvas);
   if (latencies.length === 0) return;
-  const STEPS = 24;
-  const most = latencies.reduce((most, late) => Math.max(most, late), 1e-3);
-  const counts = new Array(STEPS).fill(0);
-  for (const late of latencies) counts[Math.min(STEPS - 1, Math.max(0, Math.floor((late / most) * STEPS)))] += 1;
-  const highest = Math.max(...counts);
+  const BINS = 24;
+  const longest = latencies.reduce((longest, latency) => Math.max(longest, latency), 1e-3);
+  const counts = new Array(BINS).fill(0);
+  for (const latency of latencies) counts[Math.min(BINS - 1, Math.max(0, Math.floor((latency / longest) * BINS)))] += 1;
+  const largest = Math.max(...counts);
   pen.fillStyle = colour;
-  counts.forEach((count, step) => {
-    const tall = (count / highest) * (height - 2);
-    pen.fillRect((step * width) / STEPS, height - tall, width / STEPS - 1, tall);
+  counts.forEach((count, bin) => {
+    const barHeight = (count / largest) * (height - 2);
+    pen.fillRect((bin * width) / BINS, height - barHeight, width / BINS - 1, barHeight);
   });
 }

@@ -1,75 +1,80 @@
-// A lane: one subscription, what came over it and when, and how it goes on when its connection is lost.
+// A lane: one subscription over one transport, with its counts and what it received, and when.
 
-const AGAIN_MS = 300;
-// What is kept to look back at, in ms.
+const RECONNECT_MS = 300;
+// For how long chunks and events are kept, so that they can be shown, in ms.
 export const KEPT_MS = 60_000;
-// By less than this do the browser's clock and the server's differ once it is set, in ms.
-const CLOCKS_MS = 1_000;
-// After this, nobody waits any longer for the answer to a request whose head has crossed, in ms.
-const LOST_MS = 2_000;
-const NOTES = 8;
+// The browser's clock and the server's, once they are synchronized, differ by less than this, in ms.
+const MAX_CLOCK_ERROR_MS = 1_000;
+// A response whose headers were sent, but which the browser has not reported for this long, is not waited for any longer, in ms.
+const RESPONSE_TIMEOUT_MS = 2_000;
+const MAX_NOTES = 8;
 
 export class Lane {
-  // Whether it is to be subscribed.
+  // Whether the user wants this lane to be subscribed.
   wanted = true;
-  // The last event it has; the next request says so.
+  // The sequence number of the last event received; the next request sends it.
   cursor = 0;
-  // The feed that this is an event of. It is always said: the server may have been started anew, and a browser repeats a poll whose
-  // connection was lost without a word to us.
+  // The feed that the cursor belongs to. Every request names it: after a restart the server has another feed, and a browser repeats a poll
+  // whose connection was lost without reporting it to the page.
   epoch = 0;
   state = 'off';
-  // How the browser sends over this lane's own connection, where the transport can.
+  // Sends a text to the server over this lane's own connection; null unless the transport can do that and is connected.
   send = null;
 
+  #path;
   #subscribe;
   #session;
-  #tell;
-  #stop = null;
+  #log;
+  #abort = null;
   #counts = zero();
   #connections = new Set();
   #notes = [];
-  #crossings = 0;
-  // Events that came, to be found by the bytes that carried them, if the server tells of these later.
+  #chunks = 0;
+  // The events that were received lately. The chunks that carried them may be reported after them.
   #delivered = [];
-  // When requests were made that were not seen to cross yet.
-  #asked = [];
-  // When the last response came that had no head to go with it yet.
-  #answered = -Infinity;
-  // Crossings whose arrival is not known yet.
-  #underWay = [];
+  // When the requests were started that the trace has not shown yet.
+  #requestTimes = [];
+  // When the last response came whose headers the trace had not shown yet.
+  #responseTime = -Infinity;
+  // Chunks from the server whose arrival is not known yet.
+  #inFlight = [];
 
-  // A lane of the session, which has `id`, `clock` and `pollInterval`; `tell` is called with everything that happens.
-  constructor(name, subscribe, session, tell) {
+  // A lane for a transport, which is a row of the server's table with its `subscribe`. The session has `id`, `clock` and `pollInterval`.
+  // `log` is called with everything that happens.
+  constructor({ name, path, exchange, subscribe }, session, log) {
     this.name = name;
+    this.isSocket = exchange === 'socket';
+    this.#path = path;
     this.#subscribe = subscribe;
     this.#session = session;
-    this.#tell = (happened) => tell({ lane: name, ...happened });
+    this.#log = (entry) => log({ lane: name, ...entry });
   }
 
+  // The name by which the server's trace knows this lane.
   get id() {
     return `${this.#session.id}.${this.name}`;
   }
 
-  // How it stands.
+  // The lane's state and counts.
   get figures() {
     const { state, cursor, wanted } = this;
     return { state, cursor, wanted, ...this.#counts, connections: this.#connections.size, notes: this.#notes };
   }
 
-  // Where the transport asks: behind the cursor, under the lane's name.
-  address(path) {
-    return `${location.origin}${path}?after=${this.cursor}-${this.epoch}&lane=${this.id}`;
+  // The URL of the transport's next request, with the cursor and the lane's name.
+  requestUrl() {
+    return `${location.origin}${this.#path}?after=${this.cursor}-${this.epoch}&lane=${this.id}`;
   }
 
   pollInterval() {
     return this.#session.pollInterval;
   }
 
-  // Subscribes until it is told to stop; a lost connection is resumed behind the cursor.
+  // Subscribes until `stop` is called. When the connection is lost, it resumes after the cursor.
   async run() {
     this.stop();
-    const stop = (this.#stop = new AbortController());
-    const { signal } = stop;
+    const abort = (this.#abort = new AbortController());
+    const { signal } = abort;
     this.state = 'on';
     while (!signal.aborted) {
       try {
@@ -79,31 +84,32 @@ export class Lane {
         if (signal.aborted) break;
         this.#counts.reconnects += 1;
         this.state = 'lost';
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+        await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
       }
     }
   }
 
   stop() {
-    this.#stop?.abort(new Error('stopped'));
+    this.#abort?.abort(new Error('stopped'));
     this.state = 'off';
   }
 
-  // A request is made.
-  asked() {
-    this.#asked.push(this.#session.clock.now());
+  // Called when a request is started.
+  requested() {
+    this.#requestTimes.push(this.#session.clock.now());
   }
 
-  // The response to it is there, or its head at least.
-  answered() {
+  // Called when the response has come, or at least its headers.
+  responded() {
     this.state = 'on';
     const now = this.#session.clock.now();
-    const heads = this.#underWay.filter((crossing) => crossing.isHead);
-    if (heads.length === 0) this.#answered = now;
-    // Only the last of them can be this one's; of those before it, the browser did not tell.
-    heads.forEach((head, index) => this.#arrive(head, index === heads.length - 1 ? now : this.#unseen(head)));
+    const responses = this.#inFlight.filter((chunk) => chunk.isResponse);
+    if (responses.length === 0) this.#responseTime = now;
+    // Only the last of them can be this response; the browser did not report those before it.
+    responses.forEach((chunk, index) => this.#arrive(chunk, index === responses.length - 1 ? now : this.#estimatedArrival(chunk)));
   }
 
+  // Called with the JSON of each event that comes.
   event(json) {
     const now = this.#session.clock.now();
     const { seq, at } = JSON.parse(json);
@@ -115,12 +121,13 @@ export class Lane {
     this.cursor = seq;
     this.#counts.received += 1;
     this.state = 'on';
-    this.#delivered.push({ seq, there: now });
-    this.#tell({ kind: 'delivery', seq, at: at / 1e6, there: now, late: now - at / 1e6 });
-    for (const crossing of this.#underWay.filter((crossing) => carries(crossing, seq))) this.#arrive(crossing, now);
+    this.#delivered.push({ seq, receivedAt: now });
+    this.#log({ kind: 'delivery', seq, at: at / 1e6, receivedAt: now, latency: now - at / 1e6 });
+    for (const chunk of this.#inFlight.filter((chunk) => carries(chunk, seq))) this.#arrive(chunk, now);
   }
 
-  // Events have left the history before we had them; or the feed is another, and how much is gone of the last one nobody can say.
+  // Called when the server reports a gap: events have left the history before they were received, or the cursor belongs to another feed. In
+  // the second case, it is unknown how many events of the old feed were missed.
   gap({ oldest, epoch }) {
     const had = epoch === this.epoch ? this.cursor : 0;
     this.#counts.missed += Math.max(0, oldest - 1 - had);
@@ -128,87 +135,88 @@ export class Lane {
     this.epoch = epoch;
   }
 
-  // What the browser's interface told, as it fired.
+  // Records that the browser's interface fired an event, such as `open`.
   note(what) {
-    this.#notes = [{ at: this.#session.clock.now(), what }, ...this.#notes].slice(0, NOTES);
+    this.#notes = [{ at: this.#session.clock.now(), what }, ...this.#notes].slice(0, MAX_NOTES);
   }
 
-  // The server saw bytes cross this lane's socket.
-  crossed({ up, at, size, data, connection, watch, seqs, events, event_bytes: eventBytes }) {
-    this.#crossings += 1;
+  // Called with each chunk of the server's trace: bytes that were read from or written to this lane's socket.
+  traced({ up, at, size, data, connection, traceSession, seqs, events, event_bytes: eventBytes }) {
+    this.#chunks += 1;
     const start = String.fromCharCode(...data.subarray(0, 5));
-    const isHead = !up && start === 'HTTP/';
-    const crossing = { id: this.#crossings, up, at, left: at, arrived: null, size, data, watch, seqs, events, eventBytes, isHead };
+    const isResponse = !up && start === 'HTTP/';
+    const chunk = { id: this.#chunks, up, at, sentAt: at, arrivedAt: null, size, data, traceSession, seqs, events, eventBytes, isResponse };
     this.#connections.add(connection);
     const { bytes } = this.#counts;
     this.#counts.bytes = up
       ? { ...bytes, up: bytes.up + size }
       : { ...bytes, down: bytes.down + size, event: bytes.event + eventBytes };
     if (up) {
-      crossing.arrived = at;
+      chunk.arrivedAt = at;
       if (/^(GET|POST) /.test(start)) {
         this.#counts.requests += 1;
-        // Those before it went to a server that is gone, or were not seen.
-        const left = this.#asked.filter((asked) => asked <= at).at(-1);
-        this.#asked = this.#asked.filter((asked) => asked > at);
-        if (left !== undefined) crossing.left = left;
+        // Earlier requests went to a server that has ended, or were not traced.
+        const sentAt = this.#requestTimes.filter((time) => time <= at).at(-1);
+        this.#requestTimes = this.#requestTimes.filter((time) => time > at);
+        if (sentAt !== undefined) chunk.sentAt = sentAt;
       }
     } else {
-      crossing.arrived = this.#arrival(crossing);
-      if (crossing.arrived === null) this.#underWay.push(crossing);
+      chunk.arrivedAt = this.#knownArrival(chunk);
+      if (chunk.arrivedAt === null) this.#inFlight.push(chunk);
     }
-    this.#tell({ kind: 'crossing', crossing: { ...crossing } });
+    this.#log({ kind: 'chunk', chunk: { ...chunk } });
   }
 
-  // When bytes came that the browser had before the server's word of them; null if it has not told of them yet.
-  #arrival(crossing) {
-    const { at, seqs, isHead } = crossing;
-    if (isHead) {
-      // No response comes before it left, but for the clocks' error.
-      const known = this.#answered >= at - 2 * this.#session.clock.error - 1;
-      return known ? Math.max(at, this.#answered) : null;
+  // When a chunk arrived that the browser reported before the trace did; null if the browser has not reported it yet.
+  #knownArrival(chunk) {
+    const { at, seqs, isResponse } = chunk;
+    if (isResponse) {
+      // A response cannot arrive before it was sent, except by the clocks' error.
+      const known = this.#responseTime >= at - 2 * this.#session.clock.error - 1;
+      return known ? Math.max(at, this.#responseTime) : null;
     }
-    if (!seqs) return this.#unseen(crossing);
-    // The same number long before is another feed's.
+    if (!seqs) return this.#estimatedArrival(chunk);
+    // An event that came long before has the same number in another feed.
     for (let index = this.#delivered.length - 1; index >= 0; index -= 1) {
-      const { seq, there } = this.#delivered[index];
-      if (there <= at - CLOCKS_MS) break;
-      if (seqs[0] <= seq && seq <= seqs[1]) return there;
+      const { seq, receivedAt } = this.#delivered[index];
+      if (receivedAt <= at - MAX_CLOCK_ERROR_MS) break;
+      if (seqs[0] <= seq && seq <= seqs[1]) return receivedAt;
     }
     return null;
   }
 
-  // When bytes came of which the browser tells nobody, such as heartbeats: after half of the fastest exchange.
-  #unseen({ at }) {
+  // When a chunk arrived that the browser does not report, such as a heartbeat: after half of the fastest round trip.
+  #estimatedArrival({ at }) {
     return at + this.#session.clock.error;
   }
 
-  #arrive(crossing, at) {
-    this.#underWay.splice(this.#underWay.indexOf(crossing), 1);
-    this.#tell({ kind: 'arrival', crossing: crossing.id, at });
+  #arrive(chunk, at) {
+    this.#inFlight.splice(this.#inFlight.indexOf(chunk), 1);
+    this.#log({ kind: 'arrival', chunk: chunk.id, at });
   }
 
-  // What was still under way ends with its connection.
+  // The connection has ended: what was still in flight is shown as arrived now.
   #endConnection() {
     const now = this.#session.clock.now();
-    for (const crossing of [...this.#underWay]) this.#arrive(crossing, now);
+    for (const chunk of [...this.#inFlight]) this.#arrive(chunk, now);
   }
 
-  // Forgets what is too old to be shown, and gives up waiting for responses that did not come.
-  forget() {
+  // Discards what is too old to be shown, and stops waiting for responses that were not reported in time.
+  discardOld() {
     const now = this.#session.clock.now();
-    for (const head of this.#underWay.filter(({ isHead, at }) => isHead && at < now - LOST_MS)) this.#arrive(head, this.#unseen(head));
-    this.#delivered = this.#delivered.filter(({ there }) => there > now - KEPT_MS);
-    this.#underWay = this.#underWay.filter(({ at }) => at > now - KEPT_MS);
-    this.#asked = this.#asked.filter((at) => at > now - KEPT_MS);
+    const overdue = this.#inFlight.filter(({ isResponse, at }) => isResponse && at < now - RESPONSE_TIMEOUT_MS);
+    for (const chunk of overdue) this.#arrive(chunk, this.#estimatedArrival(chunk));
+    this.#delivered = this.#delivered.filter(({ receivedAt }) => receivedAt > now - KEPT_MS);
+    this.#inFlight = this.#inFlight.filter(({ at }) => at > now - KEPT_MS);
+    this.#requestTimes = this.#requestTimes.filter((time) => time > now - KEPT_MS);
   }
 
-  // Begins its counts anew.
+  // Sets all counts to zero.
   reset() {
     this.#counts = zero();
     this.#connections.clear();
     this.#notes = [];
-    this.#delivered.length = this.#underWay.length = this.#asked.length = 0;
+    this.#delivered.length = this.#inFlight.length = this.#requestTimes.length = 0;
   }
 }
 

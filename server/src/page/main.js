@@ -1,28 +1,33 @@
-// The live page: the lanes as they are drawn, and the controls. What is drawn comes from the subscriptions that all tabs share.
+// The live page: draws the lanes, and connects the controls. The data come from the subscriptions that all tabs share.
 
-import { axis, distribution, draw } from './ladder.js';
-import { Shared } from './shared.js';
+import { axis, draw, histogram } from './ladder.js';
+import { SharedSubscriptions } from './shared.js';
 import { switchLanguage, text, translate } from './text.js';
-import { showCrossing, showHandshake } from './wire.js';
+import { TRANSPORTS } from './transports.js';
+import { showChunk, showHandshake } from './wire.js';
 
 const FIGURES_MS = 500;
 const BURST = 100;
 const parameters = new URLSearchParams(location.search);
 const get = (id) => document.getElementById(id);
-const shared = new Shared(common);
+const shared = new SharedSubscriptions(showShared);
 let lanes = [];
 const rows = new Map();
 let paused = null;
 let span = Number(get('span').value) * 1000;
 let shown = null;
-// The type size, in pixels.
+// The font size, in pixels.
 let em = 15;
+// When the last event was announced, in ms of the server's clock.
+let announcedAt = -Infinity;
 
-function row(lane) {
-  const made = get('lane').content.firstElementChild.cloneNode(true);
-  made.dataset.lane = lane.name;
-  made.style.setProperty('--lane', `var(--${lane.name})`);
-  const part = (name) => made.querySelector(`.${name}`);
+// Adds the row of a lane to the page.
+function addRow(lane) {
+  const element = get('lane').content.firstElementChild.cloneNode(true);
+  element.dataset.lane = lane.name;
+  const { colours, marker } = TRANSPORTS.find(({ name }) => name === lane.name);
+  element.style.setProperty('--lane', `light-dark(${colours.light}, ${colours.dark})`);
+  const part = (name) => element.querySelector(`.${name}`);
   part('name').dataset.text = lane.name;
   const pick = part('pick');
   pick.addEventListener('change', () => shared.order('pick', { name: lane.name, wanted: pick.checked }));
@@ -33,81 +38,93 @@ function row(lane) {
   canvas.addEventListener('click', ({ offsetX }) => {
     const near = (hit) => Math.abs(hit.x - offsetX);
     const hit = rows.get(lane).hits.toSorted((a, b) => near(a) - near(b))[0];
-    if (hit) open(lane, hit.crossing);
+    if (hit) showBytes(lane, hit.chunk);
   });
   canvas.addEventListener('keydown', ({ key }) => {
-    if (key === 'Enter' || key === ' ') open(lane, lane.crossings.at(-1));
+    if (key === 'Enter' || key === ' ') showBytes(lane, lane.chunks.at(-1));
     if (key === 'ArrowLeft') step(-1);
     if (key === 'ArrowRight') step(1);
   });
-  get('lanes').append(made);
-  rows.set(lane, { made, part, canvas, pick, hits: [] });
+  get('lanes').append(element);
+  rows.set(lane, { element, part, canvas, pick, corners: marker, hits: [] });
 }
 
-function open(lane, crossing) {
-  if (!crossing) return;
-  shown = { lane, crossing };
-  showCrossing(get('crossing'), lane, crossing);
+// Shows the bytes of a chunk.
+function showBytes(lane, chunk) {
+  if (!chunk) return;
+  shown = { lane, chunk };
+  showChunk(get('chunk'), lane, chunk);
 }
 
+// Shows the next chunk of the same lane, or the previous one for -1.
 function step(by) {
-  if (!shown) return open(lanes[0], lanes[0].crossings.at(-1));
-  const { crossings } = shown.lane;
-  open(shown.lane, crossings[crossings.indexOf(shown.crossing) + by]);
+  if (!shown) return showBytes(lanes[0], lanes[0].chunks.at(-1));
+  const { chunks } = shown.lane;
+  showBytes(shown.lane, chunks[chunks.indexOf(shown.chunk) + by]);
 }
 
-// The colours of the theme, looked up anew with the figures: asking for them at each frame would be half of the painting.
+// The colours of the theme. They are looked up when the figures are updated: to look them up in each frame would take half of the painting
+// time.
 let palette = null;
 
 function colours(lane) {
   palette ??= getComputedStyle(document.documentElement);
   const of = (name) => palette.getPropertyValue(name).trim();
-  const known = rows.get(lane);
-  return (known.colours ??= { ink: of('--ink'), grid: of('--grid'), faint: of('--faint'), faintInk: of('--faint-ink'), lane: of(`--${lane.name}`) });
+  const row = rows.get(lane);
+  return (row.colours ??= {
+    ink: of('--ink'),
+    grid: of('--grid'),
+    faint: of('--faint'),
+    faintInk: of('--faint-ink'),
+    lane: getComputedStyle(row.part('name')).color,
+  });
 }
 
+// Draws the lanes and the time axis.
 function paint() {
   const now = paused ?? shared.now();
   const { published } = shared;
   for (const lane of lanes) {
-    const found = rows.get(lane);
-    found.hits = draw(found.canvas, lane, { now, span, published, colours: colours(lane), em });
+    const row = rows.get(lane);
+    row.hits = draw(row.canvas, lane, { now, span, published, colours: colours(lane), corners: row.corners, em });
   }
   axis(get('axis'), { span, colours: colours(lanes[0]), unit: { now: text('now'), s: text('s') }, em });
 }
 
+// A number with about three digits.
 const short = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
-const many = (value) => value.toLocaleString('en-US');
+const grouped = (value) => value.toLocaleString('en-US');
 
-function figures() {
+// Updates the figures of all lanes.
+function updateFigures() {
   const now = shared.now();
   em = parseFloat(getComputedStyle(document.documentElement).fontSize);
   for (const lane of lanes) {
-    const known = rows.get(lane);
-    const { made, part, pick } = known;
-    known.colours = null;
+    const row = rows.get(lane);
+    const { element, part, pick } = row;
+    row.colours = null;
     const set = (name, value) => {
-      const place = part(name);
-      if (place.textContent !== value) place.textContent = value;
+      const field = part(name);
+      if (field.textContent !== value) field.textContent = value;
     };
-    const late = lane.deliveries.map((delivery) => delivery.late);
-    const sorted = late.toSorted((a, b) => a - b);
-    made.dataset.state = lane.state;
+    const latencies = lane.deliveries.map(({ latency }) => latency);
+    const sorted = latencies.toSorted((a, b) => a - b);
+    element.dataset.state = lane.state;
     pick.checked = lane.wanted;
     set('state', text(lane.state));
-    set('late', late.length ? `${short(late.at(-1))} ms` : '\u2013');
+    set('latency', latencies.length ? `${short(latencies.at(-1))} ms` : '\u2013');
     set('median', sorted.length ? `${short(sorted[Math.floor(sorted.length / 2)])} ms` : '\u2013');
-    set('received', many(lane.received));
-    set('requests', many(lane.requests));
-    set('connections', many(lane.connections));
-    set('up', many(lane.bytes.up));
-    set('down', many(lane.bytes.down));
+    set('received', grouped(lane.received));
+    set('requests', grouped(lane.requests));
+    set('connections', grouped(lane.connections));
+    set('up', grouped(lane.bytes.up));
+    set('down', grouped(lane.bytes.down));
     const all = lane.bytes.up + lane.bytes.down;
     set('overhead', all ? `${Math.round(((all - lane.bytes.event) / all) * 100)} %` : '\u2013');
     const faults = ['missed', 'repeated'].filter((what) => lane[what]).map((what) => `${lane[what]} ${text(what)}`);
     if (lane.reconnects) faults.push(`${lane.reconnects} ${text('resumed')}`);
     set('faults', faults.join(', '));
-    distribution(part('distribution'), late, colours(lane).lane);
+    histogram(part('histogram'), latencies, colours(lane).lane);
   }
   const list = get('notes');
   const notes = lanes.flatMap((lane) => lane.notes.map((note) => ({ lane, ...note }))).toSorted((a, b) => b.at - a.at);
@@ -115,42 +132,45 @@ function figures() {
     ...notes.slice(0, 8).map(({ lane, what }) => Object.assign(document.createElement('li'), { textContent: `${text(lane.name)}: ${what}` })),
   );
   const newest = lanes.flatMap((lane) => lane.deliveries.slice(-1).map((delivery) => ({ lane, ...delivery })));
-  const last = newest.toSorted((a, b) => b.there - a.there)[0];
-  // Spoken no more often than it can be listened to.
-  if (last && now - figures.spoken > 3000) {
-    figures.spoken = now;
-    get('spoken').textContent = text('announced')(text(last.lane.name), last.seq, short(last.late));
+  const last = newest.toSorted((a, b) => b.receivedAt - a.receivedAt)[0];
+  // A screen reader announces an event at most every three seconds.
+  if (last && now - announcedAt > 3000) {
+    announcedAt = now;
+    get('announcement').textContent = text('announced')(text(last.lane.name), last.seq, short(last.latency));
   }
 }
-figures.spoken = -Infinity;
 
-// Switches the controls on that this browser may use; while the server is away, nobody says which these are.
-function permit() {
-  const may = shared.server === 'there' && shared.settings?.control;
+// Enables the controls if this browser may use them. While the server is unreachable, that is unknown, and they are disabled.
+function enableControls() {
+  const may = shared.server === 'connected' && shared.settings?.control;
   for (const control of document.querySelectorAll('[data-control]')) control.disabled = !may;
 }
 
-// Shows what all tabs have in common, where it has changed.
-function common() {
+// What `showShared` has shown last.
+const lastShown = {};
+
+// Shows what all tabs have in common, if it has changed.
+function showShared() {
   const { pollInterval, handshake, server, error } = shared;
   const settings = JSON.stringify(shared.settings);
-  get('away').hidden = server !== 'away';
+  get('away').hidden = server !== 'unreachable';
   get('unwatched').hidden = server !== 'refused';
   if (error !== null) get('error').textContent = `${text('clock')} \u00b1${short(error)} ms`;
-  if (pollInterval !== common.pollInterval) get('interval').value = pollInterval;
-  if (shared.settings && settings !== common.settings) {
+  if (pollInterval !== lastShown.pollInterval) get('interval').value = pollInterval;
+  if (shared.settings && settings !== lastShown.settings) {
     const { rate, payload_bytes: payload, control } = shared.settings;
     get('rate').value = rate;
     get('payload').value = payload;
     document.body.dataset.control = control;
     get('watching').hidden = control;
   }
-  if (settings !== common.settings || server !== common.server) permit();
-  if (handshake?.response && handshake.response !== common.response) showHandshake(get('steps'), handshake);
-  Object.assign(common, { pollInterval, settings, server, response: handshake?.response });
+  if (settings !== lastShown.settings || server !== lastShown.server) enableControls();
+  if (handshake?.response && handshake.response !== lastShown.response) showHandshake(get('steps'), handshake);
+  Object.assign(lastShown, { pollInterval, settings, server, response: handshake?.response });
 }
 
-function controls() {
+// Connects the controls and their keys.
+function connectControls() {
   const on = (id, what, kind = 'click') => get(id).addEventListener(kind, what);
   on('publish', () => shared.order('publish'));
   on('burst', () => shared.order('burst', { events: BURST }));
@@ -166,13 +186,13 @@ function controls() {
     get('pause').setAttribute('aria-pressed', String(paused !== null));
     translate();
   });
-  on('afresh', () => shared.order('afresh'));
+  on('afresh', () => shared.order('reset'));
   on('previous', () => step(-1));
   on('next', () => step(1));
   on('language', () => {
     switchLanguage();
-    figures();
-    if (shown) open(shown.lane, shown.crossing);
+    updateFigures();
+    if (shown) showBytes(shown.lane, shown.chunk);
     if (shared.handshake?.response) showHandshake(get('steps'), shared.handshake);
   });
   const root = document.documentElement;
@@ -183,23 +203,23 @@ function controls() {
   });
   on('viewers', showViewers);
   on('join', () => get('join').close());
-  // A letter for each control, where no field is being typed in.
+  // Each control has a key, which works unless the focus is in a field.
   document.addEventListener('keydown', (event) => {
     if (event.target.matches('button') && (event.key === ' ' || event.key === 'Enter')) return;
     if (event.target.matches('input, canvas') || event.ctrlKey || event.metaKey || event.altKey) return;
-    press(event.key);
+    handleKey(event.key);
   });
-  addEventListener('message', ({ origin, data }) => origin === location.origin && press(data.key));
+  addEventListener('message', ({ origin, data }) => origin === location.origin && handleKey(data.key));
 }
 
-// A key that means nothing here is for the slide that this page is part of, if it is.
-function press(key) {
+// Handles a key. One without a meaning here is passed to the slide that contains this page, if one does.
+function handleKey(key) {
   const control = document.querySelector(`[data-key="${CSS.escape(key.toLowerCase())}"]`);
   if (control?.checkVisibility()) control.click();
   else if (window.parent !== window) window.parent.postMessage({ key }, location.origin);
 }
 
-// How those who only watch get here: the address, and its QR code.
+// Shows how viewers reach this page: its address, and the address as a QR code.
 async function showViewers() {
   const { url, this_machine_only: only, modules } = await (await fetch('/viewers', { cache: 'no-store' })).json();
   get('join-url').textContent = url;
@@ -215,11 +235,11 @@ async function showViewers() {
   get('join').showModal();
 }
 
-async function begin() {
+async function start() {
   translate();
-  controls();
+  connectControls();
   if (parameters.has('projector')) get('projector').click();
-  // Within a slide: that part of the page alone, and large.
+  // Within a slide, the address names the part of the page that is shown, which is enlarged.
   if (parameters.has('embed')) {
     document.body.dataset.embed = parameters.get('embed');
     document.documentElement.classList.add('projector');
@@ -229,21 +249,21 @@ async function begin() {
     get('network').hidden = false;
     get('network-name').textContent = parameters.get('network');
   }
-  // A page that the browser kept knows nothing of what happened since it was left.
+  // A page that the browser restores from its cache has missed what happened since it was left.
   addEventListener('pageshow', (event) => event.persisted && location.reload());
   await shared.ready;
-  // The address may name some of the lanes.
+  // The address may select some of the lanes.
   const named = shared.lanes.filter((lane) => parameters.get('lanes')?.split(',').includes(lane.name));
   lanes = named.length > 0 ? named : shared.lanes;
-  lanes.forEach(row);
-  permit();
+  lanes.forEach(addRow);
+  enableControls();
   translate();
-  figures();
-  setInterval(figures, FIGURES_MS);
-  // Where motion is unwelcome, the picture stands still and is renewed now and then.
+  updateFigures();
+  setInterval(updateFigures, FIGURES_MS);
+  // For users who prefer reduced motion, the lanes are redrawn once a second only.
   if (matchMedia('(prefers-reduced-motion: reduce)').matches) setInterval(paint, 1000);
   else {
-    // Thirty a second are smooth enough, and leave the thread to the events.
+    // Thirty frames a second are smooth enough, and leave time for other work on this thread.
     let painted = 0;
     const frame = (at) => {
       if (at - painted > 30) {
@@ -257,5 +277,5 @@ async function begin() {
 }
 
 // For tests of the page.
-window.lab = shared;
-begin();
+window.livePage = shared;
+start();

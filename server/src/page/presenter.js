@@ -1,18 +1,18 @@
-// The presenter's link leads here. Its fragment holds the token, which is handed in once for a cookie, and the way goes on to the
-// live page or, with `?to=slides`, to the lecture.
+// The page that the presenter's link opens. The link's fragment contains the token. This script sends it to the server once, which sets a
+// cookie, and then opens the live page or, with `?to=slides`, the lecture.
 
 import { translate } from './text.js';
 
 const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';
-// The address bar is on the projector.
+// The audience can see the address bar on the projector, so the token is removed from it.
 history.replaceState(null, '', location.pathname + location.search);
 
-async function begin() {
+async function start() {
   const headers = { Authorization: `Bearer ${token}` };
-  // An error is a server that is away, or a token that no header can hold.
-  const answer = await fetch('/presenter', { method: 'POST', headers }).catch(() => null);
-  if (answer?.ok) {
-    // Other tabs of this browser have their connections from before.
+  // The request fails if the server is unreachable, or the token has characters that a header must not contain.
+  const response = await fetch('/presenter', { method: 'POST', headers }).catch(() => null);
+  if (response?.ok) {
+    // Other tabs of this browser opened their connections without the cookie; they reconnect.
     new BroadcastChannel('rights').postMessage('presenter');
     const slides = new URLSearchParams(location.search).get('to') === 'slides';
     location.replace(slides ? '/slides' : `/${location.search}`);
@@ -22,4 +22,4 @@ async function begin() {
   }
 }
 
-begin();
+start();

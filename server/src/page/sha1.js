@@ -1,5 +1,5 @@
-// SHA-1 (FIPS 180-4), written out: browsers offer theirs to secure pages only, and a lecture hall's network has no certificate.
-// It is here to show how a handshake's Accept comes about; it protects nothing.
+// SHA-1 (FIPS 180-4). Browsers offer theirs to pages from HTTPS or this machine only, and in a lecture hall the page comes over plain HTTP.
+// It is used to show how Sec-WebSocket-Accept is computed; nothing is protected by it.
 
 const rotate = (word, count) => ((word << count) | (word >>> (32 - count))) >>> 0;
 

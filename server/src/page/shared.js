@@ -1,12 +1,12 @@
-// A tab's end of the subscriptions that it shares with others: what it has seen of them, and its orders to them.
+// A tab's connection to the subscriptions that all tabs share: polls for what has happened, and sends orders.
 
 import { KEPT_MS } from './lane.js';
 
 // Thirty times a second is smooth enough, and leaves the processor to the subscriptions.
-const ASK_MS = 33;
+const POLL_MS = 33;
 
-export class Shared {
-  // By lane: { name, its figures, deliveries, crossings }, times in ms of the server's clock.
+export class SharedSubscriptions {
+  // For each lane: { name, its figures, deliveries, chunks }. Times are in ms of the server's clock.
   lanes = [];
   published = [];
   settings = null;
@@ -17,32 +17,33 @@ export class Shared {
 
   #port = null;
   #seen = 0;
-  #askedAt = null;
+  #requestedAt = null;
   #offset = -Infinity;
-  #started;
-  #told;
+  #resolveReady;
+  #onUpdate;
 
   // Resolves once the lanes are known.
-  ready = new Promise((resolve) => (this.#started = resolve));
+  ready = new Promise((resolve) => (this.#resolveReady = resolve));
 
-  // Calls `told` after each answer.
-  constructor(told) {
-    this.#told = told;
+  // Calls `onUpdate` after each response.
+  constructor(onUpdate) {
+    this.#onUpdate = onUpdate;
     this.#connect();
-    setInterval(() => this.#ask(), ASK_MS);
+    setInterval(() => this.#poll(), POLL_MS);
   }
 
-  // Now, in ms of the server's clock.
+  // The current time of the server's clock, in ms.
   now() {
     return performance.now() + this.#offset;
   }
 
+  // Has the subscriptions do something: see #orders in subscriptions.js.
   order(order, details = {}) {
     this.#port.postMessage({ order, ...details });
   }
 
-  // Shares a worker with the other tabs. Where there is none (Chrome on Android had none for long, and a browser that keeps nothing has
-  // none), this tab subscribes for itself, for as long as it is seen.
+  // Connects to a shared worker. Without one (Chrome on Android had none for a long time, and a browser without storage has none), this
+  // tab subscribes by itself, while it is visible.
   #connect() {
     try {
       const worker = new SharedWorker('/page/worker.js', { type: 'module', name: 'transport-lab' });
@@ -57,70 +58,70 @@ export class Shared {
     const { port1, port2 } = new MessageChannel();
     this.#use(port1);
     import('./subscriptions.js').then(({ Subscriptions }) => new Subscriptions().serve(port2));
-    const rest = (resting) => this.order('rest', { resting });
-    document.addEventListener('visibilitychange', () => rest(document.hidden));
-    addEventListener('pagehide', () => rest(true));
-    if (document.hidden) rest(true);
+    const suspend = (suspended) => this.order('suspend', { suspended });
+    document.addEventListener('visibilitychange', () => suspend(document.hidden));
+    addEventListener('pagehide', () => suspend(true));
+    if (document.hidden) suspend(true);
   }
 
   #use(port) {
     this.#port = port;
     this.#seen = 0;
-    this.#askedAt = null;
-    port.onmessage = ({ data }) => this.#take(data);
+    this.#requestedAt = null;
+    port.onmessage = ({ data }) => this.#receive(data);
   }
 
-  #ask() {
-    if (this.#askedAt !== null) return;
-    this.#askedAt = performance.now();
+  #poll() {
+    if (this.#requestedAt !== null) return;
+    this.#requestedAt = performance.now();
     this.#port.postMessage({ since: this.#seen });
   }
 
-  #take({ now, next, log, lanes, ...rest }) {
-    // It said `now` between our question and this moment.
-    this.#offset = Math.min(now - this.#askedAt, Math.max(now - performance.now(), this.#offset));
-    this.#askedAt = null;
+  #receive({ now, next, log, lanes, ...rest }) {
+    // `now` was read between the request and this moment, which bounds the offset on both sides.
+    this.#offset = Math.min(now - this.#requestedAt, Math.max(now - performance.now(), this.#offset));
+    this.#requestedAt = null;
     this.#seen = next;
     Object.assign(this, rest);
     for (const { name, figures } of lanes) {
-      if (!this.lanes.some((lane) => lane.name === name)) this.lanes.push({ name, deliveries: [], crossings: [] });
+      if (!this.lanes.some((lane) => lane.name === name)) this.lanes.push({ name, deliveries: [], chunks: [] });
       Object.assign(this.#lane(name), figures);
     }
-    for (const happened of log) this.#happened(happened);
-    this.#forget();
-    this.#started();
-    this.#told();
+    for (const entry of log) this.#apply(entry);
+    this.#discardOld();
+    this.#resolveReady();
+    this.#onUpdate();
   }
 
   #lane(name) {
     return this.lanes.find((lane) => lane.name === name);
   }
 
-  #happened(happened) {
-    const lane = this.#lane(happened.lane);
-    if (happened.kind === 'delivery') lane.deliveries.push(happened);
-    else if (happened.kind === 'crossing') lane.crossings.push(happened.crossing);
-    else if (happened.kind === 'arrival') {
-      const crossing = lane.crossings.findLast(({ id }) => id === happened.crossing);
-      if (crossing) crossing.arrived = happened.at;
-    } else if (happened.kind === 'published') this.published.push(happened);
-    else if (happened.kind === 'afresh') {
+  #apply(entry) {
+    const lane = this.#lane(entry.lane);
+    if (entry.kind === 'delivery') lane.deliveries.push(entry);
+    else if (entry.kind === 'chunk') lane.chunks.push(entry.chunk);
+    else if (entry.kind === 'arrival') {
+      const chunk = lane.chunks.findLast(({ id }) => id === entry.chunk);
+      if (chunk) chunk.arrivedAt = entry.at;
+    } else if (entry.kind === 'published') this.published.push(entry);
+    else if (entry.kind === 'reset') {
       this.published.length = 0;
-      for (const lane of this.lanes) lane.deliveries.length = lane.crossings.length = 0;
+      for (const lane of this.lanes) lane.deliveries.length = lane.chunks.length = 0;
     }
   }
 
-  // Forgets what is too old to be shown.
-  #forget() {
+  // Discards what is too old to be shown.
+  #discardOld() {
     const oldest = this.now() - KEPT_MS;
-    const forget = (list, when) => {
+    const discard = (list, when) => {
       const young = list.findIndex((entry) => when(entry) > oldest);
       list.splice(0, young < 0 ? list.length : young);
     };
-    forget(this.published, ({ at }) => at);
-    for (const { deliveries, crossings } of this.lanes) {
-      forget(deliveries, ({ there }) => there);
-      forget(crossings, ({ at }) => at);
+    discard(this.published, ({ at }) => at);
+    for (const { deliveries, chunks } of this.lanes) {
+      discard(deliveries, ({ receivedAt }) => receivedAt);
+      discard(chunks, ({ at }) => at);
     }
   }
 }

@@ -1,23 +1,20 @@
-// The one set of subscriptions that all tabs of a browser share: five lanes, what the server saw on their sockets, and the controls.
+// The subscriptions that all tabs of a browser share: the lanes, the server's trace of their sockets, and the controls.
 //
-// A browser opens six connections of HTTP/1.1 to a host, for all its tabs together, and three of the lanes hold one each. So the
-// lanes belong to no tab. What happens to them is written to a log; each tab asks for what it has not seen of it, and draws that.
+// A browser opens six connections of HTTP/1.1 to a host, for all its tabs together, and three of the lanes keep one open. So the lanes
+// belong to no tab. Everything that happens to them is appended to a log; each tab polls for the entries that it has not seen yet, and
+// draws them.
 
 import { Clock } from './clock.js';
 import { KEPT_MS, Lane } from './lane.js';
 import { watch } from './watch.js';
-import { subscribe as polling } from './transport/polling.js';
-import { subscribe as longPolling } from './transport/long_polling.js';
-import { subscribe as ndjson } from './transport/ndjson.js';
-import { subscribe as sse } from './transport/sse.js';
-import { subscribe as websocket } from './transport/websocket.js';
+import { TRANSPORTS } from './transports.js';
 
-const FORGET_MS = 500;
-const AGAIN_MS = 1000;
-// The server takes no polls that come faster, in ms.
+const DISCARD_MS = 500;
+const RETRY_MS = 1000;
+// The shortest poll interval, in ms.
 const MIN_POLL_INTERVAL_MS = 20;
-// Between the watcher's return and the lanes', so that it sees the first bytes of each, in ms.
-const BEHIND_MS = 100;
+// Between the start of the trace session and that of the lanes, so that the trace contains their first bytes, in ms.
+const START_DELAY_MS = 100;
 
 export class Subscriptions {
   #session = {
@@ -25,32 +22,26 @@ export class Subscriptions {
     clock: new Clock(),
     pollInterval: 1000,
   };
-  #lanes = [
-    ['polling', polling],
-    ['long_polling', longPolling],
-    ['ndjson', ndjson],
-    ['sse', sse],
-    ['websocket', websocket],
-  ].map(([name, subscribe]) => new Lane(name, subscribe, this.#session, (happened) => this.#tell(happened)));
-  // What happened in the last minute, and how much of what happened before is gone from here.
+  #lanes = TRANSPORTS.map((transport) => new Lane(transport, this.#session, (entry) => this.#append(entry)));
+  // What happened in the last minute, and the number of older entries that were discarded.
   #log = [];
-  #gone = 0;
+  #discarded = 0;
   #settings = null;
-  // Whether the server watches the lanes: 'there', 'away', or 'refused' where it watches too many; null until one of them is known.
+  // Whether the server traces the lanes: 'connected', 'unreachable', or 'refused' if it has too many trace sessions; null at first.
   #server = null;
-  #resting = false;
+  #suspended = false;
   #handshake = null;
   #watch = null;
-  // The presenter's page says here that this browser has the presenter's rights from now on; see presenter.js.
+  // On this channel, the presenter's page announces that this browser has the presenter's rights from now on (see presenter.js).
   #rights = new BroadcastChannel('rights');
 
   constructor() {
-    // A connection has the rights that it was opened with.
-    this.#rights.onmessage = () => this.#watch?.again();
-    this.#begin();
+    // A connection keeps the rights with which it was opened, so the trace session has to reconnect.
+    this.#rights.onmessage = () => this.#watch?.reconnect();
+    this.#start();
   }
 
-  // Serves a tab: { since } is answered with what happened since then, { order } is done.
+  // Serves a tab: responds to { since } with what happened since then, and carries out { order }.
   serve(port) {
     port.onmessage = ({ data }) => {
       if (data.order) this.#orders[data.order](data);
@@ -58,30 +49,31 @@ export class Subscriptions {
     };
   }
 
-  async #begin() {
+  async #start() {
     for (;;) {
       try {
-        await this.#session.clock.set();
-        // All lanes begin behind the same event.
+        await this.#session.clock.synchronize();
+        // All lanes start after the same event.
         const { head, epoch } = await (await fetch('/load', { cache: 'no-store' })).json();
         for (const lane of this.#lanes) Object.assign(lane, { cursor: head, epoch });
         break;
       } catch {
-        this.#server = 'away';
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+        this.#server = 'unreachable';
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
-    this.#session.clock.keep();
-    this.#watch = watch(this.#session, (message) => this.#told(message));
-    setInterval(() => this.#forget(), FORGET_MS);
+    this.#session.clock.keepSynchronized();
+    this.#watch = watch(this.#session, (message) => this.#receive(message));
+    setInterval(() => this.#discardOld(), DISCARD_MS);
   }
 
+  // The current state, and the log's entries after the first `seen` ones. `next` is the `seen` of the next request.
   #since(seen) {
     return {
       now: this.#session.clock.now(),
       error: this.#session.clock.error,
-      next: this.#gone + this.#log.length,
-      log: this.#log.slice(Math.max(0, seen - this.#gone)),
+      next: this.#discarded + this.#log.length,
+      log: this.#log.slice(Math.max(0, seen - this.#discarded)),
       lanes: this.#lanes.map(({ name, figures }) => ({ name, figures })),
       settings: this.#settings,
       pollInterval: this.#session.pollInterval,
@@ -96,12 +88,12 @@ export class Subscriptions {
     cut: () => this.#post('/control', JSON.stringify({ cut: this.#session.id })),
     settings: ({ rate, payload }) => this.#post('/control', JSON.stringify({ rate, payload })),
     pollInterval: ({ ms }) => (this.#session.pollInterval = Math.max(MIN_POLL_INTERVAL_MS, ms)),
-    // Publishes over the lane's own way up: a frame where the connection takes one, a request of its own where not.
+    // Publishes as the lane's transport can: with a frame on its connection, or else with a separate request.
     send: ({ name, text }) => {
       const lane = this.#lane(name);
       if (lane.send) return lane.send(text);
-      lane.asked();
-      this.#post(`/publish?lane=${lane.id}`, text).then(() => lane.answered());
+      lane.requested();
+      this.#post(`/publish?lane=${lane.id}`, text).then(() => lane.responded());
     },
     pick: ({ name, wanted }) => {
       const lane = this.#lane(name);
@@ -109,16 +101,16 @@ export class Subscriptions {
       if (wanted) lane.run();
       else lane.stop();
     },
-    afresh: () => {
+    reset: () => {
       this.#lanes.forEach((lane) => lane.reset());
-      this.#gone += this.#log.length;
+      this.#discarded += this.#log.length;
       this.#log = [];
-      this.#tell({ kind: 'afresh' });
+      this.#append({ kind: 'reset' });
     },
-    // Where tabs share nothing, the one that is hidden leaves the connections to the others.
-    rest: ({ resting }) => {
-      this.#resting = resting;
-      if (resting) this.#lanes.forEach((lane) => lane.stop());
+    // Without a shared worker, a hidden tab closes its connections, so that other tabs can have them.
+    suspend: ({ suspended }) => {
+      this.#suspended = suspended;
+      if (suspended) this.#lanes.forEach((lane) => lane.stop());
       else if (this.#watch) this.#open();
     },
   };
@@ -131,50 +123,50 @@ export class Subscriptions {
     return fetch(path, { method: 'POST', body }).catch(() => {});
   }
 
-  // Opens the lanes' connections, anew if they are open: nobody saw what was opened while the watcher was away, and so nobody would
-  // see what crosses it.
+  // Opens the connections of the lanes. Those that are open are closed first: a response is traced only if its request named the current
+  // trace session.
   #open() {
     this.#lanes.forEach((lane) => lane.stop());
     setTimeout(() => {
-      if (!this.#resting) this.#lanes.filter((lane) => lane.wanted).forEach((lane) => lane.run());
-    }, BEHIND_MS);
+      if (!this.#suspended) this.#lanes.filter((lane) => lane.wanted).forEach((lane) => lane.run());
+    }, START_DELAY_MS);
   }
 
-  #told(message) {
-    if (message.kind === 'crossing') {
+  #receive(message) {
+    if (message.kind === 'chunk') {
       const lane = this.#lane(message.lane);
-      lane?.crossed(message);
-      if (lane?.name === 'websocket') this.#learn(message);
+      lane?.traced(message);
+      if (lane?.isSocket) this.#keepHandshake(message);
     } else if (message.kind === 'published') {
-      this.#tell(message);
+      this.#append(message);
     } else if (message.kind === 'settings') {
       this.#settings = message;
-    } else if (message.kind === 'there') {
-      this.#server = 'there';
+    } else if (message.kind === 'connected') {
+      this.#server = 'connected';
       this.#open();
-    } else if (message.kind === 'away' || message.kind === 'refused') {
-      // Without anybody to watch them, lanes go on; and those that have not begun begin.
+    } else if (message.kind === 'unreachable' || message.kind === 'refused') {
+      // Lanes work without a trace, too: those that are open stay open, and if none has started yet, all start.
       if (this.#server !== message.kind && this.#lanes.every((lane) => lane.state === 'off')) this.#open();
       this.#server = message.kind;
     }
   }
 
-  // Keeps the two heads of the WebSocket's handshake, the newest of each.
-  #learn({ up, data }) {
-    const head = new TextDecoder().decode(data);
-    if (up && head.startsWith('GET ')) this.#handshake = { request: head, response: null };
-    else if (head.startsWith('HTTP/') && this.#handshake) this.#handshake = { ...this.#handshake, response: head };
+  // Keeps the headers of the newest WebSocket handshake: those of the request and of the response.
+  #keepHandshake({ up, data }) {
+    const headers = new TextDecoder().decode(data);
+    if (up && headers.startsWith('GET ')) this.#handshake = { request: headers, response: null };
+    else if (headers.startsWith('HTTP/') && this.#handshake) this.#handshake = { ...this.#handshake, response: headers };
   }
 
-  #tell(happened) {
-    this.#log.push({ when: this.#session.clock.now(), ...happened });
+  #append(entry) {
+    this.#log.push({ when: this.#session.clock.now(), ...entry });
   }
 
-  #forget() {
-    this.#lanes.forEach((lane) => lane.forget());
+  #discardOld() {
+    this.#lanes.forEach((lane) => lane.discardOld());
     const young = this.#log.findIndex(({ when }) => when > this.#session.clock.now() - KEPT_MS);
     const old = young < 0 ? this.#log.length : young;
     this.#log.splice(0, old);
-    this.#gone += old;
+    this.#discarded += old;
   }
 }

@@ -1,46 +1,49 @@
-// What the server saw cross the sockets of a session's lanes, as it happens; and what was published. Over a WebSocket, which
-// does not count towards the six connections of HTTP/1.1.
+// The trace session of this browser: over a WebSocket, the server sends the bytes that cross the sockets of the session's lanes, and
+// reports each published event. A WebSocket does not count towards the six connections of HTTP/1.1.
 
-const AGAIN_MS = 1000;
+const RECONNECT_MS = 1000;
 
-// Watches a session until the page ends, and calls `told` with each message; gives a way to begin anew.
-export function watch(session, told) {
-  // Whoever is told of something is told in which watch: beyond a watch's end, another server may count anew.
-  let watches = 0;
+// Keeps a trace session open, and calls `onMessage` with each message: those of the server, { kind: 'connected' } once it traces, and
+// { kind: 'unreachable' } or { kind: 'refused' } when the connection could not be opened or has ended. Returns { reconnect }, which opens
+// it anew.
+export function watch(session, onMessage) {
+  // Trace sessions are numbered, and each message has the number of its session: after a reconnection, the server may be another one, which
+  // counts events from 1 again.
+  let sessions = 0;
   let socket;
-  let left = null;
-  let address;
-  // A browser does not say why a WebSocket was not opened; a plain request hears it.
+  let abandoned = null;
+  let url;
+  // The browser does not report why a WebSocket could not be opened, but a plain request to the same URL gets the status.
   const refused = () =>
-    fetch(address, { cache: 'no-store', signal: AbortSignal.timeout(AGAIN_MS) }).then(({ status }) => status === 409, () => false);
+    fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(RECONNECT_MS) }).then(({ status }) => status === 409, () => false);
   const open = () => {
-    const number = (watches += 1);
-    // A new name for each watch, so that a name known from an earlier one cannot be taken first. Lanes open anew with it.
+    const traceSession = (sessions += 1);
+    // Each session has a new random name, so that nobody who has seen an earlier one can take it first. The lanes reconnect with it.
     session.id = Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, '0')).join('');
-    address = `/watch?session=${session.id}`;
-    const opened = new WebSocket(`${location.origin.replace(/^http/, 'ws')}${address}`);
-    let there = false;
+    url = `/watch?session=${session.id}`;
+    const opened = new WebSocket(`${location.origin.replace(/^http/, 'ws')}${url}`);
+    let connected = false;
     socket = opened;
     opened.onmessage = ({ data }) => {
-      const message = { ...JSON.parse(data), watch: number };
-      if (message.kind === 'crossing') message.data = Uint8Array.from(message.data.match(/../g) ?? [], (digits) => parseInt(digits, 16));
+      const message = { ...JSON.parse(data), traceSession };
+      if (message.kind === 'chunk') message.data = Uint8Array.from(message.data.match(/../g) ?? [], (digits) => parseInt(digits, 16));
       if (message.at_ns) message.at = message.at_ns / 1e6;
-      // The settings come first, and only once the server watches.
-      if (message.kind === 'settings' && !there) {
-        there = true;
-        told({ kind: 'there' });
+      // The server sends the settings first, once it traces the session.
+      if (message.kind === 'settings' && !connected) {
+        connected = true;
+        onMessage({ kind: 'connected' });
       }
-      told(message);
+      onMessage(message);
     };
     opened.onclose = async () => {
-      if (opened !== left) told({ kind: (await refused()) ? 'refused' : 'away' });
-      setTimeout(open, AGAIN_MS);
+      if (opened !== abandoned) onMessage({ kind: (await refused()) ? 'refused' : 'unreachable' });
+      setTimeout(open, RECONNECT_MS);
     };
   };
   open();
-  const again = () => {
-    left = socket;
-    left.close();
+  const reconnect = () => {
+    abandoned = socket;
+    abandoned.close();
   };
-  return { again };
+  return { reconnect };
 }

@@ -1,10 +1,12 @@
-// The wire, opened up: the bytes of a crossing with overhead and event told apart, a frame by its bits, and the handshake by hand.
+// The details below the lanes: the bytes of a chunk with overhead and events marked, the bits of a frame's header, and the computation of
+// the WebSocket handshake step by step.
 
 import { frame, parts } from './bytes.js';
 import { sha1 } from './sha1.js';
 import { text } from './text.js';
+import { TRANSPORTS } from './transports.js';
 
-// RFC 6455, section 1.3: the same for every handshake there ever was.
+// The constant that every WebSocket handshake uses (RFC 6455, section 1.3).
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 function element(tag, content, name) {
@@ -14,42 +16,46 @@ function element(tag, content, name) {
   return made;
 }
 
-// Shows a crossing of a lane.
-export function showCrossing(place, lane, crossing) {
+// Shows a chunk of a lane in `container`.
+export function showChunk(container, lane, chunk) {
   const heading = element('p', undefined, 'about');
   heading.append(
-    element('strong', `${text(lane.name)}, ${text(crossing.up ? 'fromPage' : 'fromServer')}: ${crossing.size} ${text('bytes')}`),
-    element('span', ` ${crossing.size - crossing.eventBytes} ${text('overhead')}, ${crossing.eventBytes} ${text('ofEvent')}`),
+    element('strong', `${text(lane.name)}, ${text(chunk.up ? 'fromPage' : 'fromServer')}: ${chunk.size} ${text('bytes')}`),
+    element('span', ` ${chunk.size - chunk.eventBytes} ${text('overhead')}, ${chunk.eventBytes} ${text('ofEvent')}`),
   );
   const bytes = element('pre', undefined, 'bytes');
-  for (const part of parts(crossing)) bytes.append(element('span', part.text, part.kind));
-  if (crossing.data.length < crossing.size) bytes.append(element('span', ` + ${crossing.size - crossing.data.length} B`, 'rest'));
-  place.replaceChildren(heading, bytes);
-  // Where an event goes on that was begun before, no frame begins.
-  const framed = lane.name === 'websocket' && crossing.events[0]?.[0] !== 0 ? frame(crossing.data) : null;
-  if (framed) place.append(bits(framed));
+  for (const part of parts(chunk)) bytes.append(element('span', part.text, part.kind));
+  if (chunk.data.length < chunk.size) bytes.append(element('span', ` + ${chunk.size - chunk.data.length} B`, 'rest'));
+  container.replaceChildren(heading, bytes);
+  // A chunk that starts within an event continues a frame, and has no header at its start.
+  const decoded = usesFrames(lane) && chunk.events[0]?.[0] !== 0 ? frame(chunk.data) : null;
+  if (decoded) container.append(bits(decoded));
 }
 
-function bits(framed) {
+function usesFrames(lane) {
+  return TRANSPORTS.find(({ name }) => name === lane.name).envelope === 'websocket';
+}
+
+function bits(decoded) {
   const box = element('div', undefined, 'frame');
   box.append(element('h3', text('frame')));
   const row = element('div', undefined, 'bits');
-  for (const [name, value, meaning] of framed.fields) {
+  for (const [name, value, meaning] of decoded.fields) {
     const field = element('div');
     field.append(element('code', value), element('span', name), element('span', meaning, 'meaning'));
     row.append(field);
   }
   const payload = element('p', `${text('payloadText')}: `);
-  payload.append(element('code', framed.text));
+  payload.append(element('code', decoded.text));
   box.append(row, payload);
   return box;
 }
 
-// Shows how the Accept of a WebSocket's handshake comes about, from the two heads that crossed for it.
-export function showHandshake(place, { request, response }) {
+// Shows in `container` how Sec-WebSocket-Accept is computed, from the headers of a handshake's request and response.
+export function showHandshake(container, { request, response }) {
   const key = /^sec-websocket-key: *(\S+)/im.exec(request)?.[1];
-  const answered = /^sec-websocket-accept: *(\S+)/im.exec(response)?.[1];
-  if (!key || !answered) return;
+  const sent = /^sec-websocket-accept: *(\S+)/im.exec(response)?.[1];
+  if (!key || !sent) return;
   const digest = sha1(new TextEncoder().encode(key + GUID));
   const accept = btoa(String.fromCharCode(...digest));
   const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
@@ -59,11 +65,11 @@ export function showHandshake(place, { request, response }) {
     ['step2', key + GUID],
     ['step3', hex],
     ['step4', accept],
-    ['step5', answered],
+    ['step5', sent],
   ]) {
     const item = element('li', `${text(step)} `);
     item.append(element('code', value, step));
     list.append(item);
   }
-  place.replaceChildren(list, element('p', text(accept === answered ? 'same' : 'different'), 'verdict'));
+  container.replaceChildren(list, element('p', text(accept === sent ? 'same' : 'different'), 'verdict'));
 }

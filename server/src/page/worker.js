@@ -1,4 +1,4 @@
-// The subscriptions in a thread of their own, for all tabs of this browser; it ends with the last of them.
+// The shared worker: runs the subscriptions in a thread for all tabs of this browser. It ends when the last of them is closed.
 
 import { Subscriptions } from './subscriptions.js';
 

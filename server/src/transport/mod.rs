@@ -1,11 +1,11 @@
-//! The server's side of each transport, one file each: how it is initiated, framed and resumed, and what it costs.
+//! The server's side of each exchange, one file each, with a description of how a subscription starts and resumes, and of its costs. The
+//! envelopes, which mark where an event ends, are in `protocol/src/envelope/`.
 
-pub mod long_polling;
-pub mod ndjson;
-pub mod polling;
-pub mod sse;
-pub mod tcp;
-pub mod websocket;
+pub(crate) mod long_polling;
+pub(crate) mod polling;
+pub(crate) mod stream;
+pub(crate) mod tcp;
+pub(crate) mod websocket;
 
-/// The most bytes of events that one answer to a poll holds, give or take an event; the rest comes with the next poll.
-pub const LARGEST_BATCH: usize = 1 << 20;
+/// The size in bytes at which no further event is added to the response to a poll; the remaining events follow with the next poll.
+pub(crate) const MAX_BATCH_BYTES: usize = 1 << 20;

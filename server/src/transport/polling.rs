@@ -1,25 +1,22 @@
-//! Polling: the client asks each interval, and is answered at once, whether or not there is an event.
+//! Polling: the client sends a request at each interval, and the server responds at once, whether or not there is an event.
 //!
-//! - Initiated by `GET /poll?after=N`, again and again.
-//! - Framed as lines, in a response whose length is known: 200 with all that followed `after`, 204 where nothing did.
-//! - Resumed by the `cursor` header of each answer, which is the next request's `after`. A cursor that has left the history
-//!   is answered with 410, the gap, and the cursor to go on from.
-//! - Costs a request and a response a poll, event or not; an event waits half an interval on average.
+//! - Starts with `GET /poll?after=N`, which is repeated.
+//! - The response has a length and contains a line for each event: 200 with the events after `after`, or 204 if there is none.
+//! - Resumes from the header `cursor` of each response, which is the `after` of the next request. If the history no longer reaches back to
+//!   `after`, the response is 410 with the gap, and with the cursor to resume from.
+//! - Costs a request and a response per poll, with or without an event. An event waits half an interval on average.
 
-use crate::answer::{self, Polled};
+use crate::api::query::Query;
+use crate::api::response::{self, Polled};
 use crate::feed::Feed;
-use crate::query::Query;
-use crate::transport::LARGEST_BATCH;
+use crate::transport::MAX_BATCH_BYTES;
 
-/// What may be asked for.
-pub const PARAMETERS: &[&str] = &["after", "lane"];
-
-/// Answers one poll.
+/// Responds to one poll.
 ///
 /// # Errors
-/// When the history does not reach back to the cursor, or that is of another feed.
-pub fn answer(feed: &Feed, query: Query) -> Polled {
-    let after = feed.place(query.after)?;
-    let events = feed.since(after, LARGEST_BATCH)?;
-    Ok(answer::batch(&events, after))
+/// The gap, if the history does not reach back to the cursor, or the cursor belongs to another feed.
+pub fn respond(feed: &Feed, query: Query) -> Polled {
+    let after = feed.start(query.after)?;
+    let events = feed.since(after, MAX_BATCH_BYTES)?;
+    Ok(response::batch(&events, after))
 }

@@ -1,4 +1,4 @@
-//! A browser, driven over WebDriver.
+//! A headless browser that tests drive over WebDriver.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,26 +8,26 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-/// A headless Chromium, driven over WebDriver (W3C) by chromedriver.
+/// A headless Chromium, driven by chromedriver over WebDriver (W3C).
 pub struct Browser {
     driver: Child,
     address: SocketAddr,
     session: String,
-    /// The browser's own process, which does not always end with its session.
+    /// The browser's process, which does not always end with the session.
     process: Option<Pid>,
 }
 
 impl Browser {
-    /// Starts one, or says why it is not there; under `CI=true` it must be.
+    /// Starts a browser. Without chromedriver it returns `None` and prints the reason; with `CI=true` in the environment, it panics.
     pub fn start() -> Option<Self> {
-        // It asks for a port of IPv6 by the number that it got of IPv4, and gives up where that is taken.
-        let started = || (0..5).find_map(|_| driver().transpose()).expect("chromedriver says its port");
+        // chromedriver takes a free port of IPv4, binds the same port of IPv6, and ends if that is in use. So it is started up to five times.
+        let started = || (0..5).find_map(|_| driver().transpose()).expect("chromedriver prints its port");
         let (driver, port) = match started() {
             Ok(started) => started,
             Err(error) => {
                 assert!(std::env::var("CI").as_deref() != Ok("true"), "CI needs chromedriver: {error}");
-                // Past the test harness, which would keep it to itself.
-                let _ = writeln!(std::io::stderr(), "skipped: no chromedriver here ({error})");
+                // Written directly, since the test harness captures what `eprintln!` prints.
+                let _ = writeln!(std::io::stderr(), "skipped: chromedriver is not available ({error})");
                 return None;
             }
         };
@@ -37,7 +37,7 @@ impl Browser {
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
-            // The page then draws now and then only, which leaves the processors to what is tested.
+            // The page then draws once a second only, which leaves the processors to what is tested.
             "--force-prefers-reduced-motion",
             "--disable-quic",
             "--no-first-run",
@@ -54,7 +54,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// What went wrong in the page, by the browser's console.
+    /// The errors in the browser's console since the last call.
     pub fn console_errors(&self) -> Vec<String> {
         let log = self.post(&format!("/session/{}/se/log", self.session), &json!({ "type": "browser" }));
         let errors = log.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE");
@@ -68,23 +68,23 @@ impl Browser {
     }
 
     fn get(&self, path: &str) -> Value {
-        self.ask("GET", path, "")
+        self.request("GET", path, "")
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
-        self.ask("POST", path, &body.to_string())
+        self.request("POST", path, &body.to_string())
     }
 
-    fn ask(&self, method: &str, path: &str, body: &str) -> Value {
+    fn request(&self, method: &str, path: &str, body: &str) -> Value {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let head = format!(
+        let headers = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
              Connection: close\r\n\r\n",
             self.address,
             body.len()
         );
-        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(headers.as_bytes()).unwrap();
         stream.write_all(body.as_bytes()).unwrap();
         let mut stream = BufReader::new(stream);
         let (mut line, mut length) = (String::new(), 0);
@@ -96,11 +96,11 @@ impl Browser {
             }
             line.clear();
         }
-        let mut answer = vec![0; length];
-        stream.read_exact(&mut answer).unwrap();
-        let mut answer: Value = serde_json::from_slice(&answer).unwrap();
-        assert!(answer["value"]["error"].is_null(), "{answer}");
-        answer["value"].take()
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        let mut response: Value = serde_json::from_slice(&body).unwrap();
+        assert!(response["value"]["error"].is_null(), "{response}");
+        response["value"].take()
     }
 
     /// Opens a page.
@@ -108,7 +108,7 @@ impl Browser {
         self.post(&format!("/session/{}/url", self.session), &json!({ "url": url }));
     }
 
-    /// Opens a page that leads to another, and waits until that is there: one whose address has `path` in it.
+    /// Opens a page that redirects, and waits until the browser is at an address that contains `path`.
     pub fn follow(&self, url: &str, path: &str) {
         self.open(url);
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -117,45 +117,45 @@ impl Browser {
             if url.as_str().is_some_and(|url| url.contains(path)) {
                 return;
             }
-            assert!(Instant::now() < deadline, "{url} leads not to {path}");
+            assert!(Instant::now() < deadline, "{url} does not lead to {path}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Opens another tab, in front of those there are.
+    /// Opens another tab in front of the open ones.
     pub fn new_tab(&self) {
         let tab = self.post(&format!("/session/{}/window/new", self.session), &json!({ "type": "tab" }));
         self.show_tab(tab["handle"].as_str().expect("a handle"));
     }
 
-    /// Brings a tab to the front, by its number in the order in which those that are open were opened.
+    /// Brings a tab to the front. Open tabs are numbered from 0 in the order in which they were opened.
     pub fn show_tab_number(&self, number: usize) {
         let tabs = self.get(&format!("/session/{}/window/handles", self.session));
         self.show_tab(tabs[number].as_str().expect("a handle"));
     }
 
-    /// Closes the tab that is in front.
+    /// Closes the tab in front.
     pub fn close_tab(&self) {
-        self.ask("DELETE", &format!("/session/{}/window", self.session), "");
+        self.request("DELETE", &format!("/session/{}/window", self.session), "");
     }
 
-    /// Sets the size that pages see, in pixels; it may be larger than any screen here.
+    /// Sets the size of the viewport, in pixels; it may be larger than the screen.
     pub fn set_viewport(&self, width: u32, height: u32) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.command("Emulation.setDeviceMetricsOverride", &size);
     }
 
-    /// Shows pages as they are printed.
+    /// Shows pages with the styles for print.
     pub fn emulate_print(&self) {
         self.command("Emulation.setEmulatedMedia", &json!({ "media": "print" }));
     }
 
-    /// Runs a script in each page that this tab opens from now on, before the page's own.
+    /// Runs a script in each page that this tab opens from now on, before the page's own scripts.
     pub fn before_each_page(&self, script: &str) {
         self.command("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script }));
     }
 
-    /// A command of the DevTools protocol to the tab in front.
+    /// Sends a command of the DevTools protocol to the tab in front.
     fn command(&self, name: &str, parameters: &Value) {
         let command = json!({ "cmd": name, "params": parameters });
         self.post(&format!("/session/{}/goog/cdp/execute", self.session), &command);
@@ -165,7 +165,7 @@ impl Browser {
         self.post(&format!("/session/{}/window", self.session), &json!({ "handle": handle }));
     }
 
-    /// Prints the page as PDF, on sheets of so many CSS pixels.
+    /// Prints the page as PDF, on sheets of that size in CSS pixels.
     pub fn print(&self, width: f64, height: f64) -> Vec<u8> {
         const CM: f64 = 2.54 / 96.0;
         let none = json!({ "top": 0, "bottom": 0, "left": 0, "right": 0 });
@@ -175,7 +175,7 @@ impl Browser {
         base64(printed.as_str().expect("a PDF in base64"))
     }
 
-    /// Runs a script that hands its result to `done`.
+    /// Runs a script that passes its result to `done`; returns the result.
     pub fn run(&self, script: &str) -> Value {
         let script = format!("const done = arguments[arguments.length - 1];\n{script}");
         self.post(&format!("/session/{}/execute/async", self.session), &json!({ "script": script, "args": [] }))
@@ -206,7 +206,7 @@ impl Drop for Browser {
     }
 }
 
-/// Starts a chromedriver on a port that is free; `None` if that did not last.
+/// Starts chromedriver on a free port; `None` if it ended before it was ready.
 fn driver() -> std::io::Result<Option<(Child, u16)>> {
     let mut command = Command::new("chromedriver");
     let mut driver = command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;

@@ -9,7 +9,7 @@ use crate::driver::Browser;
 use crate::foreign;
 
 #[test]
-fn a_page_receives_every_event_once_and_in_order_in_each_way_a_browser_has() {
+fn a_page_receives_every_event_once_and_in_order_over_each_interface_of_the_browser() {
     let Some(browser) = Browser::start() else { return };
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let server =
@@ -18,14 +18,14 @@ fn a_page_receives_every_event_once_and_in_order_in_each_way_a_browser_has() {
     browser.open(&format!("http://{}/", server.addresses().http));
     let expected: Vec<u64> = (1..=50).collect();
 
-    for (way, script) in [
+    for (interface, script) in [
         (
             "fetch, polling",
             "let seqs = [], after = 0;
              const poll = async () => {
-                 const answer = await fetch(`/poll?after=${after}`);
-                 after = answer.headers.get('cursor');
-                 const lines = (await answer.text()).split('\\n').filter(line => line);
+                 const response = await fetch(`/poll?after=${after}`);
+                 after = response.headers.get('cursor');
+                 const lines = (await response.text()).split('\\n').filter(line => line);
                  seqs.push(...lines.map(line => JSON.parse(line).seq));
                  seqs.length < 50 ? setTimeout(poll, 20) : done(seqs.slice(0, 50));
              };
@@ -35,9 +35,9 @@ fn a_page_receives_every_event_once_and_in_order_in_each_way_a_browser_has() {
             "fetch, long polling",
             "let seqs = [], after = 0;
              const poll = async () => {
-                 const answer = await fetch(`/long-poll?after=${after}&wait=5s`);
-                 after = answer.headers.get('cursor');
-                 const lines = (await answer.text()).split('\\n').filter(line => line);
+                 const response = await fetch(`/long-poll?after=${after}&wait=5s`);
+                 after = response.headers.get('cursor');
+                 const lines = (await response.text()).split('\\n').filter(line => line);
                  seqs.push(...lines.map(line => JSON.parse(line).seq));
                  seqs.length < 50 ? poll() : done(seqs.slice(0, 50));
              };
@@ -45,8 +45,8 @@ fn a_page_receives_every_event_once_and_in_order_in_each_way_a_browser_has() {
         ),
         (
             "fetch, streaming",
-            "const answer = fetch('/stream?after=0').then(async answer => {
-                 const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+            "fetch('/stream?after=0').then(async response => {
+                 const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
                  let text = '';
                  while (text.split('\\n').length <= 50) text += (await reader.read()).value;
                  reader.cancel();
@@ -72,15 +72,15 @@ fn a_page_receives_every_event_once_and_in_order_in_each_way_a_browser_has() {
              socket.onclose = event => done(event.wasClean ? seqs.slice(0, 50) : event.code);",
         ),
     ] {
-        assert_eq!(browser.run(script), json!(expected), "{way}");
+        assert_eq!(browser.run(script), json!(expected), "{interface}");
     }
 
     let echoed = browser.run(
         "const socket = new WebSocket(`ws://${location.host}/ws`);
          socket.onopen = () => socket.send('from a page');
-         socket.onmessage = event => JSON.parse(event.data).data === 'from a page' && done('came back');",
+         socket.onmessage = event => JSON.parse(event.data).data === 'from a page' && done('received');",
     );
-    assert_eq!(echoed, json!("came back"), "what a page sends is published");
+    assert_eq!(echoed, json!("received"), "a text that a page sends is published");
 }
 
 #[test]
@@ -89,15 +89,15 @@ fn a_page_of_another_origin_may_read_but_not_publish() {
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let options = Options { listen: free, tcp_listen: free, rate: 0.0, payload: 0, history: 10, ..Options::default() };
     let server = Server::start(&options).unwrap();
-    server.feed().publish(1, "for all to read");
-    // Another port is another origin.
+    server.feed().publish(1, "public");
+    // The other page's port differs from the server's, so its origin does.
     browser.open(&format!("http://{}/", foreign::page()));
     let host = server.addresses().http;
     let read = browser.run(&format!(
         "const source = new EventSource('http://{host}/sse?after=0');
          source.onmessage = event => {{ source.close(); done(JSON.parse(event.data).data); }};"
     ));
-    assert_eq!(read, json!("for all to read"));
+    assert_eq!(read, json!("public"));
     let opened = browser.run(&format!(
         "const socket = new WebSocket('ws://{host}/ws');
          socket.onopen = () => done('open');
@@ -111,22 +111,22 @@ fn a_page_of_another_origin_may_read_but_not_publish() {
 }
 
 #[test]
-fn the_page_s_reader_of_lines_passes_over_heartbeats() {
+fn the_page_s_line_reader_ignores_heartbeats() {
     let Some(browser) = Browser::start() else { return };
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let server = Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, ..Options::default() }).unwrap();
-    // The page itself: what it may load is said with it.
+    // The module is imported by the live page, whose content security policy allows it.
     browser.open(&format!("http://{}/?lanes=polling", server.addresses().http));
-    let came = browser.run(
-        r#"const came = [];
+    let received = browser.run(
+        r#"const received = [];
            const lane = {
-               asked() {}, answered() {}, address: (path) => path,
-               gap: (gap) => came.push(gap.after), event: (line) => came.push(JSON.parse(line).seq),
+               requested() {}, responded() {}, requestUrl: () => '/stream',
+               gap: (gap) => received.push(gap.after), event: (line) => received.push(JSON.parse(line).seq),
            };
            window.fetch = async () => new Response('\n{"seq":1}\n\n\n{"gap":{"after":7}}\n\n{"seq":2}\n\n');
            import('/page/transport/ndjson.js')
                .then(({ subscribe }) => subscribe(lane, new AbortController().signal))
-               .catch((error) => done([...came, error.message]));"#,
+               .catch((error) => done([...received, error.message]));"#,
     );
-    assert_eq!(came, json!([1, 7, 2, "the stream ended"]));
+    assert_eq!(received, json!([1, 7, 2, "the stream ended"]));
 }

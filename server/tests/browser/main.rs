@@ -1,4 +1,5 @@
-//! A real browser against the server: its interfaces, the live page, and the lecture; skipped where there is no Chromium.
+//! Tests of the server with a real browser: the browser's interfaces, the live page, and the lecture. They are skipped where there is no
+//! chromedriver.
 
 mod driver;
 mod foreign;

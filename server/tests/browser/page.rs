@@ -1,15 +1,15 @@
-//! The live page, as a browser shows it: what its lanes receive, what it says crossed the wire, and what its controls do.
+//! The live page in a browser: what its lanes receive, which bytes on the wire it shows, and what its controls do.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use protocol::framing::websocket::{Opcode, frame};
+use protocol::envelope::websocket::{Opcode, encode};
 use serde_json::{Value, json};
 use server::{Options, Server};
 
 use crate::driver::Browser;
 
-/// A server that publishes only what it is told to.
+/// A server without a schedule: it publishes only what a test or a page publishes.
 fn server(token: Option<&str>) -> Server {
     Server::start(&Options { token: token.map(String::from), ..options() }).unwrap()
 }
@@ -21,36 +21,37 @@ fn options() -> Options {
 
 const TOKEN: &str = "abcdefgh12345678";
 
-/// Opens the page with quick polls, and waits until all lanes are subscribed.
+/// Opens the page with a short poll interval, and waits until all lanes are subscribed.
 fn open(browser: &Browser, server: &Server, parameters: &str) {
     browser.open(&format!("{}/?lang=en{parameters}", server.addresses().http_url()));
     subscribed(browser);
 }
 
-/// Has the page poll quickly, and waits until all lanes are subscribed.
+/// Waits until all lanes are subscribed, and sets a short poll interval.
 fn subscribed(browser: &Browser) {
     let ready = browser.run(
         "const look = () => {
-             const ready = window.lab?.lanes.length === 5 && lab.lanes.every(lane => lane.state === 'on' && lane.crossings.length > 0);
-             ready ? (lab.order('pollInterval', { ms: 50 }), done(true)) : setTimeout(look, 20);
+             const ready = window.livePage?.lanes.length === 5 && livePage.lanes.every(lane => lane.state === 'on' && lane.chunks.length > 0);
+             ready ? (livePage.order('pollInterval', { ms: 50 }), done(true)) : setTimeout(look, 20);
          };
          look();",
     );
     assert_eq!(ready, json!(true));
 }
 
-/// Waits until every lane has received so many events, and gives each lane's seqs, misses and repeats.
+/// Waits until every lane has received that many events; returns each lane's sequence numbers, and its counts of missed and repeated
+/// events.
 fn received(browser: &Browser, events: u64) -> Value {
     browser.run(&format!(
-        "const look = () => lab.lanes.length === 5 && lab.lanes.every(lane => lane.received >= {events})
-             ? done(lab.lanes.map(lane => [lane.deliveries.map(({{ seq }}) => seq), lane.missed, lane.repeated]))
+        "const look = () => livePage.lanes.length === 5 && livePage.lanes.every(lane => lane.received >= {events})
+             ? done(livePage.lanes.map(lane => [lane.deliveries.map(({{ seq }}) => seq), lane.missed, lane.repeated]))
              : setTimeout(look, 20);
          look();"
     ))
 }
 
 #[test]
-fn every_lane_shows_every_event_once_and_in_order_and_the_bytes_that_crossed_for_it() {
+fn every_lane_shows_every_event_once_and_in_order_and_its_bytes_on_the_wire() {
     let Some(browser) = Browser::start() else { return };
     every_lane_shows_every_event(&browser, &server(None));
 }
@@ -71,39 +72,39 @@ fn every_lane_shows_every_event(browser: &Browser, server: &Server) {
     let seqs: Vec<u64> = (1..=20).collect();
     assert_eq!(received(browser, 20), json!(vec![json!([seqs, 0, 0]); 5]));
 
-    // What the page says came over the WebSocket is what the framing makes of these events, and the handshake's answer.
+    // The bytes that the page shows for the WebSocket are the frames of these events, and the headers of the handshake's response.
     let frames: usize = (0..20)
         .map(|seq| match server.feed().next(protocol::Cursor(seq)) {
-            server::feed::Next::Event(event) => frame(Opcode::Text, event.json()).len(),
+            server::feed::Next::Event(event) => encode(Opcode::Text, event.json()).len(),
             _ => panic!("event {} is there", seq + 1),
         })
         .sum();
     let shown = browser.run(
-        "const { bytes, crossings, connections, requests } = lab.lanes.find(lane => lane.name === 'websocket');
-         const head = new TextDecoder().decode(crossings.find(crossing => !crossing.up).data);
-         done([bytes.down - head.length, head.startsWith('HTTP/1.1 101'), connections, requests]);",
+        "const { bytes, chunks, connections, requests } = livePage.lanes.find(lane => lane.name === 'websocket');
+         const headers = new TextDecoder().decode(chunks.find(chunk => !chunk.up).data);
+         done([bytes.down - headers.length, headers.startsWith('HTTP/1.1 101'), connections, requests]);",
     );
     assert_eq!(shown, json!([frames, true, 1, 1]));
-    // Each way has its event bytes in common, whatever it spends beside them.
-    let event_bytes = browser.run("done(lab.lanes.map(lane => lane.bytes.event));");
+    // All transports carry the same event bytes, whatever their overhead.
+    let event_bytes = browser.run("done(livePage.lanes.map(lane => lane.bytes.event));");
     let first = event_bytes[0].clone();
     assert!(
         first.as_u64().unwrap() > 0 && event_bytes.as_array().unwrap().iter().all(|bytes| *bytes == first),
         "{event_bytes}"
     );
 
-    // The handshake by hand: what the page worked out is what the server answered.
+    // The handshake by hand: the page computes what the server has sent.
     let steps =
         browser.run("done(['.step4', '.step5'].map(step => document.querySelector(`#steps ${step}`).textContent));");
     assert_eq!(steps[0], steps[1]);
     assert_eq!(steps[0].as_str().unwrap().len(), 28);
 
-    // An arrow opened up: overhead and event add up to what crossed.
+    // The details of an arrow: its size, and its bytes with the event marked.
     let opened = browser.run(
-        "const lane = lab.lanes.find(lane => lane.name === 'ndjson');
+        "const lane = livePage.lanes.find(lane => lane.name === 'ndjson');
          document.querySelector('[data-lane=ndjson] .ladder').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter' }));
-         done([document.querySelector('#crossing strong').textContent, lane.crossings.at(-1).size,
-               document.querySelectorAll('#crossing .bytes .event').length]);",
+         done([document.querySelector('#chunk strong').textContent, lane.chunks.at(-1).size,
+               document.querySelectorAll('#chunk .bytes .event').length]);",
     );
     assert!(opened[0].as_str().unwrap().ends_with(&format!("from the server: {} bytes", opened[1])), "{opened}");
     assert!(opened[2].as_u64().unwrap() >= 1);
@@ -116,7 +117,7 @@ fn every_lane_shows_every_event(browser: &Browser, server: &Server) {
 }
 
 #[test]
-fn the_controls_do_what_they_say_and_cut_connections_resume_without_loss() {
+fn the_controls_work_and_cut_connections_resume_without_loss() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
     open(&browser, &server, "");
@@ -126,21 +127,25 @@ fn the_controls_do_what_they_say_and_cut_connections_resume_without_loss() {
     received(&browser, 101);
     browser.run("document.getElementById('cut').click(); done(0);");
     let cut = browser.run(
-        "// A poll on a kept connection is asked again by the browser itself.
-         const held = lab.lanes.filter(lane => !lane.name.endsWith('polling'));
-         const look = () => held.every(lane => lane.reconnects === 1) ? done(true) : setTimeout(look, 20);
+        "// The browser itself repeats a poll whose kept connection was cut.
+         const connected = livePage.lanes.filter(lane => !lane.name.endsWith('polling'));
+         const look = () => connected.every(lane => lane.reconnects === 1) ? done(true) : setTimeout(look, 20);
          look();",
     );
     assert_eq!(cut, json!(true));
     server.feed().publish(protocol::clock::now_ns(), "after the cut");
     let seqs: Vec<u64> = (1..=102).collect();
     assert_eq!(received(&browser, 102), json!(vec![json!([seqs, 0, 0]); 5]));
-    // Each lane sends in its own way, and all receive it.
+    // Each lane publishes as its transport can, and all lanes receive it.
     browser.run("document.querySelectorAll('.send').forEach(send => send.click()); done(0);");
     received(&browser, 107);
-    let requests = browser.run("done(lab.lanes.find(lane => lane.name === 'websocket').requests);");
-    assert_eq!(requests, json!(2), "a handshake, another after the cut, and no request for what it sent");
-    // A rate, set and unset.
+    let requests = browser.run("done(livePage.lanes.find(lane => lane.name === 'websocket').requests);");
+    assert_eq!(
+        requests,
+        json!(2),
+        "a handshake, another after the cut, and no request for the event that it published"
+    );
+    // The rate can be changed.
     browser.run(
         "const rate = document.getElementById('rate');
          rate.value = 100;
@@ -153,7 +158,7 @@ fn the_controls_do_what_they_say_and_cut_connections_resume_without_loss() {
 }
 
 #[test]
-fn a_server_started_anew_is_told_from_the_one_before_however_far_its_feed_is() {
+fn a_restarted_server_is_distinguished_from_the_one_before_by_its_epoch() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
     open(&browser, &server, "");
@@ -165,20 +170,20 @@ fn a_server_started_anew_is_told_from_the_one_before_however_far_its_feed_is() {
     let listen = server.addresses().http;
     server.shutdown();
     let server = Server::start(&Options { listen, ..options() }).unwrap();
-    // Each lane has a number that this feed has too, and has had nothing of it.
+    // The new feed already has the sequence number of each lane's cursor, but the lanes have received none of its events.
     publish(&server, 5);
     assert_eq!(received(&browser, 8), json!(vec![json!([[1, 2, 3, 1, 2, 3, 4, 5], 0, 0]); 5]));
-    // And what crosses the wire is seen again, though the lanes were back before the watcher was.
-    let seen = browser.run(
-        "const look = () => lab.lanes.length === 5 && lab.lanes.every(lane => lane.state === 'on' && lane.crossings.at(-1)?.at > lab.now() - 1000)
+    // Bytes on the wire are shown again, even if the lanes reconnected before the trace session did.
+    let traced = browser.run(
+        "const look = () => livePage.lanes.length === 5 && livePage.lanes.every(lane => lane.state === 'on' && lane.chunks.at(-1)?.at > livePage.now() - 1000)
              && document.getElementById('away').hidden ? done(true) : setTimeout(look, 20);
          look();",
     );
-    assert_eq!(seen, json!(true));
+    assert_eq!(traced, json!(true));
     publish(&server, 1);
     received(&browser, 9);
     let carried = browser.run(
-        "const look = () => lab.lanes.every(lane => lane.crossings.some(({ seqs }) => seqs?.includes(6)))
+        "const look = () => livePage.lanes.every(lane => lane.chunks.some(({ seqs }) => seqs?.includes(6)))
              ? done(true) : setTimeout(look, 20);
          look();",
     );
@@ -186,7 +191,7 @@ fn a_server_started_anew_is_told_from_the_one_before_however_far_its_feed_is() {
 }
 
 #[test]
-fn a_viewer_watches_and_only_who_knows_the_token_publishes() {
+fn a_viewer_can_watch_but_only_the_presenter_can_publish() {
     let Some(browser) = Browser::start() else { return };
     let server = server(Some(TOKEN));
     open(&browser, &server, "");
@@ -208,16 +213,16 @@ fn a_viewer_watches_and_only_who_knows_the_token_publishes() {
     browser.run("document.querySelectorAll('.send').forEach(send => send.click()); done(0);");
     received(&browser, 6);
 
-    // Nothing that the page shows, or that a script could read, gives the token or the cookie away.
+    // Nothing that the page shows, or that a script could read, contains the token or the cookie.
     let shown = browser.run(
-        "const bytes = lab.lanes.flatMap(lane => lane.crossings.map(({ data }) => new TextDecoder().decode(data))).join('');
+        "const bytes = livePage.lanes.flatMap(lane => lane.chunks.map(({ data }) => new TextDecoder().decode(data))).join('');
          const cookie = /lab-presenter-[0-9]+=([^\\s;]*)/.exec(bytes)?.[1];
          done([location.href, document.cookie, document.referrer, /token/i.test(bytes), cookie]);",
     );
     let href = format!("{}/?lang=en", server.url());
     assert_eq!(shown, json!([href, "", "", false, "*".repeat(32)]));
 
-    // The cookie is for the lecture as well, which is opened without the link.
+    // The cookie is valid for the lecture too, which is opened without the link.
     browser.open(&format!("{}/slides", server.url()));
     let may_control = browser.run(
         "const live = document.querySelector('.live');
@@ -232,21 +237,21 @@ fn a_viewer_watches_and_only_who_knows_the_token_publishes() {
 }
 
 #[test]
-fn a_wrong_link_says_so_and_the_slides_link_leads_to_the_slides() {
+fn a_wrong_link_shows_an_error_and_the_slides_link_opens_the_slides() {
     let Some(browser) = Browser::start() else { return };
     let server = server(Some(TOKEN));
     browser.open(&format!("{}/presenter?lang=en#token=another", server.url()));
-    let told = browser.run(
+    let shown = browser.run(
         "const refused = document.getElementById('refused');
          const look = () => refused.hidden ? setTimeout(look, 20) : done([refused.textContent.slice(0, 27), location.hash]);
          look();",
     );
-    assert_eq!(told, json!(["This is not the presenter’s", ""]));
+    assert_eq!(shown, json!(["This is not the presenter’s", ""]));
     browser.follow(&server.presenter_slides(&server.url()), "/slides/en.html#1");
 }
 
 #[test]
-fn a_page_that_may_not_watch_says_so_and_goes_on_when_it_may() {
+fn a_page_that_gets_no_trace_session_shows_that_and_starts_when_it_gets_one() {
     const VIEWERS: usize = 192;
     let Some(browser) = Browser::start() else { return };
     let server = server(Some(TOKEN));
@@ -273,7 +278,7 @@ fn a_page_that_may_not_watch_says_so_and_goes_on_when_it_may() {
         assert_eq!(shown, json!([true, true]));
     };
     opened_and_refused(&browser);
-    // The presenter is watched all the same, and may publish.
+    // The presenter's page gets a reserved trace session, and may publish.
     browser.follow(&server.presenter_page(&server.url(), "?lang=en"), "/?lang=en");
     subscribed(&browser);
     let enabled = browser
@@ -289,7 +294,7 @@ fn a_page_that_may_not_watch_says_so_and_goes_on_when_it_may() {
 }
 
 #[test]
-fn a_tab_that_comes_by_the_presenters_link_gives_the_controls_to_all_tabs() {
+fn a_tab_opened_with_the_presenters_link_enables_the_controls_of_all_tabs() {
     let Some(browser) = Browser::start() else { return };
     let server = server(Some(TOKEN));
     open(&browser, &server, "");
@@ -309,7 +314,7 @@ fn a_tab_that_comes_by_the_presenters_link_gives_the_controls_to_all_tabs() {
 }
 
 #[test]
-fn the_page_fits_every_screen_it_is_made_for() {
+fn the_page_fits_every_supported_screen_size() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
     for (width, height, parameters) in [(1280, 720, ""), (1280, 720, "&projector"), (420, 860, "&theme=dark")] {
@@ -321,7 +326,7 @@ fn the_page_fits_every_screen_it_is_made_for() {
 }
 
 #[test]
-fn a_projector_s_labels_grow_with_the_screen_and_no_number_is_cut() {
+fn on_a_projector_labels_grow_with_the_screen_and_no_number_is_cut_off() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
     for (width, height) in [(1280, 720), (1920, 1080), (3840, 2160)] {
@@ -331,9 +336,9 @@ fn a_projector_s_labels_grow_with_the_screen_and_no_number_is_cut() {
             "const check = () => {
                  const faults = [];
                  for (const element of document.querySelectorAll('header *, .controls *, #lanes *')) {
-                     const says = [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
+                     const hasText = [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
                      const style = getComputedStyle(element);
-                     if ((says || element.matches('input[type=number]')) && element.checkVisibility() && parseFloat(style.fontSize) < 0.022 * innerHeight)
+                     if ((hasText || element.matches('input[type=number]')) && element.checkVisibility() && parseFloat(style.fontSize) < 0.022 * innerHeight)
                          faults.push(['small', element.outerHTML.slice(0, 60), parseFloat(style.fontSize) / innerHeight]);
                  }
                  for (const input of document.querySelectorAll('.controls input')) {
@@ -351,7 +356,7 @@ fn a_projector_s_labels_grow_with_the_screen_and_no_number_is_cut() {
              };
              const longest = { rate: 1000, payload: 65536, interval: 60000, span: 30 };
              for (const [id, value] of Object.entries(longest)) document.getElementById(id).value = value;
-             // Figures are renewed twice a second.
+             // Figures are updated twice a second.
              setTimeout(() => done(check()), 600);",
         );
         assert_eq!(faults, json!([]), "{width} by {height}");
@@ -371,9 +376,9 @@ fn three_tabs_share_one_set_of_subscriptions_and_each_shows_every_event_once() {
     let on_slide = "const frame = document.querySelector('.live iframe') ?? document.querySelector('.live');
          if (frame.tagName === 'DIV') show(slides.indexOf(frame.closest('.slide')));
          const page = () => document.querySelector('.live iframe')?.contentWindow;
-         window.lab ??= null;
-         const ready = () => page()?.lab?.lanes.length === 5 && page().lab.lanes.every(lane => lane.state === 'on')
-             ? (window.lab = page().lab, done(lab.lanes.length)) : setTimeout(ready, 20);
+         window.livePage ??= null;
+         const ready = () => page()?.livePage?.lanes.length === 5 && page().livePage.lanes.every(lane => lane.state === 'on')
+             ? (window.livePage = page().livePage, done(livePage.lanes.length)) : setTimeout(ready, 20);
          ready();";
     assert_eq!(browser.run(on_slide), json!(5));
     for number in 0..50 {
@@ -382,19 +387,19 @@ fn three_tabs_share_one_set_of_subscriptions_and_each_shows_every_event_once() {
     let seqs: Vec<u64> = (1..=50).collect();
     let all = json!(vec![json!([seqs, 0, 0]); 5]);
     assert_eq!(received(&browser, 50), all, "the slide");
-    // Orders of any tab are orders to the one set: connections are cut for all, and resume for all.
-    browser.run("lab.order('cut'); done(0);");
+    // An order of any tab applies to the shared subscriptions: it cuts the connections of all tabs, and all resume.
+    browser.run("livePage.order('cut'); done(0);");
     for tab in [0, 1] {
         browser.show_tab_number(tab);
         assert_eq!(received(&browser, 50), all, "tab {tab}");
         let cut = browser.run(
-            "const held = lab.lanes.filter(lane => !lane.name.endsWith('polling'));
-             const look = () => held.every(lane => lane.reconnects === 1) ? done(true) : setTimeout(look, 20);
+            "const connected = livePage.lanes.filter(lane => !lane.name.endsWith('polling'));
+             const look = () => connected.every(lane => lane.reconnects === 1) ? done(true) : setTimeout(look, 20);
              look();",
         );
         assert_eq!(cut, json!(true), "tab {tab}");
     }
-    // The tab that came first is closed, and the others go on without a loss.
+    // When the first tab is closed, the others continue without loss.
     browser.show_tab_number(0);
     browser.close_tab();
     server.feed().publish(protocol::clock::now_ns(), "afterwards");
@@ -405,30 +410,34 @@ fn three_tabs_share_one_set_of_subscriptions_and_each_shows_every_event_once() {
 }
 
 #[test]
-fn a_browser_without_shared_workers_subscribes_in_the_tab_that_is_seen() {
+fn a_browser_without_shared_workers_subscribes_in_the_visible_tab() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
     browser.before_each_page("delete window.SharedWorker;");
     open(&browser, &server, "");
     server.feed().publish(protocol::clock::now_ns(), "one");
     assert_eq!(received(&browser, 1), json!(vec![json!([[1], 0, 0]); 5]));
-    let rest = |hidden: bool| {
+    let set_hidden = |hidden: bool| {
         browser.run(&format!(
             "Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }});
              document.dispatchEvent(new Event('visibilitychange'));
-             const look = () => lab.lanes.every(({{ state }}) => (state === 'off') === {hidden}) ? done(true) : setTimeout(look, 20);
+             const look = () => livePage.lanes.every(({{ state }}) => (state === 'off') === {hidden}) ? done(true) : setTimeout(look, 20);
              look();"
         ))
     };
-    assert_eq!(rest(true), json!(true), "a hidden tab leaves the connections to the others");
+    assert_eq!(set_hidden(true), json!(true), "a hidden tab closes its connections");
     server.feed().publish(protocol::clock::now_ns(), "two");
-    assert_eq!(rest(false), json!(true));
-    assert_eq!(received(&browser, 2), json!(vec![json!([[1, 2], 0, 0]); 5]), "it goes on behind what it had");
+    assert_eq!(set_hidden(false), json!(true));
+    assert_eq!(
+        received(&browser, 2),
+        json!(vec![json!([[1, 2], 0, 0]); 5]),
+        "it resumes after the last event received"
+    );
     assert_eq!(browser.console_errors(), [""; 0]);
 }
 
 #[test]
-fn the_page_works_where_the_browser_keeps_nothing() {
+fn the_page_works_in_a_browser_without_storage() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
     browser.before_each_page(
@@ -446,7 +455,7 @@ fn the_page_works_where_the_browser_keeps_nothing() {
 }
 
 #[test]
-fn the_overhead_is_right_for_events_larger_than_what_is_shown_and_for_bursts() {
+fn the_overhead_is_right_for_bursts_and_for_events_larger_than_what_is_shown_of_them() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
     open(&browser, &server, "");
@@ -455,7 +464,7 @@ fn the_overhead_is_right_for_events_larger_than_what_is_shown_and_for_bursts() {
         server.feed().publish(protocol::clock::now_ns(), &"x".repeat(size));
     }
     received(&browser, 3);
-    browser.run("lab.order('burst', { events: 100 }); done(0);");
+    browser.run("livePage.order('burst', { events: 100 }); done(0);");
     received(&browser, 103);
     for seq in 0..103 {
         match server.feed().next(protocol::Cursor(seq)) {
@@ -463,52 +472,53 @@ fn the_overhead_is_right_for_events_larger_than_what_is_shown_and_for_bursts() {
             _ => panic!("event {} is there", seq + 1),
         }
     }
-    // The server's word of what crossed may come behind the events.
+    // The trace may come after the events.
     let shown = browser.run(&format!(
-        "const look = () => lab.lanes.every(({{ bytes }}) => bytes.event >= {event_bytes})
-             ? done(lab.lanes.map(({{ bytes }}) => bytes.event)) : setTimeout(look, 20);
+        "const look = () => livePage.lanes.every(({{ bytes }}) => bytes.event >= {event_bytes})
+             ? done(livePage.lanes.map(({{ bytes }}) => bytes.event)) : setTimeout(look, 20);
          look();"
     ));
     assert_eq!(shown, json!(vec![event_bytes; 5]));
-    // Arrows that carry a part of a large event are not grey, and none waits for an arrival.
+    // Arrows that carry a part of a large event are not grey, and all of them have arrived.
     let grey = browser.run(
-        "const large = lab.lanes.map(({ crossings }) => crossings.filter(({ size, up }) => !up && size > 4096));
-         done(large.map(found => [found.length > 0, found.filter(({ seqs, arrived }) => !seqs || arrived === null).length]));",
+        "const large = livePage.lanes.map(({ chunks }) => chunks.filter(({ size, up }) => !up && size > 4096));
+         done(large.map(found => [found.length > 0, found.filter(({ seqs, arrivedAt }) => !seqs || arrivedAt === null).length]));",
     );
     assert_eq!(grey, json!(vec![json!([true, 0]); 5]));
 }
 
 #[test]
-fn what_crossed_has_an_end_though_the_browser_tells_of_none() {
+fn every_chunk_gets_an_arrival_time_even_if_the_browser_does_not_report_it() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
     browser.open(&format!("{}/", server.addresses().http_url()));
-    // A lane in a world of its own: a clock that is set, and a server's words that come late.
-    let ends = browser.run(
+    // A lane without a connection, with a clock that the test sets and a trace that comes late.
+    let arrivals = browser.run(
         "import('/page/lane.js').then(async ({ Lane }) => {
              let time = 1000;
-             const told = [];
+             const log = [];
              const clock = { now: () => time, error: 2 };
-             const lane = new Lane('sse', () => new Promise(() => {}), { id: 's', clock, pollInterval: 50 }, (entry) => told.push(entry));
-             const crossed = (at, text, seqs = null) => lane.crossed({ up: false, at, size: text.length, connection: 1, watch: 1,
+             const transport = { name: 'sse', path: '/sse', exchange: 'stream', subscribe: () => new Promise(() => {}) };
+             const lane = new Lane(transport, { id: 's', clock, pollInterval: 50 }, (entry) => log.push(entry));
+             const trace = (at, text, seqs = null) => lane.traced({ up: false, at, size: text.length, connection: 1, traceSession: 1,
                  data: new TextEncoder().encode(text), seqs, events: [], event_bytes: 0 });
-             const ends = () => {
-                 const crossings = told.filter(({ kind }) => kind === 'crossing').map(({ crossing }) => ({ ...crossing }));
-                 for (const { crossing, at } of told.filter(({ kind }) => kind === 'arrival')) crossings.find(({ id }) => id === crossing).arrived = at;
-                 return crossings.map(({ arrived }) => arrived);
+             const arrivals = () => {
+                 const chunks = log.filter(({ kind }) => kind === 'chunk').map(({ chunk }) => ({ ...chunk }));
+                 for (const { chunk, at } of log.filter(({ kind }) => kind === 'arrival')) chunks.find(({ id }) => id === chunk).arrivedAt = at;
+                 return chunks.map(({ arrivedAt }) => arrivedAt);
              };
-             // The head came, by our clock, 3 ms before it left: so much the clocks may differ.
-             lane.asked();
-             lane.answered();
-             crossed(1003, 'HTTP/1.1 200 OK');
-             // A heartbeat, of which the browser tells nobody.
-             crossed(1010, ':\\n\\n');
-             // The head of a response that nobody waits for any longer.
-             crossed(1020, 'HTTP/1.1 200 OK');
+             // By the browser's clock, the response came 3 ms before it was sent, which is within the clocks' error.
+             lane.requested();
+             lane.responded();
+             trace(1003, 'HTTP/1.1 200 OK');
+             // A heartbeat, which the browser does not report.
+             trace(1010, ':\\n\\n');
+             // A response that the browser does not report in time.
+             trace(1020, 'HTTP/1.1 200 OK');
              time = 5000;
-             lane.forget();
-             done(ends());
+             lane.discardOld();
+             done(arrivals());
          });",
     );
-    assert_eq!(ends, json!([1003, 1012, 1022]));
+    assert_eq!(arrivals, json!([1003, 1012, 1022]));
 }

@@ -1,4 +1,4 @@
-//! What the pages' policy lets a browser do: nothing that the server has not given out, and no frame of another's.
+//! The content security policy of the pages: a browser runs the server's own scripts only, and no other origin can frame the pages.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ fn server() -> Server {
 }
 
 #[test]
-fn no_script_runs_that_was_put_into_a_page() {
+fn an_injected_script_does_not_run() {
     let Some(browser) = Browser::start() else { return };
     let server = server();
     for path in ["/?lang=en", "/presenter", "/slides/en.html"] {
@@ -32,7 +32,7 @@ fn no_script_runs_that_was_put_into_a_page() {
 }
 
 #[test]
-fn a_page_of_another_origin_frames_neither_the_page_nor_the_slides() {
+fn a_page_of_another_origin_can_frame_neither_the_page_nor_the_slides() {
     let Some(browser) = Browser::start() else { return };
     let server = server();
     let foreign = foreign::page();

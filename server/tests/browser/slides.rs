@@ -1,4 +1,4 @@
-//! The lecture, as a browser shows it: every slide fits, live lanes live, and print gives a page a slide.
+//! The lecture in a browser: every slide fits, live lanes work on the shown slide, and printing puts each slide on a page of its own.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ fn every_slide_of_both_languages_fits() {
     for language in ["en", "ko"] {
         browser.open(&format!("http://{}/slides/{language}.html", server.addresses().http));
         let beyond = browser.run(
-            "// Each slide in its own size, whatever the window's.
+            "// Slides are measured at their own size, not scaled to the window.
              document.documentElement.style.setProperty('--scale', 1);
              const found = [];
              for (const [index, slide] of slides.entries()) {
@@ -32,10 +32,10 @@ fn every_slide_of_both_languages_fits() {
                      const { left, right, top, bottom } = part.getBoundingClientRect();
                      const [x, y] = [Math.max(frame.left - left, right - frame.right), Math.max(frame.top - top, bottom - frame.bottom)];
                      if (x > 0 || y > 0) found.push([index + 1, title, part.tagName, x, y]);
-                     else if (part.tagName === 'PRE' && part.scrollWidth > part.clientWidth) found.push([index + 1, title, 'cut code', part.scrollWidth - part.clientWidth]);
+                     else if (part.tagName === 'PRE' && part.scrollWidth > part.clientWidth) found.push([index + 1, title, 'code cut off', part.scrollWidth - part.clientWidth]);
                      else if (part.matches('.chart') && part.clientHeight < 400) found.push([index + 1, title, 'small chart']);
                  }
-                 // Nothing lies on top of what comes before it.
+                 // No two parts overlap.
                  const parts = [...slide.querySelectorAll('.body > *')].map(part => part.getBoundingClientRect());
                  parts.forEach((one, at) => parts.slice(at + 1).forEach(other => {
                      const wide = Math.min(one.right, other.right) - Math.max(one.left, other.left);
@@ -51,7 +51,7 @@ fn every_slide_of_both_languages_fits() {
 }
 
 #[test]
-fn live_lanes_live_on_the_slide_that_is_shown_and_take_its_keys() {
+fn live_lanes_run_on_the_shown_slide_only_and_receive_its_keys() {
     let Some(browser) = Browser::start() else { return };
     let server = server();
     browser.open(&format!("http://{}/slides?projector", server.addresses().http));
@@ -59,24 +59,24 @@ fn live_lanes_live_on_the_slide_that_is_shown_and_take_its_keys() {
         "const live = document.querySelector('.live');
          show(slides.indexOf(live.closest('.slide')));
          const press = key => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
-         const lab = () => live.querySelector('iframe')?.contentWindow.lab;
-         const when = (true_, then) => true_() ? then() : setTimeout(() => when(true_, then), 20);
-         when(() => lab()?.lanes.length === 5 && lab().lanes.every(lane => lane.state === 'on' && lane.crossings.length > 0), () => {
+         const page = () => live.querySelector('iframe')?.contentWindow.livePage;
+         const when = (condition, then) => condition() ? then() : setTimeout(() => when(condition, then), 20);
+         when(() => page()?.lanes.length === 5 && page().lanes.every(lane => lane.state === 'on' && lane.chunks.length > 0), () => {
              press('e');
-             when(() => lab().lanes.every(lane => lane.received === 1), () => {
-                 const [lanes, frames] = [lab().lanes.length, document.querySelectorAll('iframe').length];
+             when(() => page().lanes.every(lane => lane.received === 1), () => {
+                 const [lanes, frames] = [page().lanes.length, document.querySelectorAll('iframe').length];
                  live.querySelector('iframe').contentDocument.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'PageDown', bubbles: true }));
                  when(() => !live.querySelector('iframe'), () => done([lanes, frames, document.querySelectorAll('iframe').length]));
              });
          });",
     );
-    assert_eq!(received, json!([5, 1, 0]), "five lanes of one page, and none once the slide is left");
+    assert_eq!(received, json!([5, 1, 0]), "five lanes in one frame, and no frame after the slide is left");
     assert_eq!(server.feed().head().0, 1);
     assert_eq!(browser.console_errors(), [""; 0]);
 }
 
 #[test]
-fn the_overview_picks_and_the_presenter_s_window_follows() {
+fn a_click_in_the_overview_selects_a_slide_and_the_presenter_s_window_follows() {
     let Some(browser) = Browser::start() else { return };
     let server = server();
     browser.open(&format!("http://{}/slides/ko.html", server.addresses().http));
@@ -86,7 +86,7 @@ fn the_overview_picks_and_the_presenter_s_window_follows() {
          document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'n', bubbles: true }));
          const look = () => {
              const page = other?.document;
-             const notes = page?.querySelector('#said')?.textContent ?? '';
+             const notes = page?.querySelector('#speaker-notes')?.textContent ?? '';
              if (!notes) return setTimeout(look, 20);
              const before = [location.hash, notes.trim() === slides[6].querySelector('.notes').textContent.trim()];
              page.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }));
@@ -99,34 +99,34 @@ fn the_overview_picks_and_the_presenter_s_window_follows() {
 }
 
 #[test]
-fn in_print_what_was_recorded_stands_where_the_page_is_live_on_the_screen() {
+fn in_print_a_recording_replaces_the_live_page() {
     let Some(browser) = Browser::start() else { return };
     let server = server();
     for language in ["en", "ko"] {
         browser.open(&format!("http://{}/slides/{language}.html#3", server.addresses().http));
         browser.emulate_print();
-        let empty = browser.run(
-            "const looks = [...document.querySelectorAll('.live')].map(live => {
+        let shown = browser.run(
+            "const shown = [...document.querySelectorAll('.live')].map(live => {
                  const frame = live.getBoundingClientRect();
                  const parts = [...live.querySelectorAll('.recorded > *')].map(part => part.getBoundingClientRect());
                  const tall = parts.reduce((sum, part) => sum + part.height, 0);
                  return [tall > 0.25 * frame.height, parts.every(part => part.bottom <= frame.bottom && part.right <= frame.right),
                          [...live.querySelectorAll('iframe')].every(frame => !frame.checkVisibility())];
              });
-             done(looks);",
+             done(shown);",
         );
-        assert_eq!(empty, json!(vec![json!([true, true, true]); 3]), "{language}");
+        assert_eq!(shown, json!(vec![json!([true, true, true]); 3]), "{language}");
     }
 }
 
 #[test]
-fn print_gives_a_page_a_slide() {
+fn printing_puts_each_slide_on_a_page_of_its_own() {
     let Some(browser) = Browser::start() else { return };
     let server = server();
     browser.open(&format!("http://{}/slides/en.html", server.addresses().http));
     let slides = browser.run("done(slides.length);").as_u64().unwrap();
     let pdf = browser.print(1280.0, 720.0);
-    // An object of the type Page, as opposed to the lists of them, whose type is Pages.
+    // Objects of the type Page are counted; lists of pages have the type Pages.
     let pages = pdf.windows(12).filter(|bytes| bytes.starts_with(b"/Type /Page") && bytes[11] != b's').count();
     assert_eq!(pages as u64, slides);
 }

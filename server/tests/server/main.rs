@@ -1,4 +1,4 @@
-//! The server, seen byte by byte from outside.
+//! Tests of the server over its sockets, which compare the exact bytes.
 
 mod contract;
 mod handshake;

@@ -1,36 +1,36 @@
-//! The pages, and what the server tells of itself.
+//! The pages, and the server's reports about itself.
 
 use protocol::status::{Published, Time};
 use protocol::{Cursor, Event};
 use server::{Options, Server};
 
 use crate::support::figures::{load, wait_until};
-use crate::support::{Head, Wire, get, options, publish, start};
+use crate::support::{Response, Wire, get, options, publish, start};
 
-fn ask(server: &Server, method: &str, target: &str, headers: &[&str]) -> (Head, String) {
-    Wire::request(server, method, target, headers).answer()
+fn fetch(server: &Server, method: &str, target: &str, headers: &[&str]) -> (Response, String) {
+    Wire::request(server, method, target, headers).response()
 }
 
 #[test]
-fn a_browser_gets_the_page_at_the_root_and_each_of_its_files_is_there() {
+fn browsers_get_the_live_page_at_the_root_and_its_files() {
     let server = start();
-    let (head, page) = ask(&server, "GET", "/", &["Accept: text/html,*/*"]);
-    assert_eq!((head.status, head.header("content-type")), (200, Some("text/html; charset=utf-8")));
-    assert_eq!(ask(&server, "POST", "/", &["Accept: text/html", "Content-Length: 0"]).0.status, 405);
-    let (head, script) = get(&server, "/page/transport/websocket.js");
-    assert_eq!((head.status, head.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    let (response, page) = fetch(&server, "GET", "/", &["Accept: text/html,*/*"]);
+    assert_eq!((response.status, response.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert_eq!(fetch(&server, "POST", "/", &["Accept: text/html", "Content-Length: 0"]).0.status, 405);
+    let (response, script) = get(&server, "/page/transport/websocket.js");
+    assert_eq!((response.status, response.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
     assert!(page.contains("/page/main.js") && script.contains("new WebSocket"));
     assert_eq!(get(&server, "/page/nothing.js").0.status, 404);
 }
 
 #[test]
-fn the_slides_are_there_in_the_language_that_the_browser_asks_for() {
+fn the_slides_are_available_in_the_language_that_the_browser_prefers() {
     let server = start();
-    let (head, _) = ask(&server, "GET", "/slides?projector", &["Accept-Language: ko-KR, en"]);
-    assert_eq!((head.status, head.header("location")), (302, Some("/slides/ko.html?projector")));
+    let (response, _) = fetch(&server, "GET", "/slides?projector", &["Accept-Language: ko-KR, en"]);
+    assert_eq!((response.status, response.header("location")), (302, Some("/slides/ko.html?projector")));
     for (path, language) in [("/slides/en.html", "en"), ("/slides/ko.html#3", "ko")] {
-        let (head, page) = get(&server, path.split('#').next().unwrap());
-        assert_eq!((head.status, head.header("content-type")), (200, Some("text/html; charset=utf-8")));
+        let (response, page) = get(&server, path.split('#').next().unwrap());
+        assert_eq!((response.status, response.header("content-type")), (200, Some("text/html; charset=utf-8")));
         assert!(page.contains(&format!("<html lang=\"{language}\"")));
     }
     assert_eq!(get(&server, "/slides?\u{7f}").0.status, 400);
@@ -41,79 +41,79 @@ fn the_slides_are_there_in_the_language_that_the_browser_asks_for() {
 #[test]
 fn viewers_get_the_slides_without_the_solutions_of_the_exercises() {
     let open = start();
-    let hall = Server::start(&Options { token: Some("abcdefgh12345678".into()), ..options(10) }).unwrap();
+    let protected = Server::start(&Options { token: Some("abcdefgh12345678".into()), ..options(10) }).unwrap();
     let bearer = "Authorization: Bearer abcdefgh12345678";
-    let (welcome, _) = ask(&hall, "POST", "/presenter", &[bearer, "Content-Length: 0"]);
-    let cookie = format!("Cookie: {}", welcome.header("set-cookie").unwrap().split(';').next().unwrap());
-    for (server, query, headers, solved) in [
+    let (response, _) = fetch(&protected, "POST", "/presenter", &[bearer, "Content-Length: 0"]);
+    let cookie = format!("Cookie: {}", response.header("set-cookie").unwrap().split(';').next().unwrap());
+    for (server, query, headers, with_solutions) in [
         (&open, "", [].as_slice(), true),
         (&open, "?solutions=0", &[], false),
-        (&hall, "", &[], false),
-        (&hall, "?solutions=1", &[], false),
-        (&hall, "?token=abcdefgh12345678", &[], false),
-        (&hall, "", &["Cookie: lab-presenter=1"], false),
-        (&hall, "", &[bearer], true),
-        (&hall, "", &[&cookie], true),
-        (&hall, "?solutions=0", &[&cookie], false),
+        (&protected, "", &[], false),
+        (&protected, "?solutions=1", &[], false),
+        (&protected, "?token=abcdefgh12345678", &[], false),
+        (&protected, "", &["Cookie: lab-presenter=1"], false),
+        (&protected, "", &[bearer], true),
+        (&protected, "", &[&cookie], true),
+        (&protected, "?solutions=0", &[&cookie], false),
     ] {
         for language in ["en", "ko"] {
-            let (_, page) = ask(server, "GET", &format!("/slides/{language}.html{query}"), headers);
-            // The exercise is to unmask this frame, and what is in it solves it.
+            let (_, page) = fetch(server, "GET", &format!("/slides/{language}.html{query}"), headers);
+            // The exercise is to unmask this frame; the solution is its payload.
             assert!(page.contains("81 85 37 fa 21 3d 7f 9f 4d 51 58"), "{language}{query}");
-            assert_eq!(page.contains("48 65 6c 6c 6f</code>"), solved, "{language}{query} {headers:?}");
+            assert_eq!(page.contains("48 65 6c 6c 6f</code>"), with_solutions, "{language}{query} {headers:?}");
         }
     }
-    // A wrong token gets neither edition, so that nobody can try tokens here.
-    assert_eq!(ask(&hall, "GET", "/slides/en.html", &["Authorization: Bearer another"]).0.status, 403);
+    // With a wrong token, neither edition is returned, so that tokens cannot be guessed faster here.
+    assert_eq!(fetch(&protected, "GET", "/slides/en.html", &["Authorization: Bearer another"]).0.status, 403);
 }
 
 #[test]
-fn the_viewers_address_is_the_servers_own() {
+fn the_viewers_url_is_that_of_the_server() {
     let server = start();
-    let (head, body) = get(&server, "/viewers");
-    let told: serde_json::Value = serde_json::from_str(&body).unwrap();
-    assert_eq!((head.status, &told["this_machine_only"]), (200, &serde_json::json!(true)));
-    assert_eq!(told["url"], format!("http://{}/", server.addresses().http));
+    let (response, body) = get(&server, "/viewers");
+    let viewers: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((response.status, &viewers["this_machine_only"]), (200, &serde_json::json!(true)));
+    assert_eq!(viewers["url"], format!("http://{}/", server.addresses().http));
 }
 
 #[test]
-fn a_control_does_what_it_can_and_says_what_is_wrong_with_the_rest() {
+fn control_makes_all_changes_or_none_and_names_the_error() {
     let server = start();
-    let wish = |wish: &str| {
-        let mut wire = Wire::request(&server, "POST", "/control", &[&format!("Content-Length: {}", wish.len())]);
-        wire.send(wish);
-        let (head, body) = wire.answer();
-        (head.status, body)
+    let control = |body: &str| {
+        let mut wire = Wire::request(&server, "POST", "/control", &[&format!("Content-Length: {}", body.len())]);
+        wire.send(body);
+        let (response, body) = wire.response();
+        (response.status, body)
     };
-    assert_eq!(wish(r#"{"burst":3}"#), (204, String::new()));
+    assert_eq!(control(r#"{"burst":3}"#), (204, String::new()));
     assert_eq!(server.feed().head(), Cursor(3));
-    assert_eq!(wish(r#"{"payload":7,"cut":"nobody"}"#).0, 204);
-    for (wrong, right) in [
-        ("{", "a wish is JSON"),
+    assert_eq!(control(r#"{"payload":7,"cut":"unknown"}"#).0, 204);
+    for (wrong, error) in [
+        ("{", "the body must be JSON"),
         (r#"{"speed":1}"#, "rate, payload, burst or cut"),
-        (r#"{"rate":-1}"#, "rate: events a second"),
+        (r#"{"rate":-1}"#, "rate: events per second"),
         (r#"{"payload":70000}"#, "payload: bytes"),
         (r#"{"burst":1001}"#, "burst: events"),
     ] {
-        let (status, body) = wish(wrong);
-        assert!(status == 400 && body.contains(right), "{wrong}: {status} {body}");
+        let (status, body) = control(wrong);
+        assert!(status == 400 && body.contains(error), "{wrong}: {status} {body}");
     }
-    assert_eq!(server.feed().head(), Cursor(3), "a wish that is wrong in part is not done in part");
+    assert_eq!(server.feed().head(), Cursor(3), "a request with an error changes nothing");
     assert_eq!(get(&server, "/control").0.status, 405);
     assert_eq!(get(&server, "/watch").0.status, 400);
 }
 
 #[test]
-fn the_clock_is_that_of_the_events() {
+fn time_returns_the_clock_from_which_events_have_their_timestamps() {
     let server = start();
     let time = || {
-        let (head, body) = get(&server, "/time");
-        assert_eq!((head.status, head.header("content-type")), (200, Some("application/json")));
-        assert_eq!(head.header("cache-control"), Some("no-store"));
+        let (response, body) = get(&server, "/time");
+        assert_eq!((response.status, response.header("content-type")), (200, Some("application/json")));
+        assert_eq!(response.header("cache-control"), Some("no-store"));
         serde_json::from_str::<Time>(&body).unwrap().now_ns
     };
     let before = time();
-    Wire::request(&server, "POST", "/publish", &["Content-Length: 0"]).answer();
+    Wire::request(&server, "POST", "/publish", &["Content-Length: 0"]).response();
     let after = time();
     let (_, body) = get(&server, "/poll?after=0");
     let at = Event::decode(body.trim_end().as_bytes()).unwrap().at;
@@ -129,12 +129,12 @@ fn the_load_counts_connections_requests_and_events() {
     publish(&server, &["a", "b"]);
     let streams = [(); 2].map(|()| {
         let mut stream = Wire::request(&server, "GET", "/stream", &[]);
-        assert_eq!(stream.head().status, 200);
+        assert_eq!(stream.headers().status, 200);
         stream
     });
     let second = load(&server);
     assert_eq!((second.connections_accepted, second.requests, second.head), (4, 4, 2));
-    // The connections of earlier requests may not have been seen to end yet.
+    // The server may not have noticed yet that the connections of earlier requests have ended.
     assert!(second.connections_open >= 3, "{second:?}");
     assert!(second.history_bytes > first.history_bytes && second.now_ns > first.now_ns && first.started_ns > 0);
     drop(streams);
@@ -145,12 +145,12 @@ fn the_load_counts_connections_requests_and_events() {
 fn the_metrics_are_in_the_text_format_of_prometheus() {
     let server = start();
     publish(&server, &["a"]);
-    let (head, body) = get(&server, "/metrics");
+    let (response, body) = get(&server, "/metrics");
     let content_type = Some("text/plain; version=0.0.4; charset=utf-8");
-    assert_eq!((head.status, head.header("content-type")), (200, content_type));
+    assert_eq!((response.status, response.header("content-type")), (200, content_type));
     assert!(body.ends_with('\n'));
     for metric in body.lines().collect::<Vec<_>>().chunks(3) {
-        let [help, kind, value] = metric else { panic!("three lines a metric: {metric:?}") };
+        let [help, kind, value] = metric else { panic!("a metric has three lines: {metric:?}") };
         let (name, value) = value.split_once(' ').unwrap();
         assert!(help.starts_with(&format!("# HELP {name} ")), "{help}");
         assert!(kind.starts_with(&format!("# TYPE {name} ")), "{kind}");
@@ -161,13 +161,13 @@ fn the_metrics_are_in_the_text_format_of_prometheus() {
 }
 
 #[test]
-fn the_publish_times_are_given_a_line_an_event() {
+fn published_returns_one_line_per_event() {
     let server = start();
     assert_eq!(get(&server, "/published").1, "");
     publish(&server, &["a", "b", "c"]);
     let times = |target| {
-        let (head, body) = get(&server, target);
-        assert_eq!((head.status, head.header("content-type")), (200, Some("application/x-ndjson")));
+        let (response, body) = get(&server, target);
+        assert_eq!((response.status, response.header("content-type")), (200, Some("application/x-ndjson")));
         body.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Published>>()
     };
     let all = times("/published");
@@ -178,10 +178,10 @@ fn the_publish_times_are_given_a_line_an_event() {
 }
 
 #[test]
-fn the_index_names_every_endpoint_and_both_ports() {
+fn the_index_lists_every_endpoint_and_both_ports() {
     let server = start();
-    let (head, body) = get(&server, "/");
-    assert_eq!((head.status, head.header("content-type")), (200, Some("text/plain; charset=utf-8")));
+    let (response, body) = get(&server, "/");
+    assert_eq!((response.status, response.header("content-type")), (200, Some("text/plain; charset=utf-8")));
     let (http, tcp) = (server.addresses().http, server.addresses().tcp);
     for path in [
         "poll",
@@ -206,8 +206,8 @@ fn the_index_names_every_endpoint_and_both_ports() {
 }
 
 #[test]
-fn the_server_says_that_it_lives() {
-    let (head, body) = get(&start(), "/healthz");
-    assert_eq!((head.status, body.as_str()), (200, "ok\n"));
-    assert_eq!(head.header("content-type"), Some("text/plain; charset=utf-8"));
+fn healthz_responds_with_ok() {
+    let (response, body) = get(&start(), "/healthz");
+    assert_eq!((response.status, body.as_str()), (200, "ok\n"));
+    assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
 }

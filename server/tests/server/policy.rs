@@ -1,4 +1,4 @@
-//! Response headers for browsers, and which responses go without them.
+//! Security headers for browsers, and the responses that do not have them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -6,17 +6,17 @@ use std::net::TcpStream;
 use server::{Options, Server};
 
 use crate::support::frames::HANDSHAKE;
-use crate::support::{Head, Wire, get, options, publish, start, start_with_history};
+use crate::support::{Response, Wire, get, options, publish, start, start_with_history};
 
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// The three headers, where they are.
-fn policy(head: &Head) -> [Option<&str>; 3] {
-    ["x-content-type-options", "referrer-policy", "content-security-policy"].map(|name| head.header(name))
+/// The three security headers of a response, as far as it has them.
+fn policy(response: &Response) -> [Option<&str>; 3] {
+    ["x-content-type-options", "referrer-policy", "content-security-policy"].map(|name| response.header(name))
 }
 
 #[test]
-fn every_answer_but_an_event_s_is_no_page_for_others_and_names_its_address_to_nobody() {
+fn responses_without_events_have_all_security_headers() {
     let server = start();
     for (method, target, status) in [
         ("GET", "/", 200),
@@ -33,56 +33,56 @@ fn every_answer_but_an_event_s_is_no_page_for_others_and_names_its_address_to_no
         ("POST", "/control", 400),
         ("POST", "/presenter", 204),
     ] {
-        let (head, _) = Wire::request(&server, method, target, &["Content-Length: 0"]).answer();
-        assert_eq!(head.status, status, "{target}");
-        assert_eq!(policy(&head), [Some("nosniff"), Some("no-referrer"), Some(NOTHING)], "{method} {target}");
+        let (response, _) = Wire::request(&server, method, target, &["Content-Length: 0"]).response();
+        assert_eq!(response.status, status, "{target}");
+        assert_eq!(policy(&response), [Some("nosniff"), Some("no-referrer"), Some(NOTHING)], "{method} {target}");
     }
-    let (head, _) = Wire::request(&server, "POST", "/publish", &["Content-Length: 0", "Origin: null"]).answer();
-    assert_eq!((head.status, policy(&head)), (403, [Some("nosniff"), Some("no-referrer"), Some(NOTHING)]));
+    let (response, _) = Wire::request(&server, "POST", "/publish", &["Content-Length: 0", "Origin: null"]).response();
+    assert_eq!((response.status, policy(&response)), (403, [Some("nosniff"), Some("no-referrer"), Some(NOTHING)]));
 }
 
 #[test]
-fn pages_run_nothing_but_what_the_server_gives_out_and_stand_in_no_foreign_frame() {
+fn pages_may_load_only_the_server_s_files_and_be_framed_only_by_its_pages() {
     let server = start();
     for target in ["/", "/presenter", "/page/worker.js", "/slides/en.html", "/slides/ko.html"] {
-        let (head, page) = Wire::request(&server, "GET", target, &["Accept: text/html"]).answer();
-        let [sniff, referrer, policy] = policy(&head);
+        let (response, page) = Wire::request(&server, "GET", target, &["Accept: text/html"]).response();
+        let [sniff, referrer, policy] = policy(&response);
         assert_eq!((sniff, referrer), (Some("nosniff"), Some("no-referrer")), "{target}");
         let policy = policy.unwrap();
         assert!(policy.starts_with("default-src '") && policy.ends_with("; frame-ancestors 'self'"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
         if !target.starts_with("/slides") {
-            assert!(!page.contains("<style") && !page.contains("<script>"), "{target} has something of its own to run");
+            assert!(!page.contains("<style") && !page.contains("<script>"), "{target} has an inline style or script");
         }
     }
 }
 
 #[test]
-fn refusals_before_http_say_it_as_well() {
+fn refusals_of_connections_have_the_security_headers_too() {
     let refused = |options: Options, sent: &[u8]| {
         let server = Server::start(&options).unwrap();
         let mut stream = TcpStream::connect(server.addresses().http).unwrap();
         stream.write_all(sent).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
     };
     let full = refused(Options { max_connections: 0, ..options(1) }, b"");
     let plain = refused(Options { tls_self_signed: true, ..options(1) }, b"GET / HTTP/1.1\r\n\r\n");
-    for (answer, status) in [(full, 503), (plain, 400)] {
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    for (response, status) in [(full, 503), (plain, 400)] {
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
         for line in [
             "X-Content-Type-Options: nosniff\r\n",
             "Referrer-Policy: no-referrer\r\n",
             &format!("Content-Security-Policy: {NOTHING}\r\n"),
         ] {
-            assert!(answer.contains(line), "{answer}");
+            assert!(response.contains(line), "{response}");
         }
     }
 }
 
 #[test]
-fn answers_that_carry_events_have_not_a_byte_more_than_before() {
+fn responses_with_events_have_no_further_headers() {
     let server = start_with_history(1);
     publish(&server, &["a", "b"]);
     for (target, headers) in [
@@ -94,10 +94,10 @@ fn answers_that_carry_events_have_not_a_byte_more_than_before() {
         ("/sse", &["content-type", "cache-control", "x-accel-buffering", "transfer-encoding", "date"]),
     ] {
         for foreign in [false, true] {
-            // With an Origin, hyper answers polls as well.
+            // With an Origin, polls are served by hyper instead of the poll loop.
             let origin: &[&str] = if foreign { &["Origin: http://other.example"] } else { &[] };
-            let head = Wire::request(&server, "GET", target, origin).head();
-            let mut names: Vec<_> = head.headers.iter().map(|(name, _)| name.as_str()).collect();
+            let response = Wire::request(&server, "GET", target, origin).headers();
+            let mut names: Vec<_> = response.headers.iter().map(|(name, _)| name.as_str()).collect();
             names.retain(|name| !name.starts_with("access-control-"));
             names.sort_unstable();
             let mut expected = headers.to_vec();
@@ -105,8 +105,8 @@ fn answers_that_carry_events_have_not_a_byte_more_than_before() {
             assert_eq!(names, expected, "{target}, foreign: {foreign}");
         }
     }
-    let head = Wire::request(&server, "GET", "/ws", &HANDSHAKE).head();
-    let names: Vec<_> = head.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let response = Wire::request(&server, "GET", "/ws", &HANDSHAKE).headers();
+    let names: Vec<_> = response.headers.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["upgrade", "connection", "sec-websocket-accept", "date"]);
     assert_eq!(get(&server, "/healthz").0.status, 200);
 }

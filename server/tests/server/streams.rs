@@ -1,4 +1,4 @@
-//! What goes on as events come: `/stream`, `/sse` and raw TCP, byte by byte.
+//! The streaming transports: the bytes of `/stream`, `/sse` and raw TCP.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,13 +9,13 @@ use server::Server;
 
 use crate::support::chunks::chunk;
 use crate::support::figures::wait_until;
-use crate::support::{Head, PATIENCE, Wire, event, publish, start, start_with_history};
+use crate::support::{Response, TIMEOUT, Wire, event, publish, start, start_with_history};
 
-fn subscribe(server: &Server, target: &str, headers: &[&str]) -> (Head, Wire) {
+fn subscribe(server: &Server, target: &str, headers: &[&str]) -> (Response, Wire) {
     let mut wire = Wire::request(server, "GET", target, headers);
-    let head = wire.head();
-    assert_eq!(head.status, 200);
-    (head, wire)
+    let response = wire.headers();
+    assert_eq!(response.status, 200);
+    (response, wire)
 }
 
 fn tcp(server: &Server, request: &str) -> Wire {
@@ -37,21 +37,21 @@ fn block(seq: u64, data: &str) -> String {
 }
 
 #[test]
-fn an_endless_response_asks_not_to_be_kept_or_held_back_and_may_be_read_by_any_page() {
+fn an_endless_response_must_not_be_cached_or_buffered_and_pages_of_any_origin_may_read_it() {
     let server = start();
     for (target, content_type) in [("/stream", "application/x-ndjson"), ("/sse", "text/event-stream")] {
-        let (head, _) = subscribe(&server, target, &["Origin: http://other.example"]);
-        assert_eq!(head.header("content-type"), Some(content_type));
-        assert_eq!(head.header("cache-control"), Some("no-store"));
-        assert_eq!(head.header("x-accel-buffering"), Some("no"));
-        assert_eq!(head.header("access-control-allow-origin"), Some("*"));
-        assert_eq!(head.header("transfer-encoding"), Some("chunked"));
-        assert_eq!(head.header("content-length"), None);
+        let (response, _) = subscribe(&server, target, &["Origin: http://other.example"]);
+        assert_eq!(response.header("content-type"), Some(content_type));
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        assert_eq!(response.header("x-accel-buffering"), Some("no"));
+        assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(response.header("transfer-encoding"), Some("chunked"));
+        assert_eq!(response.header("content-length"), None);
     }
 }
 
 #[test]
-fn a_stream_is_a_chunk_an_event_and_a_line_a_chunk() {
+fn a_stream_has_one_chunk_per_event_and_one_line_per_chunk() {
     let server = start();
     let long = "x".repeat(64 << 10);
     publish(&server, &["a", &long, ""]);
@@ -64,7 +64,7 @@ fn a_stream_is_a_chunk_an_event_and_a_line_a_chunk() {
 }
 
 #[test]
-fn an_sse_stream_is_a_chunk_an_event_and_a_block_a_chunk() {
+fn an_sse_stream_has_one_chunk_per_event_and_one_block_per_chunk() {
     let server = start();
     publish(&server, &["a", "b"]);
     let (_, mut stream) = subscribe(&server, "/sse?after=0", &[]);
@@ -76,7 +76,7 @@ fn an_sse_stream_is_a_chunk_an_event_and_a_block_a_chunk() {
 }
 
 #[test]
-fn a_line_break_in_the_data_breaks_no_framing() {
+fn a_line_break_in_the_data_does_not_end_a_line_or_a_block() {
     let server = start();
     server.feed().publish(0, "one\ntwo\r\n\n\u{2028}three");
     let json = "{\"seq\":1,\"at\":0,\"data\":\"one\\ntwo\\r\\n\\n\u{2028}three\"}";
@@ -86,7 +86,7 @@ fn a_line_break_in_the_data_breaks_no_framing() {
 }
 
 #[test]
-fn a_subscriber_without_a_cursor_gets_what_is_yet_to_come() {
+fn a_subscriber_without_a_cursor_receives_future_events_only() {
     let server = start();
     publish(&server, &["before"]);
     let (_, mut stream) = subscribe(&server, "/stream", &[]);
@@ -97,7 +97,7 @@ fn a_subscriber_without_a_cursor_gets_what_is_yet_to_come() {
 }
 
 #[test]
-fn a_stream_is_resumed_behind_its_cursor() {
+fn a_stream_resumes_after_its_cursor() {
     let server = start();
     publish(&server, &["a", "b", "c"]);
     assert_eq!(chunk(&mut subscribe(&server, "/stream?after=2", &[]).1), Some(line(3, "c")));
@@ -106,7 +106,7 @@ fn a_stream_is_resumed_behind_its_cursor() {
 }
 
 #[test]
-fn the_last_event_id_outweighs_after() {
+fn last_event_id_has_precedence_over_after() {
     let server = start();
     publish(&server, &["a", "b", "c"]);
     for target in ["/sse?after=0", "/sse?after=99", "/sse"] {
@@ -118,7 +118,7 @@ fn the_last_event_id_outweighs_after() {
 }
 
 #[test]
-fn a_gap_is_told_in_the_streams_own_framing_and_then_the_stream_goes_on() {
+fn a_gap_is_sent_in_the_stream_s_envelope_and_the_stream_continues() {
     let server = start_with_history(2);
     publish(&server, &["a", "b", "c", "d", "e"]);
     let gap = gap(&server, 1, 4);
@@ -137,20 +137,20 @@ fn a_gap_is_told_in_the_streams_own_framing_and_then_the_stream_goes_on() {
 }
 
 #[test]
-fn a_cursor_from_before_a_restart_is_told_as_a_gap_and_not_waited_for() {
+fn a_cursor_of_another_feed_gets_a_gap_instead_of_waiting() {
     let server = start();
     publish(&server, &["a", "b"]);
     let epoch = server.feed().epoch.0;
-    // Beyond the head; or a number that this feed has as well, and that says it is of another.
+    // The first cursor is beyond the newest event. The second is a number of this feed, but with the epoch of another.
     for (after, cursor) in [("7", 7), ("1-17", 1)] {
         let gap = gap(&server, cursor, 1);
         let (_, mut stream) = subscribe(&server, &format!("/stream?after={after}"), &[]);
         assert_eq!(chunk(&mut stream), Some(format!("{gap}\n")));
         assert_eq!(chunk(&mut stream), Some(line(1, "a")));
 
-        let told = Some(format!("event: gap\nid: 0-{epoch}\ndata: {gap}\n\n"));
+        let gap_block = Some(format!("event: gap\nid: 0-{epoch}\ndata: {gap}\n\n"));
         let (_, mut stream) = subscribe(&server, "/sse", &[&format!("Last-Event-ID: {after}")]);
-        assert_eq!(chunk(&mut stream), told);
+        assert_eq!(chunk(&mut stream), gap_block);
         assert_eq!(chunk(&mut stream), Some(block(1, "a")));
 
         let mut stream = tcp(&server, &format!("SUB {after}\n"));
@@ -159,7 +159,7 @@ fn a_cursor_from_before_a_restart_is_told_as_a_gap_and_not_waited_for() {
 }
 
 #[test]
-fn a_browser_whose_last_event_id_is_a_number_alone_has_its_feed_from_after() {
+fn a_last_event_id_without_an_epoch_has_that_of_after() {
     let server = start();
     publish(&server, &["a", "b"]);
     let own = server.feed().epoch.0;
@@ -171,19 +171,19 @@ fn a_browser_whose_last_event_id_is_a_number_alone_has_its_feed_from_after() {
     }
 }
 
-// HTTP/1.0 knows no chunks (RFC 9112, section 6.1): such a body is all that comes before the end.
+// HTTP/1.0 has no chunks (RFC 9112, section 6.1): the body ends with the connection.
 #[test]
 fn a_stream_in_http_1_0_has_no_chunks() {
     let server = start();
     publish(&server, &["a"]);
     let mut wire = Wire::connect(server.addresses().http);
     wire.send("GET /stream?after=0 HTTP/1.0\r\n\r\n");
-    assert_eq!(wire.head().header("transfer-encoding"), None);
+    assert_eq!(wire.headers().header("transfer-encoding"), None);
     assert_eq!(wire.line(), line(1, "a"));
 }
 
 #[test]
-fn every_subscriber_gets_every_event_in_order_whoever_publishes() {
+fn every_subscriber_receives_every_event_in_order_also_from_several_publishers() {
     const EVENTS: u64 = 1_000;
     let server = start();
     let (_, mut stream) = subscribe(&server, "/stream?after=0", &[]);
@@ -198,12 +198,12 @@ fn every_subscriber_gets_every_event_in_order_whoever_publishes() {
 }
 
 #[test]
-fn a_subscriber_that_does_not_read_holds_nobody_up_and_is_told_its_gap() {
+fn a_subscriber_that_does_not_read_does_not_delay_others_and_gets_gaps() {
     let server = start_with_history(4);
     let (_, mut slow) = subscribe(&server, "/stream", &[]);
     let (_, mut fast) = subscribe(&server, "/stream", &[]);
     let data = "x".repeat(64 << 10);
-    // More than the sockets' buffers hold between them.
+    // More than fit into the buffers of both sockets.
     const EVENTS: u64 = 1_000;
     for seq in 1..=EVENTS {
         publish(&server, &[&data]);
@@ -225,7 +225,7 @@ fn a_subscriber_that_does_not_read_holds_nobody_up_and_is_told_its_gap() {
 }
 
 #[test]
-fn a_tcp_subscriber_says_where_to_go_on_from() {
+fn a_tcp_subscriber_resumes_after_its_cursor() {
     let server = start();
     publish(&server, &["a", "b"]);
     for request in ["SUB 1\n", "SUB 1\r\n", "SUB 01\n", "SUB 00000000000000000001\r\n"] {
@@ -234,7 +234,7 @@ fn a_tcp_subscriber_says_where_to_go_on_from() {
 }
 
 #[test]
-fn a_tcp_request_may_come_in_pieces() {
+fn a_tcp_request_may_arrive_in_pieces() {
     let server = start();
     publish(&server, &["a"]);
     let mut wire = Wire::connect(server.addresses().tcp);
@@ -245,7 +245,7 @@ fn a_tcp_request_may_come_in_pieces() {
 }
 
 #[test]
-fn a_tcp_subscriber_without_a_cursor_gets_what_is_yet_to_come() {
+fn a_tcp_subscriber_without_a_cursor_receives_future_events_only() {
     let server = start();
     for request in ["SUB\n", "SUB\r\n"] {
         let before = server.feed().head().0;
@@ -253,8 +253,8 @@ fn a_tcp_subscriber_without_a_cursor_gets_what_is_yet_to_come() {
         let mut stream = TcpStream::connect(server.addresses().tcp).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        // The protocol does not say when the subscription has begun, so events are published until one comes.
+        let deadline = Instant::now() + TIMEOUT;
+        // The protocol does not confirm a subscription, so events are published until one is received.
         let mut first = [0];
         loop {
             publish(&server, &["after"]);
@@ -262,10 +262,10 @@ fn a_tcp_subscriber_without_a_cursor_gets_what_is_yet_to_come() {
                 Ok(length) => break assert_eq!((length, first), (1, *b"{")),
                 Err(error) => assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}"),
             }
-            assert!(Instant::now() < deadline, "no event came");
+            assert!(Instant::now() < deadline, "no event was received");
         }
         let mut text = String::from("{");
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         while !text.ends_with('\n') {
             assert_eq!(stream.read(&mut first).unwrap(), 1);
             text.push(first[0].into());
@@ -277,7 +277,7 @@ fn a_tcp_subscriber_without_a_cursor_gets_what_is_yet_to_come() {
 }
 
 #[test]
-fn what_a_tcp_subscriber_says_later_has_no_meaning() {
+fn bytes_after_the_request_of_a_tcp_subscriber_are_ignored() {
     let server = start();
     let mut wire = tcp(&server, "SUB 0\nSUB 0\n");
     publish(&server, &["a"]);
@@ -288,54 +288,54 @@ fn what_a_tcp_subscriber_says_later_has_no_meaning() {
 }
 
 #[test]
-fn a_tcp_request_that_is_none_is_told_so_and_the_connection_ends() {
+fn an_invalid_tcp_request_gets_an_error_and_the_connection_is_closed() {
     let server = start();
     publish(&server, &["a"]);
     let wrong =
         ["\n", "SUB  0\n", "SUB 0 \n", "SUB -1\n", "SUB +1\n", "SUB x\n", "SUB0\n", "sub 0\n", " SUB 0\n", "SUB \n"];
     for request in wrong.into_iter().chain(["SUB 18446744073709551616\n", "GET / HTTP/1.1\r\n", "SUB\u{e9}\n"]) {
-        assert_eq!(tcp(&server, request).rest(), b"ERR this port takes: SUB N\n", "{request:?}");
+        assert_eq!(tcp(&server, request).rest(), b"ERR this port expects: SUB N\n", "{request:?}");
     }
     let mut wire = Wire::connect(server.addresses().tcp);
     wire.send(b"SUB \xff\n");
-    assert_eq!(wire.rest(), b"ERR this port takes: SUB N\n");
+    assert_eq!(wire.rest(), b"ERR this port expects: SUB N\n");
 }
 
 #[test]
-fn a_tcp_line_that_is_too_long_is_told_so_and_the_connection_ends() {
+fn a_tcp_request_that_is_too_long_gets_an_error() {
     let server = start();
     for request in ["x".repeat(47), format!("SUB {}", "0".repeat(43)), "x".repeat(10_000)] {
         let mut wire = tcp(&server, &request);
-        assert_eq!(wire.line(), "ERR this port takes: SUB N\n", "{} bytes", request.len());
+        assert_eq!(wire.line(), "ERR this port expects: SUB N\n", "{} bytes", request.len());
     }
 }
 
 #[test]
-fn a_tcp_client_that_ends_its_side_ends_its_subscription() {
+fn the_subscription_of_a_tcp_client_ends_when_the_client_ends_its_side() {
     let server = start();
     publish(&server, &["a"]);
     let mut stream = TcpStream::connect(server.addresses().tcp).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(b"SUB 1\n").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     let mut stream = TcpStream::connect(server.addresses().tcp).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(b"SUB").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert_eq!(answer, "ERR this port takes: SUB N\n");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert_eq!(response, "ERR this port expects: SUB N\n");
 }
 
 #[test]
-fn a_subscriber_that_leaves_is_let_go_even_while_nothing_is_published() {
+fn the_connections_of_disconnected_subscribers_are_closed_even_if_nothing_is_published() {
     let server = start();
     let (_, stream) = subscribe(&server, "/stream", &[]);
     let (_, sse) = subscribe(&server, "/sse", &[]);
     let long_poll = Wire::request(&server, "GET", "/long-poll?wait=60s", &[]);
     let raw = tcp(&server, "SUB 0\n");
     drop((stream, sse, long_poll, raw));
-    // All four were accepted, and only the connection that asks is left.
+    // All four were accepted, and only the connection that requests /load is left.
     wait_until(&server, |load| load.connections_accepted >= 5 && load.connections_open == 1);
 }

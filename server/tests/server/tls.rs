@@ -1,4 +1,4 @@
-//! TLS: what a client sees of it, right and wrong.
+//! TLS: clients that use it correctly, and clients that do not.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,16 +7,17 @@ use std::path::PathBuf;
 use server::{Options, Server};
 
 use crate::support::secured::{Certificate, Secured};
-use crate::support::{PATIENCE, Wire, event, get, options, publish};
+use crate::support::{TIMEOUT, Wire, event, get, options, publish};
 
 fn start(certificate: &Certificate) -> Server {
-    Server::start(&certificate.shown(options(1_000))).unwrap()
+    Server::start(&certificate.options(options(1_000))).unwrap()
 }
 
 fn connect(certificate: &Certificate, address: SocketAddr) -> Secured {
-    certificate.over(TcpStream::connect(address).unwrap())
+    certificate.client(TcpStream::connect(address).unwrap())
 }
 
+/// Reads up to and including `end`.
 fn until(stream: &mut Secured, end: &str) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(end.as_bytes()) {
@@ -28,7 +29,7 @@ fn until(stream: &mut Secured, end: &str) -> String {
 }
 
 #[test]
-fn a_client_that_trusts_the_certificate_in_the_files_gets_its_answers() {
+fn a_client_that_trusts_the_certificate_gets_responses() {
     let certificate = Certificate::new("trusted");
     let server = start(&certificate);
     publish(&server, &["hello"]);
@@ -41,9 +42,9 @@ fn a_client_that_trusts_the_certificate_in_the_files_gets_its_answers() {
 }
 
 #[test]
-fn people_are_given_the_name_that_the_certificate_is_for() {
+fn the_presenter_s_link_contains_the_host_name_of_the_certificate() {
     let certificate = Certificate::new("named");
-    let options = Options { hosts: vec!["localhost".into()], ..certificate.shown(options(1)) };
+    let options = Options { hosts: vec!["localhost".into()], ..certificate.options(options(1)) };
     let server = Server::start(&options).unwrap();
     assert_eq!(
         server.presenter_page(&server.url(), ""),
@@ -52,7 +53,7 @@ fn people_are_given_the_name_that_the_certificate_is_for() {
 }
 
 #[test]
-fn the_end_of_each_transport_is_said_within_tls() {
+fn tls_connections_end_with_a_closing_alert() {
     let certificate = Certificate::new("ended");
     let server = start(&certificate);
     publish(&server, &["hello"]);
@@ -64,14 +65,14 @@ fn the_end_of_each_transport_is_said_within_tls() {
     until(&mut stream, "\r\n\r\n");
     assert_eq!(until(&mut stream, "\n"), event(1, "hello") + "\n");
     server.shutdown();
-    for mut left in [raw, stream] {
-        // An end without a farewell could have been anybody's, and rustls says so.
-        assert_eq!(left.read_to_end(&mut Vec::new()).unwrap(), 0);
+    for mut connection in [raw, stream] {
+        // An attacker could have caused an end without a closing alert, so rustls returns an error then.
+        assert_eq!(connection.read_to_end(&mut Vec::new()).unwrap(), 0);
     }
 }
 
 #[test]
-fn a_client_that_has_ended_its_side_still_gets_its_answer() {
+fn a_client_that_has_ended_its_side_still_gets_its_response() {
     let certificate = Certificate::new("half-closed");
     let server = start(&certificate);
     let mut stream = connect(&certificate, server.addresses().http);
@@ -82,28 +83,28 @@ fn a_client_that_has_ended_its_side_still_gets_its_answer() {
 }
 
 #[test]
-fn who_speaks_no_tls_is_told_in_the_port_s_own_words_and_who_speaks_nonsense_is_let_go() {
+fn a_client_without_tls_gets_an_error_in_the_protocol_of_the_port_and_a_failed_handshake_is_counted() {
     let certificate = Certificate::new("plain");
     let server = start(&certificate);
-    let (head, body) = get(&server, "/");
-    assert_eq!((head.status, &*body), (400, "this port speaks TLS: use https://\r\n"));
+    let (response, body) = get(&server, "/");
+    assert_eq!((response.status, &*body), (400, "this port requires TLS: use https://\r\n"));
     let mut raw = Wire::connect(server.addresses().tcp);
     raw.send("SUB\n");
-    assert_eq!(raw.line(), "ERR this port speaks TLS\n");
-    // A ClientHello without anything in it.
-    let mut nonsense = Wire::connect(server.addresses().http);
-    nonsense.send([22, 3, 1, 0, 4, 1, 0, 0, 0]);
-    let alert = nonsense.rest();
-    assert_eq!(alert.first(), Some(&21), "an alert says what is wrong: {alert:?}");
-    // A peer that leaves in the middle.
-    let mut brief = Wire::connect(server.addresses().http);
-    brief.send([22, 3, 1, 2, 0]);
-    drop(brief);
+    assert_eq!(raw.line(), "ERR this port requires TLS\n");
+    // An empty ClientHello.
+    let mut invalid = Wire::connect(server.addresses().http);
+    invalid.send([22, 3, 1, 0, 4, 1, 0, 0, 0]);
+    let alert = invalid.rest();
+    assert_eq!(alert.first(), Some(&21), "the server sends an alert: {alert:?}");
+    // A client that disconnects during the handshake.
+    let mut aborted = Wire::connect(server.addresses().http);
+    aborted.send([22, 3, 1, 2, 0]);
+    drop(aborted);
     let mut stream = connect(&certificate, server.addresses().http);
     let failed = loop {
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        let head = until(&mut stream, "\r\n\r\n");
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        let headers = until(&mut stream, "\r\n\r\n");
+        let length = headers.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         let mut body = vec![0; length.parse().unwrap()];
         stream.read_exact(&mut body).unwrap();
         let body = String::from_utf8(body).unwrap();
@@ -115,7 +116,7 @@ fn who_speaks_no_tls_is_told_in_the_port_s_own_words_and_who_speaks_nonsense_is_
     assert_eq!(failed, "4");
 }
 
-/// A client's own TLS, whose records are to be tampered with.
+/// Encrypts `content` with the client's session, and returns the records instead of sending them.
 fn records(stream: &mut Secured, content: &[u8]) -> Vec<u8> {
     stream.conn.writer().write_all(content).unwrap();
     let mut records = Vec::new();
@@ -126,7 +127,7 @@ fn records(stream: &mut Secured, content: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_broken_record_behind_a_whole_one_ends_its_connection_and_holds_up_nobody() {
+fn a_corrupt_record_ends_its_connection_and_does_not_delay_others() {
     let certificate = Certificate::new("broken");
     let server = start(&certificate);
     let (http, tcp) = (server.addresses().http, server.addresses().tcp);
@@ -137,47 +138,47 @@ fn a_broken_record_behind_a_whole_one_ends_its_connection_and_holds_up_nobody() 
         let mut stream = connect(&certificate, address);
         stream.conn.complete_io(&mut stream.sock).unwrap();
         stream.write_all(first.as_bytes()).unwrap();
-        let whole = records(&mut stream, then.as_bytes());
-        let mut broken = records(&mut stream, b"?");
-        *broken.last_mut().unwrap() ^= 1;
-        stream.sock.write_all(&[whole, broken].concat()).unwrap();
-        // An alert, maybe behind an answer; then the end.
-        stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+        let valid = records(&mut stream, then.as_bytes());
+        let mut corrupt = records(&mut stream, b"?");
+        *corrupt.last_mut().unwrap() ^= 1;
+        stream.sock.write_all(&[valid, corrupt].concat()).unwrap();
+        // The server sends an alert, perhaps after a response, and closes the connection.
+        stream.sock.set_read_timeout(Some(TIMEOUT)).unwrap();
         let mut rest = [0; 4_096];
         while !matches!(
             stream.sock.read(&mut rest).map_err(|error| error.kind()),
             Ok(0) | Err(ErrorKind::ConnectionReset)
         ) {}
-        let mut honest = connect(&certificate, http);
-        honest.write_all(b"GET /poll?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        assert!(until(&mut honest, "\r\n\r\n").starts_with("HTTP/1.1 204 "));
+        let mut other = connect(&certificate, http);
+        other.write_all(b"GET /poll?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        assert!(until(&mut other, "\r\n\r\n").starts_with("HTTP/1.1 204 "));
     }
 }
 
 #[test]
-fn connections_too_many_hear_it_within_tls() {
+fn connections_beyond_the_limit_are_refused_over_tls() {
     let certificate = Certificate::new("full");
-    let server = Server::start(&Options { max_connections: 1, ..certificate.shown(options(1)) }).unwrap();
+    let server = Server::start(&Options { max_connections: 1, ..certificate.options(options(1)) }).unwrap();
     let mut first = connect(&certificate, server.addresses().http);
     first.write_all(b"GET /time HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     until(&mut first, "\r\n\r\n");
     let mut second = connect(&certificate, server.addresses().http);
     second.write_all(b"GET /time HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut told = String::new();
-    second.read_to_string(&mut told).unwrap();
-    assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("Retry-After: 1\r\n"), "{told}");
+    let mut response = String::new();
+    second.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 503 ") && response.contains("Retry-After: 1\r\n"), "{response}");
 }
 
 #[test]
-fn files_that_hold_no_certificate_or_another_s_key_are_refused_by_name() {
+fn the_error_names_the_option_of_a_file_without_certificate_or_matching_key() {
     let (one, other) = (Certificate::new("one"), Certificate::new("other"));
-    let refused = |certificate: &PathBuf, key: &PathBuf| {
+    let error = |certificate: &PathBuf, key: &PathBuf| {
         let (tls_cert, tls_key) = (Some(certificate.clone()), Some(key.clone()));
-        format!("{:#}", Server::start(&Options { tls_cert, tls_key, ..options(1) }).err().expect("a refusal"))
+        format!("{:#}", Server::start(&Options { tls_cert, tls_key, ..options(1) }).err().expect("the server started"))
     };
-    assert!(refused(&"/nowhere".into(), &one.key).contains("--tls-cert /nowhere"));
-    assert!(refused(&one.certificate, &"/nowhere".into()).contains("--tls-key /nowhere"));
-    assert!(refused(&one.key, &one.key).contains("no certificate"));
-    assert!(refused(&one.certificate, &one.certificate).contains("no private key"));
-    assert!(refused(&one.certificate, &other.key).contains("do not belong together"));
+    assert!(error(&"/nowhere".into(), &one.key).contains("--tls-cert /nowhere"));
+    assert!(error(&one.certificate, &"/nowhere".into()).contains("--tls-key /nowhere"));
+    assert!(error(&one.key, &one.key).contains("no certificate"));
+    assert!(error(&one.certificate, &one.certificate).contains("no private key"));
+    assert!(error(&one.certificate, &other.key).contains("do not belong together"));
 }

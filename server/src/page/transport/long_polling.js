@@ -1,7 +1,7 @@
-// Long polling: ask, be answered when there is an event, ask again at once.
+// Long polling: sends a request, which the server responds to when there is an event, and then at once the next request.
 
-import { ask } from './request.js';
+import { poll } from './request.js';
 
 export async function subscribe(lane, signal) {
-  while (!signal.aborted) await ask(lane, '/long-poll', signal);
+  while (!signal.aborted) await poll(lane, signal);
 }

@@ -1,11 +1,11 @@
-// HTTP streaming: one request, and then a line for each event, for as long as the response goes on.
+// HTTP streaming: one request, and a response that does not end, with a line for each event.
 
 export async function subscribe(lane, signal) {
-  lane.asked();
-  const answer = await fetch(lane.address('/stream'), { signal, cache: 'no-store' });
-  if (answer.status !== 200) throw new Error(`status ${answer.status}`);
-  lane.answered();
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  lane.requested();
+  const response = await fetch(lane.requestUrl(), { signal, cache: 'no-store' });
+  if (response.status !== 200) throw new Error(`status ${response.status}`);
+  lane.responded();
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {
     const { value, done } = await reader.read();

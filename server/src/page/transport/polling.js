@@ -1,13 +1,13 @@
-// Polling: ask each interval, event or not.
+// Polling: sends a request at each interval, whether or not there is an event.
 //
-// Each answer names the cursor to go on from. A poll that takes longer than the interval delays the next one.
+// Each request has the cursor of the last event received. A poll that takes longer than the interval delays the next one.
 
-import { ask, pause } from './request.js';
+import { pause, poll } from './request.js';
 
 export async function subscribe(lane, signal) {
   while (!signal.aborted) {
     const due = performance.now() + lane.pollInterval();
-    await ask(lane, '/poll', signal);
+    await poll(lane, signal);
     await pause(due - performance.now(), signal);
   }
 }

@@ -1,20 +1,21 @@
-// One poll, as polling and long polling both make it; and a pause between two.
+// One poll, as both polling and long polling make it, and the pause between two polls.
 
-// Asks once behind the lane's cursor and hands over what came: the events of a 200, nothing of a 204, the gap of a 410.
-export async function ask(lane, path, signal) {
-  lane.asked();
-  const answer = await fetch(lane.address(path), { signal, cache: 'no-store' });
-  const text = await answer.text();
-  lane.answered();
-  if (answer.status === 200) {
+// Requests the events after the lane's cursor. A 200 has one event per line, a 204 has none, and a 410 reports a gap.
+export async function poll(lane, signal) {
+  lane.requested();
+  const response = await fetch(lane.requestUrl(), { signal, cache: 'no-store' });
+  const text = await response.text();
+  lane.responded();
+  if (response.status === 200) {
     for (const line of text.split('\n')) if (line) lane.event(line);
-  } else if (answer.status === 410) {
+  } else if (response.status === 410) {
     lane.gap(JSON.parse(text).gap);
-  } else if (answer.status !== 204) {
-    throw new Error(`status ${answer.status}`);
+  } else if (response.status !== 204) {
+    throw new Error(`status ${response.status}`);
   }
 }
 
+// Waits for `ms`; rejects at once when the signal is aborted.
 export function pause(ms, signal) {
   return new Promise((resolve, reject) => {
     const stop = () => {

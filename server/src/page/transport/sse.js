@@ -1,18 +1,19 @@
-// Server-sent events: the browser's own EventSource, which reads the stream and takes it up again by itself.
+// Server-sent events: the browser's EventSource reads the stream.
 //
-// We do not leave that to it: the cursor is ours, so that what this lane shows is what the others show.
+// EventSource would also reconnect and resume by itself. Here the lane does that, so that it has the same cursor and shows the same things
+// as the other lanes.
 
 export function subscribe(lane, signal) {
   return new Promise((_, reject) => {
-    lane.asked();
-    const source = new EventSource(lane.address('/sse'));
-    const end = (why) => {
+    lane.requested();
+    const source = new EventSource(lane.requestUrl());
+    const end = (reason) => {
       source.close();
-      reject(why);
+      reject(reason);
     };
     signal.addEventListener('abort', () => end(signal.reason), { once: true });
     source.onopen = () => {
-      lane.answered();
+      lane.responded();
       lane.note('open');
     };
     source.onmessage = ({ data }) => lane.event(data);

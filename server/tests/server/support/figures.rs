@@ -1,25 +1,25 @@
-//! Reads the server's own figures, and waits for what only they show.
+//! Reads the server's load, and waits for changes of it.
 
 use std::time::Instant;
 
 use protocol::status::Load;
 use server::Server;
 
-use crate::support::{PATIENCE, get};
+use crate::support::{TIMEOUT, get};
 
-/// What `/load` says.
+/// Returns the response of `/load`.
 pub fn load(server: &Server) -> Load {
-    let (head, body) = get(server, "/load");
-    assert_eq!((head.status, head.header("content-type")), (200, Some("application/json")));
+    let (response, body) = get(server, "/load");
+    assert_eq!((response.status, response.header("content-type")), (200, Some("application/json")));
     serde_json::from_str(&body).unwrap()
 }
 
-/// Asks for `/load` until it is as wanted.
-pub fn wait_until(server: &Server, mut wanted: impl FnMut(&Load) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+/// Requests `/load` until `condition` is true for it.
+pub fn wait_until(server: &Server, mut condition: impl FnMut(&Load) -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let load = load(server);
-        if wanted(&load) {
+        if condition(&load) {
             return;
         }
         assert!(Instant::now() < deadline, "{load:?}");

@@ -1,4 +1,4 @@
-//! What the tests share: a server in this process, and a client that sees the very bytes.
+//! Shared by the tests: a server in this process, and a client that reads and writes bytes.
 
 pub mod chunks;
 pub mod figures;
@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use server::{Options, Server};
 
-/// How long a test waits for a byte that must come; only a hanging server makes it wait that long. It is less than the 10 s
-/// that the server gives a TCP client for its request, so that no answer that comes only then is taken for a right one.
-pub const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a test waits for bytes from the server before it fails. It is less than the server's timeout of 10 s for the request of a raw
+/// TCP client, so that a test fails if the server responds only after that.
+pub const TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A server on free ports that publishes nothing by itself.
+/// Starts a server on free ports that publishes nothing by itself.
 pub fn start() -> Server {
     start_with_history(1_000)
 }
 
-/// The same, with a history of so many events.
+/// Starts such a server with a history of this many events.
 pub fn start_with_history(history: usize) -> Server {
-    Server::start(&options(history)).expect("port 0 is always free")
+    Server::start(&options(history)).expect("cannot start a server")
 }
 
 /// The options of such a server.
@@ -43,39 +43,39 @@ pub fn event(seq: u64, data: &str) -> String {
     format!(r#"{{"seq":{seq},"at":0,"data":"{data}"}}"#)
 }
 
-/// The head of an HTTP answer.
+/// The status and headers of an HTTP response.
 #[derive(Debug)]
-pub struct Head {
+pub struct Response {
     /// The status code.
     pub status: u16,
-    /// The header lines, their names in lower case.
+    /// The headers, with their names in lower case.
     pub headers: Vec<(String, String)>,
 }
 
-impl Head {
-    /// The one header of that name, if there is one.
+impl Response {
+    /// The value of the header with that name, if there is one. The header must not be repeated.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str());
         let value = found.next();
-        assert_eq!(found.next(), None, "{name} is given once");
+        assert_eq!(found.next(), None, "{name} is repeated");
         value
     }
 }
 
-/// A connection, seen byte by byte.
+/// A connection from which bytes are read and to which they are written.
 pub struct Wire(BufReader<TcpStream>);
 
 impl Wire {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self(BufReader::new(stream))
     }
 
-    /// Connects to the HTTP port and sends a request without a body; `headers` are whole lines.
+    /// Connects to the HTTP port and sends a request without a body; `headers` are complete lines without their line breaks.
     pub fn request(server: &Server, method: &str, target: &str, headers: &[&str]) -> Self {
         let address = server.addresses().http;
         let mut wire = Self::connect(address);
@@ -89,22 +89,22 @@ impl Wire {
         self.0.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Reads exactly so many bytes.
+    /// Reads exactly `length` bytes.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.0.read_exact(&mut bytes).unwrap();
         bytes
     }
 
-    /// Reads a line, its line feed included; empty at the end.
+    /// Reads a line, including its line feed; returns an empty string at the end of the connection.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
         line
     }
 
-    /// Reads an answer's head.
-    pub fn head(&mut self) -> Head {
+    /// Reads the status line and headers of a response.
+    pub fn headers(&mut self) -> Response {
         let first = self.line();
         let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.unwrap_or_else(|| panic!("no status line: {first:?}"));
@@ -113,22 +113,22 @@ impl Wire {
             let line = self.line();
             let line = line.strip_suffix("\r\n").unwrap_or_else(|| panic!("no header line: {line:?}"));
             if line.is_empty() {
-                return Head { status, headers };
+                return Response { status, headers };
             }
             let (name, value) = line.split_once(": ").unwrap();
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
     }
 
-    /// Reads a head and the body whose length it announces.
-    pub fn answer(&mut self) -> (Head, String) {
-        let head = self.head();
-        let length = head.header("content-length").map_or(0, |length| length.parse().unwrap());
+    /// Reads a response and its body, whose length is that in `Content-Length`, or 0 without that header.
+    pub fn response(&mut self) -> (Response, String) {
+        let response = self.headers();
+        let length = response.header("content-length").map_or(0, |length| length.parse().unwrap());
         let body = String::from_utf8(self.bytes(length)).unwrap();
-        (head, body)
+        (response, body)
     }
 
-    /// Reads up to the end of the connection.
+    /// Reads until the end of the connection.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).unwrap();
@@ -136,7 +136,7 @@ impl Wire {
     }
 }
 
-/// Asks for `target` on a connection of its own.
-pub fn get(server: &Server, target: &str) -> (Head, String) {
-    Wire::request(server, "GET", target, &[]).answer()
+/// Sends a GET request for `target` on a new connection, and reads the response and its body.
+pub fn get(server: &Server, target: &str) -> (Response, String) {
+    Wire::request(server, "GET", target, &[]).response()
 }

@@ -1,4 +1,4 @@
-//! A server that shows a certificate from files, and clients that trust it and nobody else.
+//! A server with a certificate from files, and TLS clients that trust only this certificate.
 
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -10,20 +10,20 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use server::Options;
 
-/// A client's connection.
+/// A client's TLS connection.
 pub type Secured = StreamOwned<ClientConnection, TcpStream>;
 
 /// A certificate and its key, in files.
 pub struct Certificate {
     der: CertificateDer<'static>,
-    /// Where the certificate is.
+    /// The path of the certificate.
     pub certificate: PathBuf,
-    /// Where its key is.
+    /// The path of its key.
     pub key: PathBuf,
 }
 
 impl Certificate {
-    /// Makes one for localhost; `name` keeps the files of tests apart.
+    /// Makes a certificate for localhost. `name` is a part of the file names, so each test needs its own.
     pub fn new(name: &str) -> Self {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_string()]).unwrap();
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
@@ -40,13 +40,13 @@ impl Certificate {
         }
     }
 
-    /// The options of a server that shows it.
-    pub fn shown(&self, options: Options) -> Options {
+    /// The options of a server with this certificate.
+    pub fn options(&self, options: Options) -> Options {
         Options { tls_cert: Some(self.certificate.clone()), tls_key: Some(self.key.clone()), ..options }
     }
 
-    /// A client that trusts it, on a connection that is open already.
-    pub fn over(&self, stream: TcpStream) -> Secured {
+    /// A client that trusts this certificate, on a connection that is already open.
+    pub fn client(&self, stream: TcpStream) -> Secured {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let builder = ClientConfig::builder_with_provider(default_provider().into());

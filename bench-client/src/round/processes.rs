@@ -1,0 +1,432 @@
+//! The subscribers of a round: in this process, or distributed over several worker processes.
+//!
+//! One thread receives some hundred thousand events per second. If that limits a measurement, `--processes` adds worker processes. Each runs
+//! this program. It reads commands from standard input, one line of JSON each, and replies in the same way on standard output.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::process::Stdio;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use protocol::network::Network;
+use protocol::result::{Faults, Headers};
+use protocol::status::Published;
+use protocol::timetable::Timetable;
+use protocol::{Bookmark, Histogram, Ledger, Transport, clock};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::{JoinHandle, spawn_local};
+
+use crate::endpoint::Endpoint;
+use crate::round::group::{Share, SubscriberGroup};
+use crate::round::recorder::{Recorder, Sample};
+use crate::subscriber::{BackOff, Target};
+
+/// How often the lag of the client's own event loop is measured.
+const LAG_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The task of a group of subscribers: where they subscribe, and what is measured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Task {
+    /// How they subscribe.
+    pub transport: Transport,
+    /// The server's URL.
+    pub url: String,
+    /// Whether any certificate of the server is accepted.
+    pub insecure: bool,
+    /// Its port for raw TCP.
+    pub tcp: SocketAddr,
+    /// Which headers they send.
+    pub headers: Headers,
+    /// Time from the start of one poll to the start of the next.
+    pub poll_interval: Duration,
+    /// The modelled network.
+    pub network: Network,
+    /// How far the server's clock is ahead of ours, in ns.
+    pub clock_ahead_ns: i64,
+    /// The cursor at which they start.
+    pub after: Bookmark,
+    /// Which of all subscribers they are.
+    pub share: Share,
+    /// The seed of the pollers' phases, and of jitter.
+    pub seed: u64,
+    /// The time until which they may connect, in ns.
+    pub deadline: u64,
+    /// When a poll interval begins, in ns of this host's clock; the same for all processes.
+    pub poll_origin_ns: u64,
+    /// The server's schedule.
+    pub timetable: Timetable,
+    /// The measurement window, in ns.
+    pub window: Range<u64>,
+    /// The expected number of deliveries, for which memory is allocated beforehand.
+    pub expected: usize,
+}
+
+/// The state of a group of subscribers.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// How many are connected, or have been.
+    pub connected: u32,
+    /// Time from starting to connect until all were connected, or the deadline, in ns.
+    pub connect_ns: u64,
+    /// All deliveries so far.
+    pub deliveries: u64,
+    /// Of these, those of events that were scheduled in the window.
+    pub in_window: u64,
+    /// The bytes so far.
+    pub ledger: Ledger,
+    /// CPU time of the processes so far, in ns.
+    pub cpu_ns: u64,
+}
+
+/// What the subscribers have observed in a round.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Observations {
+    /// Deliveries of events that were scheduled in the window.
+    pub delivered: u64,
+    /// Delivery latency t2 - t0.
+    pub latency_ns: Histogram,
+    /// Naive latency t2 - t1: the latency from the time at which the event entered the feed, which ignores that the event may have been
+    /// published late.
+    pub naive_latency_ns: Histogram,
+    /// The slowest delivery of each event, in ns, by sequence number.
+    pub slowest_ns: BTreeMap<u64, u64>,
+    /// How late the event loops of the processes were.
+    pub lag_ns: Histogram,
+    /// The bytes of all connections.
+    pub ledger: Ledger,
+    /// What went wrong.
+    pub faults: Faults,
+    /// Why subscribers gave up, one entry per subscriber.
+    pub given_up: Vec<String>,
+    /// Whether all closed in time.
+    pub all_closed: bool,
+}
+
+/// A command to a worker process. It follows the task.
+#[derive(Serialize, Deserialize)]
+enum WorkerCommand {
+    /// Report the status.
+    Status,
+    /// Start or stop to measure the lag of the event loop.
+    MeasureLag(bool),
+    /// Close all subscriptions, and report what they have observed of these events.
+    Close(Vec<Published>),
+}
+
+/// The subscribers of a round.
+pub enum Subscribers {
+    /// In this process.
+    Local(Box<LocalSubscribers>),
+    /// In worker processes; their deliveries are counted here whenever they report their status.
+    Processes(Vec<WorkerProcess>, Arc<AtomicU64>),
+}
+
+impl Subscribers {
+    /// Connects the subscribers, in that many processes; their deliveries are counted in `deliveries`.
+    ///
+    /// # Errors
+    /// When the server's host has no address, or a process does not start.
+    pub async fn connect(task: Task, processes: u32, deliveries: Arc<AtomicU64>) -> anyhow::Result<Self> {
+        if processes == 1 {
+            return Ok(Self::Local(Box::new(LocalSubscribers::connect(task, deliveries).await?)));
+        }
+        let mut workers = Vec::new();
+        for share in task.share.split(processes) {
+            workers.push(WorkerProcess::start(&Task { share, ..task.clone() }).await?);
+        }
+        // All processes connect at the same time. Each sends its first status when it has finished.
+        for worker in &mut workers {
+            worker.receive::<GroupStatus>().await?;
+        }
+        Ok(Self::Processes(workers, deliveries))
+    }
+
+    /// The status of all of them together.
+    ///
+    /// # Errors
+    /// When a process has ended.
+    pub async fn status(&mut self) -> anyhow::Result<GroupStatus> {
+        let workers = match self {
+            Self::Local(local) => return Ok(local.status()),
+            Self::Processes(workers, _) => workers,
+        };
+        for worker in &mut *workers {
+            worker.send(&WorkerCommand::Status).await?;
+        }
+        let mut all = GroupStatus { cpu_ns: clock::process_cpu_ns(), ..GroupStatus::default() };
+        for worker in &mut *workers {
+            let one: GroupStatus = worker.receive().await?;
+            all.connected += one.connected;
+            all.connect_ns = all.connect_ns.max(one.connect_ns);
+            all.deliveries += one.deliveries;
+            all.in_window += one.in_window;
+            all.cpu_ns += one.cpu_ns;
+            all.ledger += one.ledger;
+        }
+        if let Self::Processes(_, deliveries) = self {
+            deliveries.store(all.deliveries, Ordering::Relaxed);
+        }
+        Ok(all)
+    }
+
+    /// Starts or stops to measure the lag of the event loops.
+    ///
+    /// # Errors
+    /// When a process has ended.
+    pub async fn measure_lag(&mut self, on: bool) -> anyhow::Result<()> {
+        match self {
+            Self::Local(local) => local.lag.measure(on),
+            Self::Processes(workers, _) => {
+                for worker in workers {
+                    worker.send(&WorkerCommand::MeasureLag(on)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes all subscriptions; returns what they have observed of the events that were `sent` in the window.
+    ///
+    /// # Errors
+    /// When a process has ended.
+    pub async fn close(self, sent: &[Published]) -> anyhow::Result<Observations> {
+        let mut workers = match self {
+            Self::Local(local) => return Ok(local.close(sent).await),
+            Self::Processes(workers, _) => workers,
+        };
+        for worker in &mut workers {
+            worker.send(&WorkerCommand::Close(sent.to_vec())).await?;
+        }
+        let mut all: Option<Observations> = None;
+        for worker in &mut workers {
+            let one: Observations = worker.receive().await?;
+            match &mut all {
+                None => all = Some(one),
+                Some(all) => all.add(one),
+            }
+            worker.child.wait().await?;
+        }
+        all.context("there is at least one process")
+    }
+}
+
+impl Observations {
+    fn add(&mut self, other: Self) {
+        self.delivered += other.delivered;
+        self.latency_ns.merge(&other.latency_ns);
+        self.naive_latency_ns.merge(&other.naive_latency_ns);
+        for (seq, ns) in other.slowest_ns {
+            let slowest = self.slowest_ns.entry(seq).or_default();
+            *slowest = ns.max(*slowest);
+        }
+        self.lag_ns.merge(&other.lag_ns);
+        self.ledger += other.ledger;
+        self.faults += other.faults;
+        self.given_up.extend(other.given_up);
+        self.all_closed &= other.all_closed;
+    }
+}
+
+/// Subscribers in this process.
+pub struct LocalSubscribers {
+    group: SubscriberGroup,
+    lag: Lag,
+    timetable: Timetable,
+    window: Range<u64>,
+}
+
+impl LocalSubscribers {
+    async fn connect(task: Task, deliveries: Arc<AtomicU64>) -> anyhow::Result<Self> {
+        let Task { transport, after, share, seed, deadline, timetable, window, .. } = task;
+        let target = Target {
+            endpoint: Endpoint::named(&task.url, task.insecure)?,
+            tcp: task.tcp,
+            headers: task.headers,
+            poll_interval: task.poll_interval,
+            poll_origin_ns: task.poll_origin_ns,
+            network: task.network,
+            trace: None,
+            back_off: BackOff::default(),
+            clock_ahead_ns: task.clock_ahead_ns,
+        };
+        let expected = task.expected / share.of.max(1) as usize * share.count as usize;
+        let mut recorder = Recorder::new(window.clone(), expected, deliveries);
+        after.epoch.into_iter().for_each(|epoch| recorder.contents.begin(epoch));
+        let group = SubscriberGroup::connect(transport, target, after, share, recorder, seed, deadline).await;
+        Ok(Self { group, lag: Lag::default(), timetable, window })
+    }
+
+    fn status(&self) -> GroupStatus {
+        GroupStatus {
+            connected: self.group.connected(),
+            connect_ns: self.group.connect_ns,
+            deliveries: self.group.deliveries(),
+            in_window: self.group.recorder.borrow().samples.len() as u64,
+            ledger: *self.group.recorder.borrow().ledger.borrow(),
+            cpu_ns: clock::process_cpu_ns(),
+        }
+    }
+
+    async fn close(self, sent: &[Published]) -> Observations {
+        let (mut recorder, all_closed) = self.group.close().await;
+        let latencies = Latencies::of(&recorder.samples, sent);
+        let due = self.timetable.due(self.window);
+        recorder.faults.altered += latencies.altered + recorder.contents.altered(&self.timetable, &due, sent);
+        Observations {
+            delivered: recorder.samples.len() as u64,
+            latency_ns: latencies.latency,
+            naive_latency_ns: latencies.naive,
+            slowest_ns: latencies.slowest,
+            lag_ns: self.lag.histogram.take(),
+            ledger: *recorder.ledger.borrow(),
+            faults: recorder.faults,
+            given_up: recorder.given_up,
+            all_closed,
+        }
+    }
+}
+
+/// The latencies of the samples, computed from the times at which the events entered the feed.
+#[derive(Default)]
+struct Latencies {
+    /// Delivery latency t2 - t0.
+    latency: Histogram,
+    /// Naive latency t2 - t1.
+    naive: Histogram,
+    /// The slowest delivery of each event, in ns, by sequence number.
+    slowest: BTreeMap<u64, u64>,
+    /// Deliveries whose event had another time t0 than it was published with.
+    altered: u64,
+}
+
+impl Latencies {
+    fn of(samples: &[Sample], sent: &[Published]) -> Self {
+        let published: HashMap<u64, &Published> = sent.iter().map(|event| (event.seq, event)).collect();
+        let mut found = Self::default();
+        for sample in samples {
+            found.latency.record_between(sample.at, sample.received);
+            let slowest = found.slowest.entry(sample.seq).or_default();
+            *slowest = sample.received.saturating_sub(sample.at).max(*slowest);
+            if let Some(event) = published.get(&sample.seq) {
+                found.naive.record_between(event.entered, sample.received);
+                found.altered += u64::from(event.at != sample.at);
+            }
+        }
+        found
+    }
+}
+
+/// The lag of this process's event loop.
+#[derive(Default)]
+struct Lag {
+    histogram: Rc<RefCell<Histogram>>,
+    meter: Option<JoinHandle<()>>,
+}
+
+impl Lag {
+    fn measure(&mut self, on: bool) {
+        if let Some(meter) = self.meter.take() {
+            meter.abort();
+        }
+        if on {
+            self.meter = Some(spawn_local(measure_lag(self.histogram.clone())));
+        }
+    }
+}
+
+async fn measure_lag(lag: Rc<RefCell<Histogram>>) {
+    let mut due = tokio::time::Instant::now();
+    loop {
+        due += LAG_INTERVAL;
+        tokio::time::sleep_until(due).await;
+        lag.borrow_mut().record(due.elapsed().as_nanos() as u64);
+        // A freeze is one sample: the checks that were due during it are skipped.
+        while due + LAG_INTERVAL <= tokio::time::Instant::now() {
+            due += LAG_INTERVAL;
+        }
+    }
+}
+
+/// A worker process with some of the subscribers; dropping it ends the process.
+pub struct WorkerProcess {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl WorkerProcess {
+    async fn start(task: &Task) -> anyhow::Result<Self> {
+        let executable = std::env::current_exe().context("cannot find this program's own file")?;
+        let mut command = Command::new(executable);
+        command.arg("subscribe").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().context("cannot start a client process")?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let (input, output) = (input.context("it is piped")?, output.context("it is piped")?);
+        let mut worker = Self { child, input, output: BufReader::new(output).lines() };
+        worker.send(task).await?;
+        Ok(worker)
+    }
+
+    async fn send(&mut self, message: &impl Serialize) -> anyhow::Result<()> {
+        let line = serde_json::to_string(message)? + "\n";
+        self.input.write_all(line.as_bytes()).await.context("a client process has ended unexpectedly")
+    }
+
+    async fn receive<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
+        let line = self.output.next_line().await?;
+        let line = line.context("a client process has ended unexpectedly; see its error message above")?;
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+/// Runs as a worker process: executes the commands on standard input, until that ends.
+///
+/// # Errors
+/// When a command is not valid, or the subscribers cannot connect.
+pub async fn run_child() -> anyhow::Result<()> {
+    server::limits::raise_open_files();
+    let mut commands: Lines<BufReader<Stdin>> = BufReader::new(tokio::io::stdin()).lines();
+    let task = commands.next_line().await?;
+    let task = task.context("this command is for processes that the load client starts: it reads a task as JSON")?;
+    let mut local = LocalSubscribers::connect(serde_json::from_str(&task)?, Arc::default()).await?;
+    reply(&local.status())?;
+    while let Some(command) = commands.next_line().await? {
+        match serde_json::from_str(&command)? {
+            WorkerCommand::Status => reply(&local.status())?,
+            WorkerCommand::MeasureLag(on) => local.lag.measure(on),
+            WorkerCommand::Close(sent) => return reply(&local.close(&sent).await),
+        }
+    }
+    Ok(())
+}
+
+fn reply(message: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(message)?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "local")]
+    async fn a_freeze_of_the_event_loop_is_one_long_sample() {
+        let mut lag = Lag::default();
+        lag.measure(true);
+        tokio::time::sleep(2 * LAG_INTERVAL).await;
+        std::thread::sleep(10 * LAG_INTERVAL);
+        tokio::time::sleep(2 * LAG_INTERVAL).await;
+        lag.measure(false);
+        let long = lag.histogram.borrow().count_above(4 * LAG_INTERVAL.as_nanos() as u64);
+        assert_eq!(long, 1);
+    }
+}

@@ -1,0 +1,260 @@
+//! Runs one round: connects the subscribers, warms up, measures, drains, and judges.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use anyhow::ensure;
+use protocol::result::{ClientCost, Round, Scenario, ServerCost};
+use protocol::status::{Load, Published};
+use protocol::timetable::Timetable;
+use protocol::{Bookmark, Cursor, Histogram, Transport, clock, fnv};
+use tokio::time::sleep;
+use tracing::debug;
+
+use crate::endpoint::Endpoint;
+use crate::round::group::Share;
+use crate::round::judge::judge;
+use crate::round::processes::{GroupStatus, Subscribers, Task};
+use crate::test_bed::control::{ClockOffset, Control};
+
+/// How long the server may take to count the last requests of subscribers that are closing.
+const LAST_REQUESTS_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long after the end of the window an event that was due in it may still be published. Its deliveries may then take as long again, and a
+/// poll interval.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most events of a schedule, since its beginning, that are computed to find those due in the window; each takes some 10 ns.
+const MAX_SCHEDULED: f64 = 1e9;
+
+/// The plan of a round: what is measured, and on which server.
+pub struct Plan<'a> {
+    /// The scenario; its list of transports is ignored.
+    pub scenario: &'a Scenario,
+    /// The transport to measure.
+    pub transport: Transport,
+    /// Which of the transport's rounds this is, from 1.
+    pub round: u32,
+    /// The server.
+    pub endpoint: Endpoint,
+    /// Whether the server was started for this round, so that the schedule begins with its feed.
+    pub fresh: bool,
+    /// Counts deliveries as they come, for the progress display.
+    pub deliveries: Arc<AtomicU64>,
+}
+
+/// Runs the round.
+///
+/// # Errors
+/// When the server cannot be reached, its rate is not the scenario's, or its schedule is too long to compute. Failures of subscribers are not
+/// errors: they are in the result, which is then rejected.
+pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
+    let scenario = plan.scenario;
+    let mut control = Control::connect(&plan.endpoint).await?;
+    let before = control.load().await?;
+    let requests_before = control.requests();
+    let clock = if plan.endpoint.address.ip().is_loopback() { None } else { Some(control.clock_offset().await?) };
+
+    let warm_up_ns = scenario.warm_up_ms * 1_000_000;
+    let begin = if plan.fresh { before.started_ns } else { server_now(clock) } + warm_up_ns;
+    let window = begin..begin + scenario.duration_ms * 1_000_000;
+    let timetable = Timetable::of(&before);
+    ensure!(timetable.rate == scenario.rate, "the server's rate was changed to {} events/s", timetable.rate);
+    ensure!(
+        timetable.rate * window.end.saturating_sub(timetable.started_ns) as f64 / 1e9 < MAX_SCHEDULED,
+        "the server's schedule is too long to compute: {} events/s for {} s",
+        timetable.rate,
+        begin.saturating_sub(timetable.started_ns) / 1_000_000_000
+    );
+    // Computed before the subscribers connect, since it would delay deliveries: a schedule that began days ago takes seconds.
+    let due = timetable.due(window.clone());
+    let events = (scenario.rate * scenario.duration_ms as f64 / 1_000.0).ceil() as usize;
+    let expected = events * scenario.subscribers as usize;
+    let ahead_ns = clock.map_or(0, |offset| offset.ahead_ns);
+    let task = Task {
+        transport: plan.transport,
+        url: plan.endpoint.origin(),
+        // A server that we have started ourselves has a self-signed certificate.
+        insecure: plan.fresh || scenario.insecure,
+        tcp: SocketAddr::new(plan.endpoint.address.ip(), before.tcp_port),
+        headers: scenario.headers,
+        poll_interval: Duration::from_millis(scenario.poll_interval_ms),
+        network: scenario.network,
+        clock_ahead_ns: ahead_ns,
+        after: Bookmark { cursor: Cursor(before.head), epoch: Some(before.epoch) },
+        share: Share::all(scenario.subscribers),
+        seed: scenario.seed ^ u64::from(plan.round),
+        deadline: window.start.saturating_add_signed(-ahead_ns),
+        poll_origin_ns: clock::now_ns(),
+        timetable: timetable.clone(),
+        window: window.clone(),
+        expected,
+    };
+    let drain = DRAIN_TIMEOUT + task.poll_interval;
+    let mut subscribers = Subscribers::connect(task, scenario.processes, plan.deliveries.clone()).await?;
+
+    debug!("subscribed; the window opens next");
+    sleep_until(window.start, clock).await;
+    subscribers.measure_lag(true).await?;
+    let start = Reading::take(&mut control, &mut subscribers).await?;
+    sleep_until(window.end, clock).await;
+    debug!("the window has closed; draining");
+    let end = Reading::take(&mut control, &mut subscribers).await?;
+    subscribers.measure_lag(false).await?;
+
+    let last_due = due.last().map_or(0, |due| due.at);
+    let deadline = clock::now_ns() + DRAIN_TIMEOUT.as_nanos() as u64;
+    let sent = published(&mut control, before.head, &window, last_due, deadline).await?;
+    let times: HashSet<u64> = sent.iter().map(|event| event.at).collect();
+    let unpublished = due.iter().filter(|due| !times.contains(&due.at)).count() as u64;
+    let expected = sent.len() as u64 * u64::from(scenario.subscribers);
+    let deadline = clock::now_ns() + drain.as_nanos() as u64;
+    while subscribers.status().await?.in_window < expected && clock::now_ns() < deadline {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let observed = subscribers.close(&sent).await?;
+    let mut after = control.load().await?;
+    // The server may not have counted yet a request that was sent shortly before its subscriber closed.
+    let counted = |load: &Load, of_ours: u64| load.requests.saturating_sub(before.requests + of_ours);
+    let deadline = clock::now_ns() + LAST_REQUESTS_TIMEOUT.as_nanos() as u64;
+    while counted(&after, control.requests() - requests_before) < observed.ledger.requests && clock::now_ns() < deadline
+    {
+        sleep(Duration::from_millis(1)).await;
+        after = control.load().await?;
+    }
+
+    let mut publisher_lateness_ns = Histogram::default();
+    sent.iter().for_each(|event| publisher_lateness_ns.record_between(event.at, event.entered));
+    let mut round = Round {
+        transport: plan.transport,
+        round: plan.round,
+        sent: sent.len() as u64 + unpublished,
+        delivered: observed.delivered,
+        schedule_hash: schedule_hash(&sent, before.started_ns),
+        latency_ns: observed.latency_ns,
+        naive_latency_ns: observed.naive_latency_ns,
+        slowest_ns: observed.slowest_ns.into_values().collect(),
+        publisher_lateness_ns,
+        clock_bound_ns: clock.map(|offset| offset.bound_ns),
+        ledger: observed.ledger,
+        window_ledger: Some(end.subscribers.ledger - start.subscribers.ledger),
+        faults: observed.faults,
+        server: server_cost(&before, &start, &end),
+        client: ClientCost {
+            cpu_ns: end.subscribers.cpu_ns - start.subscribers.cpu_ns,
+            lag_ns: observed.lag_ns,
+            connect_ns: start.subscribers.connect_ns,
+        },
+        failures: Vec::new(),
+        warnings: Vec::new(),
+    };
+    if unpublished > 0 {
+        round.failures.push(format!("{unpublished} of {} events that were due were not published", due.len()));
+    }
+    if Timetable::of(&after) != timetable {
+        round.failures.push("the server's schedule was changed during the round".into());
+    }
+    let connected = start.subscribers.connected;
+    if connected < scenario.subscribers {
+        round.failures.push(format!(
+            "only {connected} of {} subscribers were connected at the start of the window",
+            scenario.subscribers
+        ));
+    }
+    if let Some(reason) = observed.given_up.first() {
+        round.failures.push(format!("{} subscribers gave up: {reason}", observed.given_up.len()));
+    }
+    if !observed.all_closed {
+        round.failures.push("some subscribers did not close in time".into());
+    }
+    // A server that was started for this round has no other clients: it has counted the subscribers' requests, and our control requests.
+    for (what, server, client) in [
+        ("requests", counted(&after, control.requests() - requests_before), round.ledger.requests),
+        (
+            "connections",
+            after.connections_accepted.saturating_sub(before.connections_accepted),
+            round.ledger.connections,
+        ),
+    ] {
+        if plan.fresh && server != client {
+            round.failures.push(format!("the server counted {server} {what}, the subscribers {client}"));
+        }
+    }
+    judge(&mut round, scenario);
+    Ok(round)
+}
+
+/// The events that were due in the window and have been published, and when they entered the feed. Waits until `deadline` (ns) for the event
+/// that is due at `last_due`, since a server that is suspended at the window's end publishes the events before that with a delay.
+async fn published(
+    control: &mut Control,
+    after: u64,
+    window: &Range<u64>,
+    last_due: u64,
+    deadline: u64,
+) -> anyhow::Result<Vec<Published>> {
+    let mut all: Vec<Published> = Vec::new();
+    let mut cursor = Cursor(after);
+    let mut seen_last_due = last_due == 0;
+    loop {
+        let (page, next) = control.published(cursor).await?;
+        let up_to_date = next == cursor;
+        cursor = next;
+        seen_last_due |= page.iter().any(|event| event.at >= last_due);
+        // Events that a presenter publishes in the window come before those that enter the feed after it.
+        let beyond = page.last().is_some_and(|event| event.entered >= window.end);
+        all.extend(page.into_iter().filter(|event| window.contains(&event.at)));
+        if seen_last_due && (up_to_date || beyond) || clock::now_ns() >= deadline {
+            return Ok(all);
+        }
+        if up_to_date {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// What the server and the client have used and done up to a moment.
+struct Reading {
+    load: Load,
+    subscribers: GroupStatus,
+}
+
+impl Reading {
+    async fn take(control: &mut Control, subscribers: &mut Subscribers) -> anyhow::Result<Self> {
+        let load = control.load().await?;
+        Ok(Self { load, subscribers: subscribers.status().await? })
+    }
+}
+
+fn server_cost(before: &Load, start: &Reading, end: &Reading) -> ServerCost {
+    let history_growth = start.load.history_bytes.saturating_sub(before.history_bytes);
+    // A server at --url may be restarted between the readings. The figures are wrong then, but the subtraction must not overflow.
+    let grown = |figure: fn(&Load) -> u64| figure(&end.load).saturating_sub(figure(&start.load));
+    ServerCost {
+        window_ns: grown(|load| load.now_ns),
+        cpu_ns: grown(|load| load.cpu_ns),
+        deliveries: end.subscribers.deliveries - start.subscribers.deliveries,
+        // The second reading is itself a request.
+        requests: grown(|load| load.requests).saturating_sub(1),
+        accepts: grown(|load| load.connections_accepted),
+        context_switches: grown(|load| load.context_switches),
+        resident_before_bytes: before.resident_bytes,
+        resident_connected_bytes: start.load.resident_bytes.saturating_sub(history_growth),
+    }
+}
+
+/// A fingerprint of each event's sequence number and offset from the feed's start: FNV-1a, in hex.
+fn schedule_hash(sent: &[Published], started_ns: u64) -> String {
+    let numbers = sent.iter().flat_map(|event| [event.seq, event.at.wrapping_sub(started_ns)]);
+    format!("{:016x}", fnv::hash(&numbers.flat_map(u64::to_le_bytes).collect::<Vec<_>>()))
+}
+
+fn server_now(clock: Option<ClockOffset>) -> u64 {
+    clock::now_ns().saturating_add_signed(clock.map_or(0, |offset| offset.ahead_ns))
+}
+
+async fn sleep_until(due_ns: u64, clock: Option<ClockOffset>) {
+    sleep(Duration::from_nanos(due_ns.saturating_sub(server_now(clock)))).await;
+}

@@ -1,0 +1,276 @@
+//! One simulated subscriber: its connection, its cursor, and how it handles each event.
+
+pub mod headers;
+pub mod receive;
+pub mod session;
+pub mod stop;
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use protocol::network::Network;
+use protocol::result::Headers;
+use protocol::transport::{BrowserApi, Carrier};
+use protocol::{Bookmark, Cursor, Envelope, Event, Gap, Layer, Transport, clock};
+
+use crate::endpoint::Endpoint;
+use crate::fault::Fault;
+use crate::round::recorder::{Progress, Recorder, Sample, Shared};
+use crate::wire::link::{Link, Trace};
+use crate::wire::socket::with_buffer;
+use crate::wire::{Connection, SharedLedger};
+use receive::{Step, parse_all, parse_from};
+
+/// The longest message that is accepted, in bytes: more than the largest payload with every byte escaped.
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Where subscribers connect to, and how.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The port for HTTP and WebSocket.
+    pub endpoint: Endpoint,
+    /// The port for raw TCP.
+    pub tcp: SocketAddr,
+    /// Which headers requests have.
+    pub headers: Headers,
+    /// Time from one poll's start to the next's.
+    pub poll_interval: Duration,
+    /// When an interval begins, in ns of this host's clock, for the pollers of all processes. Each poller has its own phase in the interval.
+    pub poll_origin_ns: u64,
+    /// The modelled network.
+    pub network: Network,
+    /// If given, the bytes that cross the modelled network are recorded in it.
+    pub trace: Option<Trace>,
+    /// The pause before a lost connection is resumed.
+    pub back_off: BackOff,
+    /// How far the server's clock is ahead of ours, in ns; 0 on one host.
+    pub clock_ahead_ns: i64,
+}
+
+/// How long a subscriber waits before it connects again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackOff {
+    /// The shortest pause.
+    pub min: Duration,
+    /// The upper bound of the random time that is added to it.
+    pub jitter: Duration,
+}
+
+impl Default for BackOff {
+    /// 100 ms for every subscriber, without jitter.
+    fn default() -> Self {
+        Self { min: Duration::from_millis(100), jitter: Duration::ZERO }
+    }
+}
+
+impl Target {
+    /// A server on this host, with lean headers and no modelled network.
+    pub fn lean(endpoint: Endpoint, tcp: SocketAddr) -> Self {
+        Self {
+            endpoint,
+            tcp,
+            headers: Headers::Lean,
+            poll_interval: Duration::from_millis(250),
+            poll_origin_ns: clock::now_ns(),
+            network: Network::default(),
+            trace: None,
+            back_off: BackOff::default(),
+            clock_ahead_ns: 0,
+        }
+    }
+
+    /// Connects to the transport's port; `seed` determines the jitter of the modelled network.
+    ///
+    /// # Errors
+    /// Those of [`Connection::connect`].
+    pub async fn connect(&self, transport: Transport, seed: u64, ledger: SharedLedger) -> io::Result<Connection> {
+        let address = match transport.carrier() {
+            Carrier::Tcp => self.tcp,
+            Carrier::H1 => self.endpoint.address,
+        };
+        let link = || Link::new(self.network, seed, self.trace.as_ref());
+        let link = self.network.is_modelled().then(link).transpose()?;
+        Connection::connect(address, link, self.endpoint.tls.as_ref(), ledger).await
+    }
+
+    /// The request line and headers of the transport's request for the events after `after`, without the blank line.
+    pub fn get(&self, transport: Transport, after: Bookmark) -> String {
+        let path = transport.row().path.unwrap_or("/");
+        let api = transport.row().browser.unwrap_or(BrowserApi::Fetch);
+        headers::get(self.headers, api, &self.endpoint, &format!("{path}?after={after}"))
+    }
+}
+
+/// A subscriber on its current connection.
+pub struct Subscriber {
+    /// How it subscribes.
+    pub transport: Transport,
+    /// Where it connects to.
+    pub target: Rc<Target>,
+    /// Its connection.
+    pub wire: Connection,
+    /// The time from the beginning of an interval to its poll.
+    pub phase: Duration,
+    /// Its cursor, and which events it has not received.
+    pub progress: Progress,
+    /// Whether its next request has to name the epoch of its cursor: the first one after a failure, since the server may have been restarted.
+    pub send_epoch: bool,
+    /// The recorder that it shares with the other subscribers.
+    pub recorder: Shared,
+    /// Whether it has reported its subscription to the recorder.
+    pub connected: bool,
+}
+
+impl Subscriber {
+    /// A subscriber by `transport` with its own recorder, connected to the transport's port but not subscribed yet.
+    ///
+    /// # Errors
+    /// Those of [`Target::connect`].
+    pub async fn alone(transport: Transport, target: &Target) -> io::Result<Self> {
+        let recorder = Recorder::new(0..u64::MAX, 0, Arc::default());
+        let wire = target.connect(transport, 7, recorder.ledger.clone()).await?;
+        Ok(Self {
+            transport,
+            target: Rc::new(target.clone()),
+            wire,
+            phase: Duration::ZERO,
+            progress: Progress::new(Cursor(0).into()),
+            send_epoch: false,
+            recorder: Rc::new(RefCell::new(recorder)),
+            connected: false,
+        })
+    }
+
+    /// The cursor: the sequence number up to which it has received.
+    pub fn cursor(&self) -> Cursor {
+        self.progress.cursor()
+    }
+
+    /// The `after` of its next request. It names the epoch once per connection, since the server at the other end stays the same. Behind a
+    /// proxy that keeps connections while servers are replaced, each request would have to name it.
+    pub fn after(&mut self) -> Bookmark {
+        let bookmark = self.progress.bookmark();
+        if mem::take(&mut self.send_epoch) { bookmark } else { bookmark.cursor.into() }
+    }
+
+    /// Reports that it is subscribed: it will receive all events that are published from now on.
+    pub fn connected(&mut self) {
+        if !mem::replace(&mut self.connected, true) {
+            self.recorder.borrow_mut().connected += 1;
+        }
+    }
+
+    /// Handles the bytes of an event: decodes and timestamps it, and records the delivery.
+    ///
+    /// # Errors
+    /// When the bytes are not an event.
+    pub fn deliver(&mut self, json: &[u8]) -> Result<(), Fault> {
+        let event = Event::decode(json)?;
+        let received = clock::now_ns().saturating_add_signed(self.target.clock_ahead_ns);
+        let sample = Sample { seq: event.seq, at: event.at, received };
+        let mut ledger = self.wire.ledger();
+        ledger[Layer::Event] += json.len() as u64;
+        ledger.events += 1;
+        drop(ledger);
+        let mut recorder = self.recorder.borrow_mut();
+        let Recorder { contents, faults, .. } = &mut *recorder;
+        faults.altered += u64::from(!contents.agree(sample.seq, json));
+        if self.progress.event(sample.seq, &mut recorder.faults) {
+            recorder.deliver(sample);
+        }
+        Ok(())
+    }
+
+    /// Handles a gap that the server announced.
+    pub fn gap(&mut self, gap: Gap) {
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.contents.begin(gap.epoch);
+        self.progress.gap(gap, &mut recorder.faults);
+    }
+
+    /// Parses one message in the transport's envelope from the front of `bytes`, at most `max` of them: an event, a gap or a heartbeat. The
+    /// first `known` bytes hold no complete message.
+    ///
+    /// # Errors
+    /// When the message contains something else, or does not end.
+    pub fn parse_message<T>(
+        &mut self,
+        envelope: Envelope,
+        bytes: &[u8],
+        known: usize,
+        max: usize,
+    ) -> Result<Step<T>, Fault> {
+        let bytes = &bytes[..bytes.len().min(max)];
+        let Some(message) = envelope.decode(bytes, known.min(bytes.len()))? else {
+            let endless = bytes.len() >= max.min(MAX_MESSAGE_BYTES);
+            return if endless { Err(Fault::NotHttp("a message without end".into())) } else { Ok(Step::Incomplete) };
+        };
+        let json = &*message.data;
+        let mut framing = message.length;
+        if Gap::is_announced_by(json) {
+            self.gap(Gap::decode(json)?);
+        } else if !json.is_empty() {
+            self.deliver(json)?;
+            framing -= json.len();
+        }
+        self.wire.attribute(Layer::Framing, framing);
+        Ok(Step::Parsed(message.length))
+    }
+
+    /// Receives on the connection, and parses one message after another, until one is the last.
+    ///
+    /// # Errors
+    /// When the connection ends, or those of `parse`.
+    pub async fn receive<T>(
+        &mut self,
+        mut parse: impl FnMut(&mut Self, &[u8], usize) -> Result<Step<T>, Fault>,
+    ) -> Result<T, Fault> {
+        // Some bytes may have come together with an earlier message.
+        let mut last = self.parse_received(0, &mut parse)?;
+        loop {
+            if let Some(last) = last {
+                return Ok(last);
+            }
+            let known = self.wire.received.len();
+            last = if self.wire.is_bare() && known == 0 {
+                poll_fn(|context| self.poll_receive(context, &mut parse)).await?
+            } else {
+                // Boxed, since this future is large and would make that of every subscriber larger.
+                Box::pin(self.wire.fill()).await?;
+                self.parse_received(known, &mut parse)?
+            };
+        }
+    }
+
+    /// Parses what comes directly in the buffer that all connections share, without copying it first.
+    fn poll_receive<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        parse: &mut impl FnMut(&mut Self, &[u8], usize) -> Result<Step<T>, Fault>,
+    ) -> Poll<Result<Option<T>, Fault>> {
+        with_buffer(|buffer| {
+            let read = ready!(self.wire.poll_read(context, buffer))?;
+            let (parsed, last) = parse_all(&buffer[..read], 0, |bytes, known| parse(self, bytes, known));
+            self.wire.received.extend_from_slice(&buffer[parsed..read]);
+            Poll::Ready(last)
+        })
+    }
+
+    fn parse_received<T>(
+        &mut self,
+        known: usize,
+        parse: &mut impl FnMut(&mut Self, &[u8], usize) -> Result<Step<T>, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        let mut received = mem::take(&mut self.wire.received);
+        let last = parse_from(&mut received, known, |bytes, known| parse(self, bytes, known));
+        self.wire.received = received;
+        last
+    }
+}

@@ -1,0 +1,93 @@
+//! A test bed: a server process with a control connection. Experiments that do not consist of rounds run on it.
+
+pub mod control;
+pub mod relay;
+pub mod server_process;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use protocol::facts::spent::Spent;
+use protocol::status::Load;
+use protocol::{Bookmark, Cursor, Transport, clock};
+
+use crate::round::group::{Share, SubscriberGroup};
+use crate::round::recorder::Recorder;
+use crate::subscriber::Target;
+use crate::test_bed::control::Control;
+use crate::test_bed::server_process::ServerProcess;
+use server::Options;
+
+/// How long subscribers may take to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A server, a control connection to it, and the target of its subscribers.
+pub struct TestBed {
+    /// The server.
+    pub server: ServerProcess,
+    /// The control connection.
+    pub control: Control,
+    /// Where subscribers connect to.
+    pub target: Target,
+}
+
+impl TestBed {
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// When it does not start, or does not respond.
+    pub async fn open(setup: &Options) -> anyhow::Result<Self> {
+        let server = ServerProcess::start(setup)?;
+        let mut control = Control::connect(&server.endpoint).await?;
+        let tcp = SocketAddr::new(server.endpoint.address.ip(), control.load().await?.tcp_port);
+        let target = Target::lean(server.endpoint.clone(), tcp);
+        Ok(Self { server, control, target })
+    }
+
+    /// Connects `count` subscribers that start after the newest event, and waits until all are connected.
+    ///
+    /// # Errors
+    /// When some cannot connect.
+    pub async fn connect(
+        &mut self,
+        transport: Transport,
+        target: Target,
+        count: u32,
+    ) -> anyhow::Result<SubscriberGroup> {
+        let load = self.control.load().await?;
+        let after = Bookmark { cursor: Cursor(load.head), epoch: Some(load.epoch) };
+        let recorder = Recorder::new(0..u64::MAX, 0, Arc::default());
+        let deadline = clock::now_ns() + CONNECT_TIMEOUT.as_nanos() as u64;
+        let group = SubscriberGroup::connect(transport, target, after, Share::all(count), recorder, 1, deadline).await;
+        ensure!(group.connected() == count, "only {} of {count} subscribers could connect", group.connected());
+        Ok(group)
+    }
+
+    /// What the server uses and does from now on during `time`, without our control requests.
+    ///
+    /// # Errors
+    /// When the server does not respond.
+    pub async fn over(&mut self, time: Duration) -> anyhow::Result<Spent> {
+        let before = self.control.load().await?;
+        tokio::time::sleep(time).await;
+        self.since(&before, 0).await
+    }
+
+    /// What the server has used and done since the reading `before`. `control_requests` of the requests since then were ours and are not
+    /// counted.
+    ///
+    /// # Errors
+    /// When the server does not respond.
+    pub async fn since(&mut self, before: &Load, control_requests: u64) -> anyhow::Result<Spent> {
+        let after = self.control.load().await?;
+        Ok(Spent {
+            seconds: (after.now_ns - before.now_ns) as f64 / 1e9,
+            cpu_ms: (after.cpu_ns - before.cpu_ns) as f64 / 1e6,
+            // The second reading is itself a request.
+            requests: (after.requests - before.requests).saturating_sub(1 + control_requests),
+            accepts: after.connections_accepted - before.connections_accepted,
+        })
+    }
+}

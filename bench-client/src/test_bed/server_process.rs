@@ -1,0 +1,109 @@
+//! The server under test: a separate process that is started for a round.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use server::Options;
+
+use crate::endpoint::Endpoint;
+use crate::wire::tls::Tls;
+
+/// How long a server may take to shut down: somewhat longer than it waits for its connections to close.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A server started for one round; dropping it shuts it down.
+pub struct ServerProcess {
+    child: Child,
+    /// Where it listens for HTTP and WebSocket.
+    pub endpoint: Endpoint,
+}
+
+/// The options of a server that listens on free ports of the loopback interface and publishes no events by itself, only those that are
+/// posted to it.
+pub fn options() -> Options {
+    let free = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+    Options { listen: free, tcp_listen: free, rate: 0.0, ..Options::default() }
+}
+
+impl ServerProcess {
+    /// Starts this executable as a server; it reads its options from standard input, as JSON.
+    ///
+    /// # Errors
+    /// When it does not start, or does not print its address.
+    pub fn start(options: &Options) -> anyhow::Result<Self> {
+        let executable = std::env::current_exe().context("cannot find this program's own file")?;
+        let (child, address) = spawn(&mut Command::new(executable), options)?;
+        // We started it ourselves, so a self-signed certificate is safe.
+        let tls = options.tls_self_signed.then(|| Tls::new("localhost", true)).transpose()?;
+        Ok(Self { child, endpoint: Endpoint { tls, ..Endpoint::plain(address) } })
+    }
+}
+
+/// Starts a server by the command `program`, which runs this executable; returns the process, and the address of its HTTP port.
+///
+/// # Errors
+/// When it does not start, or does not print its address.
+pub fn spawn(program: &mut Command, options: &Options) -> anyhow::Result<(Child, SocketAddr)> {
+    let program = program.arg("serve-child").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = program.spawn().context("cannot start a server")?;
+    let sent = child.stdin.take().map(|mut stdin| stdin.write_all(&serde_json::to_vec(options)?));
+    let mut line = String::new();
+    let read = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
+    let address = line.trim().split_once("://").and_then(|(_, address)| address.parse().ok());
+    match (sent, read, address) {
+        (Some(Ok(())), Some(Ok(_)), Some(address)) => Ok((child, address)),
+        _ => {
+            let _ = child.kill();
+            let _ = child.wait();
+            bail!("the server did not start; see its error message above")
+        }
+    }
+}
+
+/// Runs a server whose options are the JSON on standard input, until a signal comes or the parent process ends.
+///
+/// # Errors
+/// When the options cannot be read, or the server cannot be started.
+pub fn run_child() -> anyhow::Result<()> {
+    // If the kernel rejects this, the server may go on running after a client that was killed.
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
+    let options = serde_json::from_reader(std::io::stdin())
+        .context("this command is for servers that the load client starts: it reads their options as JSON")?;
+    server::run::run(&options)
+}
+
+impl ServerProcess {
+    /// Suspends the whole process, or resumes it.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn freeze(&self, frozen: bool) -> std::io::Result<()> {
+        let signal = if frozen { Signal::STOP } else { Signal::CONT };
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// How many files the process has open, including connections.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn open_files(&self) -> std::io::Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() >= deadline {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}

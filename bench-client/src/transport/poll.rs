@@ -1,0 +1,58 @@
+//! One poll, as both polling and long polling make it: a request, and the events in its response.
+
+use protocol::{Gap, Layer};
+
+use crate::fault::Fault;
+use crate::subscriber::Subscriber;
+use crate::subscriber::receive::Step;
+
+/// Sends a request and handles its response: the events of a 200, nothing of a 204, the gap of a 410.
+///
+/// # Errors
+/// When the connection ends, or the response is another.
+pub async fn poll(subscriber: &mut Subscriber) -> Result<(), Fault> {
+    let after = subscriber.after();
+    let mut request = subscriber.target.get(subscriber.transport, after);
+    request.push_str("\r\n");
+    let envelope = subscriber.transport.envelope();
+    let wire = &mut subscriber.wire;
+    wire.request(request.as_bytes()).await?;
+    let head = wire.head().await?;
+    let length = head.length.unwrap_or(0);
+    // To which layer the request belongs depends on the response.
+    let (request_layer, response_layer) = match head.status {
+        200 => (Layer::RequestHeaders, Layer::ResponseHeaders),
+        _ => (Layer::EmptyPoll, Layer::EmptyPoll),
+    };
+    wire.attribute_request(request_layer);
+    wire.attribute(response_layer, head.bytes);
+    match head.status {
+        200 => {
+            let mut left = length;
+            let parse = |subscriber: &mut Subscriber, bytes: &[u8], known| {
+                let step = subscriber.parse_message(envelope, bytes, known, left)?;
+                if let Step::Parsed(length) = step {
+                    left -= length;
+                    if left == 0 {
+                        return Ok(Step::Last(length, Ok(())));
+                    }
+                }
+                Ok(step)
+            };
+            if length > 0 {
+                subscriber.receive(parse).await?;
+            }
+        }
+        204 => wire.ledger().empty_polls += 1,
+        410 => {
+            while wire.received.len() < length {
+                wire.fill().await?;
+            }
+            let body = wire.received.split_to(length);
+            wire.attribute(Layer::Framing, length);
+            subscriber.gap(Gap::decode(&body)?);
+        }
+        status => return Err(Fault::Status(status)),
+    }
+    if head.close { Err(Fault::Ended("Connection: close".into())) } else { Ok(()) }
+}

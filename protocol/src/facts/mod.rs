@@ -1,0 +1,119 @@
+//! What each experiment measured: settings, rounds, counts, times and captured texts. What follows from them, statistics, verdicts and
+//! wording, is derived again by the `reports` crate each time a report is drawn.
+
+pub mod capacity;
+pub mod compared;
+pub mod crossover;
+pub mod frames;
+pub mod handshake;
+pub mod herd;
+pub mod idle;
+pub mod keep_alive;
+pub mod ladder;
+pub mod memory;
+pub mod papers;
+pub mod spent;
+pub mod sweep;
+pub mod tls;
+pub mod upstream;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::result::Comparison;
+
+/// The facts of one experiment, under its name on the command line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "experiment", content = "facts")]
+pub enum Facts {
+    /// Bytes on the wire over time, for three events.
+    Ladder(ladder::LadderFacts),
+    /// Server load without an event.
+    Idle(idle::IdleFacts),
+    /// A sweep over the poll interval.
+    PollInterval(sweep::SweepFacts),
+    /// A sweep over the network delay.
+    Delay(sweep::SweepFacts),
+    /// A sweep over the event rate.
+    Rate(sweep::SweepFacts),
+    /// A sweep over the payload size.
+    Payload(sweep::SweepFacts),
+    /// A sweep over the number of subscribers.
+    Subscribers(sweep::SweepFacts),
+    /// A search for the highest load within a latency bound.
+    Capacity(capacity::CapacityFacts),
+    /// Server memory at several numbers of subscribers.
+    Memory(memory::MemoryFacts),
+    /// All transports under one load, and two of them under a heavy one.
+    Compared(Box<compared::ComparedFacts>),
+    /// Server load after one event, and reconnections after a restart.
+    Herd(herd::HerdFacts),
+    /// Messages from a subscriber to all.
+    Upstream(upstream::UpstreamFacts),
+    /// Requests over connections that are kept or closed.
+    KeepAlive(keep_alive::KeepAliveFacts),
+    /// Responses to right and wrong WebSocket handshakes.
+    Handshake(handshake::HandshakeFacts),
+    /// Responses to right and wrong WebSocket frames.
+    Frames(frames::FramesFacts),
+    /// Deliveries and opened connections with and without TLS.
+    Tls(Box<tls::TlsFacts>),
+    /// Costs over event rate, staleness and delay.
+    Crossover(crossover::CrossoverFacts),
+    /// The settings of published measurements, measured here.
+    Papers(Box<papers::PapersFacts>),
+    /// A sweep that the command line defined.
+    Sweep(sweep::SweepFacts),
+}
+
+impl Facts {
+    /// The name of the experiment on the command line and in links. A sweep that the command line defined has the name of its factor.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ladder(_) => "ladder",
+            Self::Idle(_) => "idle",
+            Self::PollInterval(_) => "poll-interval",
+            Self::Delay(_) => "delay",
+            Self::Rate(_) => "rate",
+            Self::Payload(_) => "payload",
+            Self::Subscribers(_) => "subscribers",
+            Self::Capacity(_) => "capacity",
+            Self::Memory(_) => "memory",
+            Self::Compared(_) => "compared",
+            Self::Herd(_) => "herd",
+            Self::Upstream(_) => "upstream",
+            Self::KeepAlive(_) => "keep-alive",
+            Self::Handshake(_) => "handshake",
+            Self::Frames(_) => "frames",
+            Self::Tls(_) => "tls",
+            Self::Crossover(_) => "crossover",
+            Self::Papers(_) => "papers",
+            Self::Sweep(facts) => facts.factor.name(),
+        }
+    }
+
+    /// The rounds that the experiment measured, one comparison for each setting; none where it measured something else than rounds.
+    pub fn rounds(&self) -> Vec<&Comparison> {
+        match self {
+            Self::Ladder(_)
+            | Self::Idle(_)
+            | Self::Herd(_)
+            | Self::Upstream(_)
+            | Self::KeepAlive(_)
+            | Self::Handshake(_)
+            | Self::Frames(_) => Vec::new(),
+            Self::PollInterval(facts)
+            | Self::Delay(facts)
+            | Self::Rate(facts)
+            | Self::Payload(facts)
+            | Self::Subscribers(facts)
+            | Self::Sweep(facts) => facts.comparisons(),
+            Self::Capacity(facts) => facts.comparisons(),
+            Self::Memory(facts) => facts.comparisons.iter().collect(),
+            Self::Compared(facts) => vec![&facts.few, &facts.many],
+            Self::Tls(facts) => vec![&facts.plain, &facts.within_tls],
+            Self::Crossover(facts) => facts.comparisons.iter().collect(),
+            Self::Papers(facts) => facts.comparisons(),
+        }
+    }
+}

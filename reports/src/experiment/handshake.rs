@@ -1,0 +1,317 @@
+//! The WebSocket handshake, right and wrong: the server's responses to wrong requests, and the client's reactions to wrong responses (RFC
+//! 6455, sections 4.1 and 4.2).
+
+use protocol::experiment::{Experiment, Status, Table, Verdict};
+use protocol::facts::handshake::{
+    HandshakeFacts, HandshakeRequest, HandshakeResponse, Reaction, RequestTrial, ResponseTrial,
+};
+
+use super::claims::verdict;
+use super::evidence::{Answer, as_claimed};
+
+/// The value of `Sec-WebSocket-Accept` for the key of RFC 6455, section 1.3.
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// What a trial tests, and the required result.
+struct Rule {
+    /// What was changed.
+    change: &'static str,
+    required: &'static str,
+    /// The claim that the trial tests, if it tests one.
+    claim: Option<u32>,
+}
+
+/// The rule of a request, and whether a response obeys it.
+fn request_rule(request: HandshakeRequest) -> (Rule, fn(&str) -> bool) {
+    let rule = |claim: u32, change, required| Rule { change, required, claim: (claim > 0).then_some(claim) };
+    match request {
+        HandshakeRequest::Right => (
+            rule(
+                13,
+                "a right request, with the key of the RFC's own example",
+                "101, and the Accept of the RFC's example",
+            ),
+            |response| response.starts_with("HTTP/1.1 101") && response.contains(ACCEPT),
+        ),
+        HandshakeRequest::Post => {
+            (rule(12, "POST instead of GET", "405"), |response| response.starts_with("HTTP/1.1 405"))
+        }
+        HandshakeRequest::Http10 => (rule(12, "HTTP/1.0", "400"), |response| response.contains(" 400 ")),
+        HandshakeRequest::WithoutUpgrade => (rule(13, "no Upgrade", "426, with Upgrade: websocket"), |response| {
+            response.starts_with("HTTP/1.1 426") && response.to_lowercase().contains("upgrade: websocket")
+        }),
+        HandshakeRequest::WithoutConnection => {
+            (rule(13, "no Connection: Upgrade", "400"), |response| response.starts_with("HTTP/1.1 400"))
+        }
+        HandshakeRequest::Version8 => (rule(15, "version 8", "426, with Sec-WebSocket-Version: 13"), |response| {
+            response.starts_with("HTTP/1.1 426") && response.to_lowercase().contains("sec-websocket-version: 13")
+        }),
+        HandshakeRequest::ShortKey => {
+            (rule(14, "a key of 15 bytes", "400"), |response| response.starts_with("HTTP/1.1 400"))
+        }
+        HandshakeRequest::Offers => (
+            rule(
+                0,
+                "sub-protocols and permessage-deflate offered",
+                "101, and neither is chosen: this server supports none",
+            ),
+            |response| {
+                let response = response.to_lowercase();
+                response.starts_with("http/1.1 101")
+                    && !response.contains("-protocol:")
+                    && !response.contains("-extensions:")
+            },
+        ),
+        HandshakeRequest::ForeignOriginFeed => (
+            rule(
+                19,
+                "a page of another origin requests the feed",
+                "403: the server checks Origin, since no browser does it for a WebSocket",
+            ),
+            |response| response.starts_with("HTTP/1.1 403"),
+        ),
+        HandshakeRequest::ForeignOriginEcho => (
+            rule(
+                19,
+                "a page of another origin requests /echo, which does not check Origin",
+                "101 without CORS headers: only the server could have refused",
+            ),
+            |response| {
+                response.starts_with("HTTP/1.1 101")
+                    && !response.to_lowercase().contains("access-control-allow-origin: http")
+            },
+        ),
+        HandshakeRequest::ForeignOriginPoll => (
+            rule(19, "a page of another origin polls", "a response with the origins that may read it (CORS)"),
+            |response| response.contains(" 204 ") && response.to_lowercase().contains("access-control-allow-origin"),
+        ),
+        HandshakeRequest::ThroughProxy => (
+            rule(18, "a right request, through a proxy that does not forward Connection and Upgrade", "no 101"),
+            |response| !is_switched(response),
+        ),
+        HandshakeRequest::ThroughProxyWithinTls => {
+            (rule(18, "the same within TLS, through the same proxy", "101"), is_switched)
+        }
+    }
+}
+
+fn is_switched(response: &str) -> bool {
+    response.contains(" 101 ")
+}
+
+/// The rule of a wrong response, and the reaction that it requires.
+fn response_rule(response: HandshakeResponse) -> (Rule, Reaction) {
+    let rule = |change, required, claim| Rule { change, required, claim };
+    match response {
+        HandshakeResponse::AcceptOfAnotherKey => (
+            rule("the server responds with the Accept of another key", "the client refuses the Accept", Some(14)),
+            Reaction::RefusedAccept,
+        ),
+        HandshakeResponse::RepeatedKey => (
+            rule("the server responds with our key as its Accept", "the client refuses the Accept", Some(14)),
+            Reaction::RefusedAccept,
+        ),
+        HandshakeResponse::OtherProtocol => (
+            rule("the server switches to another protocol", "the client refuses the protocol", None),
+            Reaction::RefusedProtocol,
+        ),
+        HandshakeResponse::Status200 => {
+            (rule("the server responds with 200", "the client refuses the status", None), Reaction::RefusedStatus(200))
+        }
+    }
+}
+
+/// A trial with its result.
+struct Trial {
+    rule: Rule,
+    result: String,
+    /// Whether the result is the required one.
+    is_right: Answer,
+    /// Whether it is one more test of the Accept, besides the claim of its rule.
+    tests_accept: bool,
+}
+
+impl Trial {
+    fn of_request(trial: &RequestTrial) -> Self {
+        let (rule, is_right) = request_rule(trial.request);
+        let result = match &trial.response {
+            // No response in time decides nothing.
+            None => "no response in time".into(),
+            Some(response) => match response.lines().next() {
+                Some(line) => line.trim_start_matches("HTTP/1.1 ").to_string(),
+                None => "the end of the connection".into(),
+            },
+        };
+        let is_right = trial.response.as_deref().map_or(Answer::Unclear, |response| is_right(response).into());
+        Self { rule, result, is_right, tests_accept: trial.request == HandshakeRequest::Right }
+    }
+
+    fn of_response(trial: &ResponseTrial) -> Self {
+        let (rule, required) = response_rule(trial.response);
+        let result = match &trial.reaction {
+            Reaction::Waited => "the client waits".into(),
+            Reaction::Accepted => "the client accepts it".into(),
+            Reaction::RefusedAccept => "the client refuses the Accept".into(),
+            Reaction::RefusedProtocol => "the client refuses the protocol".into(),
+            Reaction::RefusedStatus(status) => format!("the client refuses the status {status}"),
+            Reaction::Failed(error) => format!("the client fails: {error}"),
+        };
+        let is_right = match trial.reaction {
+            // A client that still waits has neither accepted the response nor refused it.
+            Reaction::Waited => Answer::Unclear,
+            _ => (trial.reaction == required).into(),
+        };
+        Self { rule, result, is_right, tests_accept: false }
+    }
+}
+
+/// Claim 18: it has no port of its own, so it passes firewalls. `bare` and `within_tls` say whether a handshake passed through a proxy
+/// that does not forward hop-by-hop headers.
+pub fn passes(bare: Answer, within_tls: Answer) -> Status {
+    match (bare, within_tls) {
+        (Answer::Yes, Answer::Yes) => Status::Holds,
+        (Answer::No, Answer::Yes) => Status::HoldsWithinLimits,
+        (_, Answer::No) => Status::DoesNotHold,
+        (Answer::Unclear, _) | (_, Answer::Unclear) => Status::NotMeasurable,
+    }
+}
+
+pub fn derive(facts: &HandshakeFacts) -> Experiment {
+    let requests = facts.requests.iter().map(Trial::of_request);
+    let trials: Vec<Trial> = requests.chain(facts.responses.iter().map(Trial::of_response)).collect();
+    let failed: Vec<&Trial> = trials.iter().filter(|trial| trial.is_right != Answer::Yes).collect();
+    let of = |claim: u32| -> (Vec<Answer>, String) {
+        let tests = |trial: &&Trial| trial.rule.claim == Some(claim) || (claim == 14 && trial.tests_accept);
+        let figures: Vec<String> =
+            trials.iter().filter(tests).map(|trial| format!("{}: {}", trial.rule.change, trial.result)).collect();
+        (trials.iter().filter(tests).map(|trial| trial.is_right).collect(), figures.join("; "))
+    };
+    let claim = |number, why: &str, prediction: &str, refuted_by: &str| {
+        let (answers, figure) = of(number);
+        Verdict {
+            figure,
+            why: why.into(),
+            prediction: prediction.into(),
+            refuted_by: refuted_by.into(),
+            working_point: "One connection for each trial, no events, loopback.".into(),
+            turns_at: "Does not turn with a load or a setting: it is a rule of the protocol, and turns with an implementation that \
+                       breaks it."
+                .into(),
+            ..verdict(number, as_claimed(&answers))
+        }
+    };
+    let through = |request| {
+        let trial = facts.requests.iter().find(|trial| trial.request == request);
+        trial
+            .and_then(|trial| trial.response.as_deref())
+            .map_or(Answer::Unclear, |response| is_switched(response).into())
+    };
+    let (bare, within_tls) =
+        (through(HandshakeRequest::ThroughProxy), through(HandshakeRequest::ThroughProxyWithinTls));
+    let firewalls = Verdict {
+        figure: of(18).1,
+        why: "It shares HTTP's ports, so firewalls let it pass; a proxy that drops hop-by-hop headers breaks it, and within TLS no proxy \
+              can read them. One note prints port 433: it is 443."
+            .into(),
+        prediction: "A handshake passes through a proxy for HTTP, since it begins as HTTP on HTTP's port.".into(),
+        refuted_by: "No 101 through the proxy, either bare or within TLS. It holds only within limits where only TLS passes through it."
+            .into(),
+        working_point: "One handshake each way, through a proxy that does not forward Connection and Upgrade (RFC 9110, section 7.6.1)."
+            .into(),
+        turns_at: "Turns between a bare connection and TLS, where the proxy reads HTTP; through a proxy that forwards the upgrade, both \
+                   pass."
+            .into(),
+        ..verdict(18, passes(bare, within_tls))
+    };
+    Experiment {
+        title: "The handshake, right and wrong".into(),
+        question: "What does each side do when the other's part of the WebSocket handshake is wrong?".into(),
+        answer: vec![format!("{} of {} trials had the result that the standards require.", trials.len() - failed.len(), trials.len())],
+        doubts: failed
+            .iter()
+            .map(|trial| format!("{}: must be \"{}\", was \"{}\".", trial.rule.change, trial.rule.required, trial.result))
+            .collect(),
+        tables: vec![Table {
+            title: "Trials".into(),
+            columns: ["trial", "required result", "result"].map(Into::into).to_vec(),
+            rows: trials
+                .iter()
+                .map(|trial| vec![trial.rule.change.into(), trial.rule.required.into(), trial.result.clone()])
+                .collect(),
+        }],
+        verdicts: vec![
+            claim(
+                12,
+                "A handshake is a GET of HTTP/1.1 (RFC 6455, section 4.1).",
+                "A handshake by POST, and one of HTTP/1.0, are refused.",
+                "A response other than 405 to a POST, or other than 400 to HTTP/1.0.",
+            ),
+            claim(
+                13,
+                "Both headers are required; the response is 101.",
+                "The response to a right request is 101, to one without Upgrade 426, to one without Connection: Upgrade 400.",
+                "A 101 to a request that lacks either header, or no 101 to a right one.",
+            ),
+            claim(
+                14,
+                "It proves that the peer supports WebSocket and does not merely repeat what it receives; it authenticates nobody.",
+                "The server's Accept for the RFC's key is the RFC's; a client refuses an Accept that does not follow from its key.",
+                "Another Accept, a 101 to a key of 15 bytes, or a client that accepts a wrong Accept.",
+            ),
+            claim(
+                15,
+                "An unknown version is refused with the one that the server supports (RFC 6455, section 4.4).",
+                "The response to version 8 is 426 with Sec-WebSocket-Version: 13.",
+                "Any other response to version 8.",
+            ),
+            firewalls,
+            claim(
+                19,
+                "CORS restricts what a page may read over HTTP; for a WebSocket the server must check Origin itself.",
+                "A page of another origin is let in by an endpoint that does not check Origin, and refused by one that does; the response \
+                 to a poll has CORS headers.",
+                "A refusal from an endpoint that does not check Origin, or a 101 from one that does.",
+            ),
+        ],
+        method: vec![
+            "Requests are sent as bytes to this project's own server; wrong responses are sent to its own client, by a server made for \
+             the trial."
+                .into(),
+        ],
+        ..Experiment::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_without_a_response_is_unclear_and_a_wrong_one_is_refuted() {
+        let of = |response: Option<&str>| {
+            Trial::of_request(&RequestTrial { request: HandshakeRequest::Post, response: response.map(Into::into) })
+                .is_right
+        };
+        assert_eq!(of(Some("HTTP/1.1 405 Method Not Allowed\r\n\r\n")), Answer::Yes);
+        assert_eq!(of(Some("HTTP/1.1 101 Switching Protocols\r\n\r\n")), Answer::No);
+        assert_eq!(of(Some("")), Answer::No, "the end of the connection is no 405");
+        assert_eq!(of(None), Answer::Unclear);
+        let reaction =
+            |reaction| Trial::of_response(&ResponseTrial { response: HandshakeResponse::Status200, reaction }).is_right;
+        assert_eq!(reaction(Reaction::RefusedStatus(200)), Answer::Yes);
+        assert_eq!(reaction(Reaction::RefusedStatus(404)), Answer::No);
+        assert_eq!(reaction(Reaction::Accepted), Answer::No);
+        assert_eq!(reaction(Reaction::Waited), Answer::Unclear);
+    }
+
+    #[test]
+    fn a_claim_rests_on_the_trials_that_test_it() {
+        let requests = HandshakeRequest::ALL.map(|request| RequestTrial { request, response: None }).to_vec();
+        let responses =
+            HandshakeResponse::ALL.map(|response| ResponseTrial { response, reaction: Reaction::Waited }).to_vec();
+        let experiment = derive(&HandshakeFacts { requests, responses });
+        let counts = experiment.verdicts.iter().map(|verdict| (verdict.claim, verdict.figure.split("; ").count()));
+        assert_eq!(counts.collect::<Vec<_>>(), [(12, 2), (13, 3), (14, 4), (15, 1), (18, 2), (19, 3)]);
+        assert!(experiment.verdicts.iter().all(|verdict| verdict.status == Status::NotMeasurable));
+    }
+}

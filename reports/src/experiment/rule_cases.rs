@@ -1,0 +1,267 @@
+//! For each claim that is tested, fabricated measurements with the status that its rule derives from them.
+//!
+//! The rules are those of the experiments. A test in `claims` requires that for every claim some measurements confirm it, some refute it,
+//! and some decide nothing.
+
+use protocol::experiment::Status;
+use protocol::facts::frames::{Capture, HttpHeaders};
+use protocol::facts::upstream::Duplex;
+
+use super::compared::{HeaderBytes, Streaming, connect_differently, large_headers, no_metadata, streaming_costs_less};
+use super::evidence::{Answer, Estimate, as_claimed};
+use super::frames::{contradicted, no_headers_later, shared};
+use super::handshake::passes;
+use super::herd::{Returned, all_come_back};
+use super::idle::{IdleRatios, polling_loads};
+use super::keep_alive::{Accepts, not_kept};
+use super::sweeps::{no_better, responds_at_once, sends_fewer_requests, waits_for_the_poll};
+use super::tls::{Within, ws_within_tls};
+use super::upstream::{Sending, full_duplex, hard_to_send};
+use Answer::{No, Unclear, Yes};
+
+/// A figure with an interval of 5 % to either side.
+fn about(value: f64) -> Estimate {
+    Estimate { value, interval: Some((value * 0.95, value * 1.05)) }
+}
+
+/// A figure with an interval so wide that it decides nothing.
+fn noise(value: f64) -> Estimate {
+    Estimate { value, interval: Some((value / 50.0, value * 50.0)) }
+}
+
+/// The statuses that a claim's rule derives, each with the expected one.
+fn expected(claim: u32, cases: &[(Status, Status)]) -> impl Iterator<Item = (u32, Status)> {
+    for (index, (derived, wanted)) in cases.iter().enumerate() {
+        assert_eq!(derived, wanted, "claim {claim}, case {index}");
+    }
+    cases.iter().map(move |case| (claim, case.0)).collect::<Vec<_>>().into_iter()
+}
+
+/// Every claim's number with every status that its rule derived.
+pub fn all() -> Vec<(u32, Status)> {
+    use Status::{DoesNotHold, Holds, HoldsWithinLimits, NotMeasurable, Outdated};
+    let mut all = Vec::new();
+
+    let idle = |growth, over_push| polling_loads(&IdleRatios { growth, over_push });
+    all.extend(expected(
+        1,
+        &[
+            (idle(about(40.0), about(500.0)), Holds),
+            (idle(about(1.0), about(500.0)), DoesNotHold),
+            (idle(about(40.0), about(1.0)), DoesNotHold),
+            (idle(noise(40.0), about(500.0)), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        2,
+        &[
+            (waits_for_the_poll(about(0.5)), Holds),
+            (waits_for_the_poll(about(0.01)), DoesNotHold),
+            (waits_for_the_poll(Estimate::UNKNOWN), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        3,
+        &[
+            (responds_at_once(about(1.0), about(1.0)), Holds),
+            (responds_at_once(about(1.2), about(2.0)), HoldsWithinLimits),
+            (responds_at_once(about(2.0), about(2.0)), DoesNotHold),
+            (responds_at_once(noise(1.2), about(2.0)), NotMeasurable),
+            (responds_at_once(about(1.2), noise(2.0)), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        4,
+        &[
+            (sends_fewer_requests(&[about(0.5), about(0.9)]), Holds),
+            (sends_fewer_requests(&[about(0.5), about(5.0), about(12.0)]), HoldsWithinLimits),
+            (sends_fewer_requests(&[about(2.0), about(12.0)]), DoesNotHold),
+            (sends_fewer_requests(&[noise(0.5), about(12.0)]), NotMeasurable),
+            (sends_fewer_requests(&[]), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        5,
+        &[
+            (no_better(about(12.0), about(1.2)), Holds),
+            (no_better(about(12.0), about(0.15)), HoldsWithinLimits),
+            (no_better(about(0.5), about(0.15)), DoesNotHold),
+            (no_better(about(12.0), noise(0.15)), NotMeasurable),
+        ],
+    ));
+    let herd = |at_once, later| all_come_back(&[Returned { subscribers: 1_000, at_once, later }]);
+    all.extend(expected(
+        6,
+        &[
+            (herd(1_000, 1_000), Holds),
+            (herd(40, 400), DoesNotHold),
+            // They all returned, but the machine was too busy for 100 ms.
+            (herd(700, 1_000), NotMeasurable),
+        ],
+    ));
+    let streaming = |small, busy, utilisation| streaming_costs_less(&Streaming { small, busy, utilisation });
+    all.extend(expected(
+        7,
+        &[
+            (streaming(about(1.5), about(1.3), 0.7), Holds),
+            (streaming(about(0.8), about(1.3), 0.7), HoldsWithinLimits),
+            (streaming(about(1.5), about(0.6), 0.7), HoldsWithinLimits),
+            (streaming(about(0.8), about(0.6), 0.7), DoesNotHold),
+            (streaming(about(1.5), noise(1.3), 0.7), NotMeasurable),
+            // The server was idle, so its CPU time is the cost of its wake-ups.
+            (streaming(about(1.5), about(1.3), 0.1), NotMeasurable),
+            (streaming(about(1.5), about(1.3), f64::NAN), NotMeasurable),
+        ],
+    ));
+    let headers =
+        |transports: &[f64]| large_headers(Some(&HeaderBytes { transports: transports.to_vec(), event: 240.0 }));
+    all.extend(expected(
+        8,
+        &[
+            (headers(&[730.0, 738.0, 700.0, 700.0]), Holds),
+            (headers(&[150.0, 738.0, 11.0, 11.0]), HoldsWithinLimits),
+            (headers(&[90.0, 90.0, 2.0, 2.0]), DoesNotHold),
+            (large_headers(None), NotMeasurable),
+        ],
+    ));
+    let sending = |bytes, time| hard_to_send(&Sending { bytes, time });
+    all.extend(expected(
+        9,
+        &[
+            (sending(20.0, about(3.0)), Holds),
+            (sending(20.0, about(1.0)), HoldsWithinLimits),
+            (sending(1.5, about(1.0)), DoesNotHold),
+            (sending(20.0, noise(1.0)), NotMeasurable),
+        ],
+    ));
+    let accepts = |plain, close| not_kept(&Accepts { requests: 20, plain, close });
+    all.extend(expected(
+        10,
+        &[
+            (accepts(1, 20), Outdated),
+            // A server that closes the connection after each response.
+            (accepts(20, 20), Holds),
+            (accepts(4, 20), HoldsWithinLimits),
+            // The control: where a close is not counted, the count means nothing.
+            (accepts(1, 1), NotMeasurable),
+        ],
+    ));
+    let duplex = |down, requests, connections, unasked_bytes| {
+        full_duplex(&Duplex {
+            rate: 500.0,
+            down,
+            up: 20,
+            requests,
+            connections,
+            seconds: 0.4,
+            round_trip_ms: 0.1,
+            unasked_bytes,
+        })
+    };
+    all.extend(expected(
+        11,
+        &[
+            (duplex(200, 1, 1, 0), Holds),
+            (duplex(200, 21, 1, 0), DoesNotHold),
+            (duplex(200, 1, 2, 0), DoesNotHold),
+            (duplex(0, 1, 1, 0), DoesNotHold),
+            (duplex(200, 1, 1, 240), DoesNotHold),
+            // The feed itself was slow.
+            (duplex(20, 1, 1, 0), NotMeasurable),
+        ],
+    ));
+    for claim in [12, 13, 14, 15, 19] {
+        all.extend(expected(
+            claim,
+            &[
+                (as_claimed(&[Yes, Yes]), Holds),
+                (as_claimed(&[Yes, No]), DoesNotHold),
+                (as_claimed(&[Yes, Unclear]), NotMeasurable),
+            ],
+        ));
+    }
+    let capture = |websocket, long_polling, events| {
+        let headers = |count| HttpHeaders { count, bytes: 100 * count };
+        no_headers_later(&Capture {
+            rate: 200.0,
+            seconds: 1,
+            websocket: headers(websocket),
+            long_polling: headers(long_polling),
+            events,
+            captured_bytes: 50_000,
+        })
+    };
+    all.extend(expected(
+        17,
+        &[
+            (capture(0, 200, 200), Holds),
+            // A server that sends headers once more.
+            (capture(1, 200, 200), DoesNotHold),
+            (capture(0, 0, 200), NotMeasurable),
+            (capture(0, 200, 3), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        18,
+        &[
+            (passes(Yes, Yes), Holds),
+            (passes(No, Yes), HoldsWithinLimits),
+            (passes(No, No), DoesNotHold),
+            (passes(Unclear, Yes), NotMeasurable),
+        ],
+    ));
+    for claim in [20, 21, 25] {
+        all.extend(expected(
+            claim,
+            &[
+                (as_claimed(&[Yes, Yes]), Holds),
+                (as_claimed(&[No, Yes]), DoesNotHold),
+                (as_claimed(&[Unclear, Yes]), NotMeasurable),
+            ],
+        ));
+    }
+    for (claim, refuted) in [(22, Outdated), (23, DoesNotHold)] {
+        all.extend(expected(
+            claim,
+            &[
+                (contradicted(&[Yes], refuted), refuted),
+                (contradicted(&[No], refuted), Holds),
+                (contradicted(&[Unclear], refuted), NotMeasurable),
+            ],
+        ));
+    }
+    all.extend(expected(
+        24,
+        &[
+            (no_metadata(Some(0.0)), Holds),
+            (no_metadata(Some(4.0)), HoldsWithinLimits),
+            (no_metadata(Some(60.0)), DoesNotHold),
+            (no_metadata(None), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(26, &[(shared(Yes), Holds), (shared(No), DoesNotHold), (shared(Unclear), NotMeasurable)]));
+    all.extend(expected(
+        27,
+        &[
+            (connect_differently(Some(124.0)), Holds),
+            (connect_differently(Some(1.2)), DoesNotHold),
+            (connect_differently(None), NotMeasurable),
+        ],
+    ));
+    let within = |framing, records, round_trips| ws_within_tls(&Within { framing, records, round_trips });
+    all.extend(expected(
+        28,
+        &[
+            (within(Some(1.01), 1.07, about(1.05)), Holds),
+            // A server that lags puts several events into a record.
+            (within(Some(1.01), 0.4, about(1.05)), Holds),
+            (within(Some(1.5), 1.07, about(1.05)), DoesNotHold),
+            (within(Some(1.01), 2.0, about(1.05)), DoesNotHold),
+            (within(Some(1.01), 1.07, about(3.0)), DoesNotHold),
+            // A busy machine: the time to open varied too much.
+            (within(Some(1.01), 1.07, noise(1.05)), NotMeasurable),
+            (within(None, 1.07, about(1.05)), NotMeasurable),
+        ],
+    ));
+    all
+}

@@ -1,0 +1,63 @@
+//! `POST /control`: changes that a presenter can make while the server runs.
+
+use hyper::StatusCode;
+use protocol::{clock, schedule};
+use serde::Deserialize;
+
+use super::response::{self, Response};
+use crate::options::{MAX_PAYLOAD_BYTES, MAX_RATE};
+use crate::state::ServerState;
+
+/// The most events in a burst.
+const MAX_BURST_EVENTS: u32 = 1_000;
+
+/// The requested changes. Settings whose field is left out stay as they are.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    /// Events per second.
+    rate: Option<f64>,
+    /// Payload of the schedule's events, in bytes.
+    payload: Option<usize>,
+    /// Number of events to publish immediately.
+    burst: Option<u32>,
+    /// The trace session whose connections are to be cut.
+    cut: Option<String>,
+}
+
+/// Makes all changes in the body and responds with 204, or makes none of them and responds with 400 and the error.
+pub fn control(body: &[u8], state: &ServerState) -> Response {
+    let change: Change = match serde_json::from_slice(body) {
+        Ok(change) => change,
+        Err(error) => {
+            return response::bad_request(format!("the body must be JSON with rate, payload, burst or cut: {error}"));
+        }
+    };
+    let mut plan = state.plan.borrow().clone();
+    if let Some(rate) = change.rate {
+        if !(0.0..=MAX_RATE).contains(&rate) {
+            return response::bad_request("rate: events per second, from 0 to 1000000");
+        }
+        plan.rate = rate;
+    }
+    if let Some(payload) = change.payload {
+        if payload > MAX_PAYLOAD_BYTES {
+            return response::bad_request("payload: bytes, from 0 to 65536");
+        }
+        plan.payload = payload;
+    }
+    if change.burst.is_some_and(|burst| burst > MAX_BURST_EVENTS) {
+        return response::bad_request("burst: events, from 0 to 1000");
+    }
+    if *state.plan.borrow() != plan {
+        state.replan(plan.clone());
+    }
+    for _ in 0..change.burst.unwrap_or(0) {
+        let data = schedule::payload(plan.seed, state.feed.head().next_seq(), plan.payload);
+        state.feed.publish(clock::now_ns(), &data);
+    }
+    if let Some(session) = change.cut {
+        state.traces.cut(&session);
+    }
+    response::empty(StatusCode::NO_CONTENT)
+}

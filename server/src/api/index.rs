@@ -1,0 +1,54 @@
+//! The list of all endpoints as text, each with a command that can be pasted into a terminal.
+
+use std::fmt::Write;
+
+use protocol::Transport;
+use protocol::transport::Exchange;
+
+use crate::addresses::Addresses;
+
+/// The list for a server with these addresses, whose certificate may be self-signed. If publishing requires a token, `token` is that, or
+/// the placeholder TOKEN in responses that must not reveal it.
+pub fn text(addresses: &Addresses, self_signed: bool, token: Option<&str>) -> String {
+    let addresses = addresses.reachable();
+    let (http, ws, tcp) = (addresses.http_url(), addresses.websocket_url(), addresses.tcp);
+    let bearer = token.map_or(String::new(), |token| format!(" -H 'Authorization: Bearer {token}'"));
+    // curl and websocat reject a self-signed certificate unless they are given an option.
+    let (k, insecure) = if self_signed { ("k", " -k") } else { ("", "") };
+    let tcp = match addresses.tls {
+        true => format!("openssl s_client -quiet -connect {tcp}"),
+        false => format!("nc {} {}", tcp.ip(), tcp.port()),
+    };
+    let mut text = String::from(
+        "One feed of events, over every transport. Each command can be pasted into a terminal.\n\
+         With after=N, a subscriber receives the events after event N; without it, future events.\n\n",
+    );
+    let mut line = |name: &str, command: &str| {
+        writeln!(text, "{name:<14} {command}").expect("writing to memory");
+    };
+    for transport in Transport::ALL {
+        let path = transport.row().path;
+        let command = match (transport.exchange(), path) {
+            (_, None) => format!("(echo 'SUB 0'; cat) | {tcp}"),
+            (Exchange::Poll, Some(path)) => format!("curl -{k}i '{http}{path}?after=0'"),
+            (Exchange::LongPoll, Some(path)) => format!("curl -{k}i '{http}{path}?wait=25s'"),
+            (Exchange::Stream, Some(path)) => format!("curl -{k}N '{http}{path}?after=0'"),
+            (Exchange::Socket, Some(path)) => format!("websocat{insecure} '{ws}{path}?after=0'"),
+        };
+        line(transport.label(), &command);
+    }
+    line("publish", &format!("curl{insecure}{bearer} -d 'hello' {http}/publish"));
+    line("echo", &format!("websocat{insecure} {ws}/echo"));
+    for (name, path) in [
+        ("transports", "/transports"),
+        ("clock", "/time"),
+        ("load", "/load"),
+        ("metrics", "/metrics"),
+        ("publish times", "/published?after=0"),
+        ("viewers", "/viewers"),
+        ("liveness", "/healthz"),
+    ] {
+        line(name, &format!("curl{insecure} '{http}{path}'"));
+    }
+    text
+}

@@ -1,0 +1,20 @@
+//! The HTTP endpoints: their routes, the rights they require, and their responses.
+
+mod control;
+pub(crate) mod echo;
+pub(crate) mod host;
+pub(crate) mod index;
+mod lecture;
+mod load;
+mod origin;
+mod page;
+pub(crate) mod presenter;
+mod publish;
+pub(crate) mod query;
+mod respond;
+pub(crate) mod response;
+pub(crate) mod routes;
+pub(crate) mod viewers;
+
+pub(crate) use presenter::Presenter;
+pub(crate) use respond::respond;

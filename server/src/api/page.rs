@@ -1,0 +1,134 @@
+//! The files of the live page, embedded in the program.
+
+use std::sync::LazyLock;
+
+use hyper::StatusCode;
+use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
+use protocol::Transport;
+
+use super::response::{self, Response};
+
+/// The live page.
+const INDEX: &str = include_str!("../page/index.html");
+/// The page that the presenter's link opens.
+const PRESENTER: &str = include_str!("../page/presenter.html");
+/// The content security policy of the pages and their worker: they may load only this server's files, and only its slides may frame them.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'self'";
+/// The script of the shared worker.
+const WORKER: &str = "worker.js";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The module that is generated from the table of transports.
+const TRANSPORTS: &str = "transports.js";
+
+/// All other files of the page: the path below `/page/`, the media type, and the content.
+const FILES: [(&str, &str, &str); 23] = [
+    ("page.css", "text/css; charset=utf-8", include_str!("../page/page.css")),
+    ("main.js", SCRIPT, include_str!("../page/main.js")),
+    ("bytes.js", SCRIPT, include_str!("../page/bytes.js")),
+    ("clock.js", SCRIPT, include_str!("../page/clock.js")),
+    ("ladder.js", SCRIPT, include_str!("../page/ladder.js")),
+    ("kept.js", SCRIPT, include_str!("../page/kept.js")),
+    ("lane.js", SCRIPT, include_str!("../page/lane.js")),
+    ("presenter.js", SCRIPT, include_str!("../page/presenter.js")),
+    ("sha1.js", SCRIPT, include_str!("../page/sha1.js")),
+    ("shared.js", SCRIPT, include_str!("../page/shared.js")),
+    ("subscriptions.js", SCRIPT, include_str!("../page/subscriptions.js")),
+    ("text.js", SCRIPT, include_str!("../page/text.js")),
+    ("text/en.js", SCRIPT, include_str!("../page/text/en.js")),
+    ("text/ko.js", SCRIPT, include_str!("../page/text/ko.js")),
+    ("watch.js", SCRIPT, include_str!("../page/watch.js")),
+    (WORKER, SCRIPT, include_str!("../page/worker.js")),
+    ("wire.js", SCRIPT, include_str!("../page/wire.js")),
+    ("transport/request.js", SCRIPT, include_str!("../page/transport/request.js")),
+    ("transport/polling.js", SCRIPT, include_str!("../page/transport/polling.js")),
+    ("transport/long_polling.js", SCRIPT, include_str!("../page/transport/long_polling.js")),
+    ("transport/ndjson.js", SCRIPT, include_str!("../page/transport/ndjson.js")),
+    ("transport/sse.js", SCRIPT, include_str!("../page/transport/sse.js")),
+    ("transport/websocket.js", SCRIPT, include_str!("../page/transport/websocket.js")),
+];
+
+/// Whether the client accepts HTML. Browsers say so in `Accept`; curl does not.
+pub fn is_wanted(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")))
+}
+
+/// The live page.
+pub fn index() -> Response {
+    response::page(INDEX, HeaderValue::from_static(POLICY))
+}
+
+/// The page that the presenter's link opens.
+pub fn presenter() -> Response {
+    response::page(PRESENTER, HeaderValue::from_static(POLICY))
+}
+
+/// A file of the page; 404 if there is no such file.
+pub fn file(name: &str) -> Response {
+    if name == TRANSPORTS {
+        return response::file(SCRIPT, TRANSPORTS_MODULE.as_str());
+    }
+    match FILES.iter().find(|file| file.0 == name) {
+        // A worker has its own policy and does not inherit the page's.
+        Some((WORKER, content_type, content)) => {
+            response::allowed(response::file(content_type, *content), HeaderValue::from_static(POLICY))
+        }
+        Some((_, content_type, content)) => response::file(content_type, *content),
+        None => response::text(StatusCode::NOT_FOUND, "the page has no such file\n"),
+    }
+}
+
+/// The source of `transports.js`: the rows of the transports that a browser can use, each with the function `subscribe` of the module named
+/// after the transport.
+static TRANSPORTS_MODULE: LazyLock<String> = LazyLock::new(|| {
+    let transports = Transport::all_where(|transport| transport.row().browser.is_some());
+    let (mut imports, mut entries) = (String::new(), String::new());
+    for (index, transport) in transports.into_iter().enumerate() {
+        let row = serde_json::to_string(transport.row()).expect("a row is plain data");
+        imports += &format!("import {{ subscribe as subscribe{index} }} from './transport/{transport}.js';\n");
+        entries += &format!("  {{ ...{row}, subscribe: subscribe{index} }},\n");
+    }
+    format!(
+        "// Generated from the table in protocol/src/transport.rs.\n\n{imports}\nexport const TRANSPORTS = [\n{entries}];\n"
+    )
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_browser_transport_has_a_module_and_a_name_in_each_language() {
+        for transport in Transport::all_where(|transport| transport.row().browser.is_some()) {
+            let module = format!("transport/{transport}.js");
+            assert!(
+                FILES.iter().any(|file| file.0 == module),
+                "server/src/page/{module} is missing, or its line in FILES"
+            );
+            for (text, _, content) in FILES.iter().filter(|file| file.0.starts_with("text/")) {
+                assert!(content.contains(&format!("\n  {transport}: ")), "server/src/page/{text} has no {transport}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_referenced_file_exists_and_nothing_is_loaded_from_another_host() {
+        let known = |path: &str| path == TRANSPORTS || FILES.iter().any(|file| file.0 == path);
+        for (name, _, content) in FILES {
+            let folder = name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            for line in content.lines().filter(|line| line.starts_with("import ")) {
+                let path = line.split('\'').nth(1).unwrap().trim_start_matches("./");
+                assert!(known(&format!("{folder}{path}")), "{name} imports {path}");
+            }
+            assert!(!content.contains("http://") && !content.contains("https://"), "{name}");
+        }
+        for path in [INDEX, PRESENTER]
+            .iter()
+            .flat_map(|page| page.split("\"/page/").skip(1))
+            .map(|rest| rest.split('"').next().unwrap())
+        {
+            assert!(known(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Responds to one HTTP request: checks the host, the method, the parameters and the rights, and calls the endpoint.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{HOST, UPGRADE};
+use hyper::{Method, Request, StatusCode, Version};
+use protocol::envelope::line;
+use protocol::status::{Published, Time};
+use protocol::transport::{BrowserApi, Exchange, Row};
+use protocol::{Cursor, Transport, clock};
+
+use super::presenter::{Credentials, Presenter};
+use super::query::Query;
+use super::response::{self, Polled, Response};
+use super::routes::{self, Endpoint};
+use super::{control, echo, host, index, lecture, load, origin, page, publish, viewers};
+use crate::budget::Reservation;
+use crate::carrier::{self, Socket};
+use crate::fan_out::{Dispatcher, Subscription};
+use crate::feed::{Entry, Feed};
+use crate::options::MAX_PAYLOAD_BYTES;
+use crate::state::ServerState;
+use crate::trace;
+use crate::transport::{MAX_BATCH_BYTES, long_polling, polling, stream, websocket};
+
+/// Responds to a request that came over `socket`.
+pub async fn respond(
+    request: Request<Incoming>,
+    state: Arc<ServerState>,
+    dispatcher: Rc<Dispatcher>,
+    socket: Rc<Socket>,
+) -> Response {
+    if let Err(fault) = check_host(&request, &state) {
+        return *fault;
+    }
+    let path = request.uri().path();
+    let Some(route) = routes::find(path) else {
+        return response::text(StatusCode::NOT_FOUND, "nothing here; the index is at /\n");
+    };
+    // hyper sends the headers of a response to HEAD and leaves the body out.
+    if !route.methods.split(", ").any(|method| method == request.method().as_str()) {
+        return response::wrong_method(route.methods);
+    }
+    // The parameters of pages are for their scripts, so they are not checked here.
+    match route.endpoint {
+        Endpoint::Presenter if request.method() != Method::POST => return page::presenter(),
+        Endpoint::Index if request.method() == Method::GET && page::is_wanted(request.headers()) => {
+            return page::index();
+        }
+        Endpoint::Slides => {
+            return match is_presenter(&request, &state).await {
+                Ok(presenter) => lecture::respond(path, request.uri().query(), request.headers(), presenter).await,
+                Err(refusal) => *refusal,
+            };
+        }
+        _ => {}
+    }
+    let query = match Query::parse(request.uri().query(), route.parameters) {
+        Ok(query) => query,
+        Err(fault) => return response::bad_request(fault),
+    };
+    let may_publish = match check_rights(route.endpoint, &request, &state).await {
+        Ok(may_publish) => may_publish,
+        Err(refusal) => return *refusal,
+    };
+    let feed = &state.feed;
+    match route.endpoint {
+        Endpoint::Subscribe(transport) => {
+            subscribe(transport, &request, query, state.clone(), dispatcher, socket, may_publish).await
+        }
+        Endpoint::Published => published(feed, query).unwrap_or_else(response::gap),
+        Endpoint::Transports => response::json(StatusCode::OK, &Transport::ALL.map(Transport::row)),
+        Endpoint::Echo => {
+            let reservation = Reservation::new(state.echoes.clone());
+            carrier::upgrade(&request, socket, echo::MAX_MESSAGE_BYTES, Some(reservation), async move |socket| {
+                echo::session(socket, state).await;
+            })
+        }
+        Endpoint::Publish => publish::publish(request, feed).await,
+        Endpoint::Control => match publish::body(request).await {
+            Ok(body) => control::control(&body, &state),
+            Err(refusal) => *refusal,
+        },
+        Endpoint::Watch => watch(&request, query, state, dispatcher, socket, may_publish),
+        Endpoint::Presenter => {
+            state.presenter.as_ref().map_or(response::empty(StatusCode::NO_CONTENT), Presenter::welcome)
+        }
+        Endpoint::PageFile => page::file(&path["/page/".len()..]),
+        Endpoint::Time => response::json(StatusCode::OK, &Time { now_ns: clock::now_ns() }),
+        Endpoint::Load => response::json(StatusCode::OK, &load::read(&state).await),
+        Endpoint::Metrics => response::metrics(load::metrics(&load::read(&state).await)),
+        Endpoint::Viewers => response::json(StatusCode::OK, &viewers::viewers(&state.addresses)),
+        Endpoint::Health => response::text(StatusCode::OK, "ok\n"),
+        Endpoint::Index | Endpoint::Slides => response::text(
+            StatusCode::OK,
+            index::text(&state.addresses, state.is_self_signed(), state.presenter.as_ref().map(|_| "TOKEN")),
+        ),
+    }
+}
+
+/// Starts a subscription.
+async fn subscribe(
+    transport: Transport,
+    request: &Request<Incoming>,
+    query: Query,
+    state: Arc<ServerState>,
+    dispatcher: Rc<Dispatcher>,
+    socket: Rc<Socket>,
+    may_publish: bool,
+) -> Response {
+    let feed = &state.feed;
+    let &Row { envelope, browser, .. } = transport.row();
+    match transport.exchange() {
+        Exchange::Poll => polling::respond(feed, query).unwrap_or_else(response::gap),
+        Exchange::LongPoll => {
+            long_polling::respond(feed, dispatcher, &socket, query).await.unwrap_or_else(response::gap)
+        }
+        Exchange::Stream => {
+            let after = match browser {
+                Some(BrowserApi::EventSource) => stream::last_event_id(request.headers(), query.after),
+                Some(BrowserApi::Fetch | BrowserApi::WebSocket) | None => Ok(query.after),
+            };
+            match after {
+                Ok(after) => {
+                    let subscription = Subscription::new(feed.clone(), dispatcher, after);
+                    stream::respond(subscription, socket, request.version(), envelope)
+                }
+                Err(fault) => response::bad_request(fault),
+            }
+        }
+        Exchange::Socket => {
+            let subscription = Subscription::new(feed.clone(), dispatcher, query.after);
+            let feed = feed.clone();
+            carrier::upgrade(request, socket, MAX_PAYLOAD_BYTES, None, async move |socket| {
+                websocket::session(socket, &feed, subscription, may_publish).await;
+            })
+        }
+    }
+}
+
+/// Opens a page's trace session.
+fn watch(
+    request: &Request<Incoming>,
+    query: Query,
+    state: Arc<ServerState>,
+    dispatcher: Rc<Dispatcher>,
+    socket: Rc<Socket>,
+    may_control: bool,
+) -> Response {
+    let Some(name) = query.session else {
+        return response::bad_request("session: the name of a trace session is required");
+    };
+    let Ok(address) = socket.peer() else { return response::bad_request("the connection has been closed") };
+    let Some(session) = state.traces.open(&name, address, may_control) else {
+        // A page whose request was refused repeats it without an upgrade, to read the response; that is not counted again.
+        if request.headers().contains_key(UPGRADE) {
+            state.counters.watch_refused();
+        }
+        return response::text(StatusCode::CONFLICT, "this session is already open, or there are too many\n");
+    };
+    let subscription = Subscription::new(state.feed.clone(), dispatcher, None);
+    let (plan, closing) = (state.plan.subscribe(), state.closing());
+    carrier::upgrade(request, socket, trace::MAX_MESSAGE_BYTES, None, async move |socket| {
+        trace::run_session(socket, session, subscription, plan, may_control, closing).await;
+    })
+}
+
+/// Checks that the request is for this server.
+fn check_host(request: &Request<Incoming>, state: &ServerState) -> Result<(), Box<Response>> {
+    // HTTP/1.1 requires one Host header (RFC 9112, section 3.2); hyper does not check that, and the right to publish depends on it.
+    if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
+        return Err(Box::new(response::bad_request("a request must have exactly one Host header")));
+    }
+    // A target in absolute form also contains the host (RFC 9112, section 3.2.2).
+    let named = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let mut hosts = request.headers().get(HOST).map(|host| host.as_bytes()).into_iter().chain(named);
+    hosts.try_for_each(|host| host::check(host, &state.hosts)).map_err(|fault| {
+        Box::new(match fault {
+            host::Fault::Malformed => {
+                response::bad_request("Host must be a host name or address, with or without a port")
+            }
+            host::Fault::Foreign => response::text(
+                StatusCode::MISDIRECTED_REQUEST,
+                "this server does not have that host name; the option --host NAME adds it\n",
+            ),
+        })
+    })
+}
+
+/// Checks that the request may use the endpoint, and returns whether it may publish or control there.
+async fn check_rights(
+    endpoint: Endpoint,
+    request: &Request<Incoming>,
+    state: &ServerState,
+) -> Result<bool, Box<Response>> {
+    let refused = |why| Err(Box::new(response::text(StatusCode::FORBIDDEN, why)));
+    let opens = match endpoint {
+        Endpoint::Subscribe(transport) => transport.exchange() == Exchange::Socket,
+        Endpoint::Watch => true,
+        _ => false,
+    };
+    let writes = matches!(endpoint, Endpoint::Publish | Endpoint::Control | Endpoint::Presenter);
+    if !opens && !writes {
+        return Ok(false);
+    }
+    match origin::may_publish(request.headers(), state.addresses.http_scheme(), &state.origins) {
+        true => {}
+        false if opens => return refused("only pages of this server may open this WebSocket\n"),
+        false => return refused("only pages of this server may publish\n"),
+    }
+    match is_presenter(request, state).await? {
+        false if writes => refused("this requires the presenter's token\n"),
+        presenter => Ok(presenter),
+    }
+}
+
+/// Whether the request is the presenter's. If no token is required, every request is.
+///
+/// # Errors
+/// The response to a wrong token.
+async fn is_presenter(request: &Request<Incoming>, state: &ServerState) -> Result<bool, Box<Response>> {
+    let Some(presenter) = &state.presenter else { return Ok(true) };
+    match presenter.credentials(request.headers()) {
+        Credentials::Presenter => Ok(true),
+        Credentials::Viewer => Ok(false),
+        Credentials::Wrong => {
+            state.counters.token_refused();
+            Err(Box::new(presenter.refuse().await))
+        }
+    }
+}
+
+/// Responds with the times at which the events after the cursor were due and entered the feed, one line per event.
+fn published(feed: &Feed, query: Query) -> Polled {
+    let after = feed.start(Some(query.after.unwrap_or(Cursor(0).into())))?;
+    let times = |event: Arc<Entry>| {
+        let times = Published { seq: event.seq, at: event.at, entered: event.entered };
+        line::encode(&serde_json::to_vec(&times).expect("three numbers")).into()
+    };
+    Ok(response::lines(feed.since(after, MAX_BATCH_BYTES)?.into_iter().map(times).collect()))
+}

@@ -1,0 +1,193 @@
+//! HTTP responses: their bodies, and the kinds of response that several endpoints use.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use hyper::StatusCode;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use protocol::{Cursor, Envelope, Gap};
+
+use crate::feed::{Encoding, Entry};
+
+/// The header that names the cursor to resume from.
+pub const CURSOR: HeaderName = HeaderName::from_static("cursor");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// A response of this server.
+pub type Response = hyper::Response<Body>;
+
+/// The result of a poll: a response, or a gap.
+pub type Polled = Result<Response, Gap>;
+
+/// A response's body.
+pub enum Body {
+    /// A complete body: its length is announced, and its parts are written together.
+    Complete(VecDeque<Bytes>),
+    /// After the headers, a session takes over the connection.
+    Continued(Option<Session>),
+}
+
+/// The code that takes over a connection once hyper has written the response's headers. Its argument is the bytes that hyper has read after
+/// the request.
+pub type Session = Box<dyn FnOnce(Vec<u8>) -> Pin<Box<dyn Future<Output = ()>>>>;
+
+impl Body {
+    /// A body that `session` writes.
+    pub fn continued<F>(session: impl FnOnce(Vec<u8>) -> F + 'static) -> Self
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        Self::Continued(Some(Box::new(move |early| Box::pin(session(early)))))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Complete(parts) => Poll::Ready(parts.pop_front().map(|part| Ok(Frame::data(part)))),
+            // The session takes over the connection before hyper would poll again.
+            Self::Continued(_) => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Complete(parts) if parts.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Complete(parts) => SizeHint::with_exact(parts.iter().map(|part| part.len() as u64).sum()),
+            Self::Continued(_) => SizeHint::default(),
+        }
+    }
+}
+
+fn response(status: StatusCode, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    // The content changes all the time, so no cache may keep it.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Adds headers with which a browser does not guess the media type, sends no `Referer`, runs no script of the content and shows it in no
+/// frame. Responses with events do not have them: the size of their headers is measured, and browsers do not show them as a page.
+fn guarded(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.insert(CONTENT_SECURITY_POLICY, nothing);
+    response
+}
+
+/// Allows pages of any origin to read the response and its cursor, since everything that is published here is public.
+pub fn for_any_origin(mut response: Response) -> Response {
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("cursor"));
+    response
+}
+
+fn with_type(mut response: Response, content_type: &'static str) -> Response {
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn complete(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Response {
+    guarded(with_type(response(status, Body::Complete([text.into()].into())), content_type))
+}
+
+/// Plain text.
+pub fn text(status: StatusCode, text: impl Into<String>) -> Response {
+    complete(status, "text/plain; charset=utf-8", text.into())
+}
+
+/// A JSON document, with a line feed at the end for terminals.
+pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
+    let mut bytes = serde_json::to_vec(value).expect("plain structs");
+    bytes.push(b'\n');
+    complete(status, "application/json", bytes)
+}
+
+/// A file that is part of the program.
+pub fn file(content_type: &'static str, content: impl Into<Bytes>) -> Response {
+    complete(StatusCode::OK, content_type, content)
+}
+
+/// An HTML page with the content security policy `policy` (Content Security Policy, level 3).
+pub fn page(content: impl Into<Bytes>, policy: HeaderValue) -> Response {
+    allowed(file("text/html; charset=utf-8", content), policy)
+}
+
+/// Replaces the content security policy of the response.
+pub fn allowed(mut response: Response, policy: HeaderValue) -> Response {
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// A status without a body.
+pub fn empty(status: StatusCode) -> Response {
+    guarded(response(status, Body::Complete(VecDeque::new())))
+}
+
+/// Figures in the text format of Prometheus.
+pub fn metrics(text: String) -> Response {
+    complete(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+}
+
+/// A complete series of lines.
+pub fn lines(lines: VecDeque<Bytes>) -> Response {
+    with_type(response(StatusCode::OK, Body::Complete(lines)), Envelope::Line.content_type())
+}
+
+/// The response to a poll: the events as lines, or 204 without a body; in both cases with the cursor to resume from. All polls get their
+/// responses from here.
+pub fn batch(events: &[Arc<Entry>], after: Cursor) -> Response {
+    let mut response = match events {
+        [] => response(StatusCode::NO_CONTENT, Body::Complete(VecDeque::new())),
+        events => lines(events.iter().map(|event| event.encoded(Encoding::plain(Envelope::Line))).collect()),
+    };
+    let cursor = events.last().map_or(after, |event| Cursor(event.seq));
+    response.headers_mut().insert(CURSOR, HeaderValue::from(cursor.0));
+    response
+}
+
+/// The response to a poll whose cursor has left the history: 410, the gap, and the cursor to resume from.
+pub fn gap(gap: Gap) -> Response {
+    let mut bytes = gap.encode();
+    bytes.push(b'\n');
+    let mut response = with_type(response(StatusCode::GONE, Body::Complete([bytes.into()].into())), "application/json");
+    response.headers_mut().insert(CURSOR, HeaderValue::from(gap.resume().0));
+    response
+}
+
+/// A response that continues with each new event. Its headers tell proxies neither to store nor to buffer it.
+pub fn endless(content_type: &'static str, body: Body) -> Response {
+    let mut response = with_type(response(StatusCode::OK, body), content_type);
+    response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+/// The response to a method that the path does not allow: 405, with the allowed methods.
+pub fn wrong_method(allow: &'static str) -> Response {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("this path allows {allow}\n"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// The response to an invalid request: 400, with a text that names the error and the valid values.
+pub fn bad_request(fault: impl Into<String>) -> Response {
+    text(StatusCode::BAD_REQUEST, fault.into() + "\n")
+}

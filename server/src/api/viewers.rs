@@ -1,0 +1,48 @@
+//! `GET /viewers`: the URL of the live page for other machines, as text and as a QR code.
+
+use qrcodegen::{QrCode, QrCodeEcc};
+use serde::Serialize;
+
+use crate::addresses::Addresses;
+
+/// The link that the page shows to viewers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Viewers {
+    /// The page's URL, without the presenter's token.
+    pub url: String,
+    /// Whether the URL works on this machine only.
+    pub this_machine_only: bool,
+    /// The URL as a QR code: rows of dark (1) and light (0) modules, without the required margin of four modules around them.
+    pub modules: Vec<String>,
+}
+
+/// The link to a server with these addresses.
+pub fn viewers(addresses: &Addresses) -> Viewers {
+    let addresses = addresses.reachable();
+    let url = addresses.http_url() + "/";
+    let code = QrCode::encode_text(&url, QrCodeEcc::Medium).expect("a URL without a path is short");
+    let row = |y| (0..code.size()).map(|x| if code.get_module(x, y) { '1' } else { '0' }).collect();
+    Viewers { url, this_machine_only: addresses.http.ip().is_loopback(), modules: (0..code.size()).map(row).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_has_a_reachable_address_and_its_qr_code_is_square() {
+        let viewers = |http: &str, tls| {
+            let http = http.parse().unwrap();
+            viewers(&Addresses { http, tcp: http, tls, name: None })
+        };
+        let local = viewers("127.0.0.1:8080", false);
+        assert_eq!((&*local.url, local.this_machine_only), ("http://127.0.0.1:8080/", true));
+        assert!(local.modules.len() >= 21 && local.modules.iter().all(|row| row.len() == local.modules.len()));
+        assert_eq!(viewers("127.0.0.1:8080", true).url, "https://127.0.0.1:8080/");
+        let http = "0.0.0.0:8443".parse().unwrap();
+        let named = Addresses { http, tcp: http, tls: true, name: Some("lab.example.org".into()) };
+        assert_eq!(super::viewers(&named).url, "https://lab.example.org:8443/");
+        let open = viewers("0.0.0.0:8080", false);
+        assert!(!open.url.contains("0.0.0.0"), "{}", open.url);
+    }
+}

@@ -1,0 +1,74 @@
+//! The closing handshake of a WebSocket, and the close codes (RFC 6455, sections 5.5.1 and 7.4).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::frames::{Fault, WebSocket};
+
+/// The private close code that reports a gap; the reason contains the cursor to resume from.
+pub const GAP: u16 = 4410;
+
+/// How long a peer may take to reply to a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Sends a close frame, and completes the closing handshake.
+pub async fn close(socket: &mut WebSocket, code: u16, reason: impl Into<Cow<'static, str>>) {
+    let reason: Cow<'static, str> = reason.into();
+    let frame = CloseFrame { code: CloseCode::from(code), reason: reason.as_ref().into() };
+    if socket.close(Some(frame)).await.is_ok() {
+        finish(socket).await;
+    }
+}
+
+/// Waits for the peer's close frame and for the end of the connection, after our close frame was sent or put into tungstenite's buffer.
+///
+/// Dropping a socket with unread bytes resets the connection, and the peer may lose the bytes sent last: the close frame with the reason.
+/// So everything that is still received is read and ignored.
+pub async fn finish(socket: &mut WebSocket) {
+    let handshake = async {
+        let _ = socket.flush().await;
+        while let Some(Ok(_)) = socket.next().await {}
+        let stream = socket.get_mut().stream();
+        let _ = stream.shutdown().await;
+        // On the heap: as a part of the future, it would take this memory for every open WebSocket all the time.
+        let mut ignored = vec![0; 4 << 10];
+        while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
+    };
+    // The connection is closed even if the peer does not reply.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, handshake).await;
+}
+
+/// Closes a connection because the server shuts down.
+pub async fn shut_down(socket: &mut WebSocket) {
+    close(socket, CloseCode::Away.into(), "the server is shutting down").await;
+}
+
+/// Closes a connection on which reading failed. If the peer caused the failure, the close code and the reason name it.
+pub async fn close_for(socket: &mut WebSocket, error: &Error) {
+    if let Error::Io(error) = error
+        && let Some(fault) = error.get_ref().and_then(|fault| fault.downcast_ref::<Fault>())
+    {
+        let (code, reason) = match fault {
+            Fault::Malformed(malformed) => (CloseCode::Protocol.into(), malformed.to_string()),
+            Fault::Closed(code) => (*code, String::new()),
+            Fault::NoRoom => {
+                socket.get_ref().socket().state.counters.echo_refused();
+                (CloseCode::Again.into(), fault.to_string())
+            }
+        };
+        return close(socket, code, reason).await;
+    }
+    match error {
+        Error::Protocol(fault) => close(socket, CloseCode::Protocol.into(), fault.to_string()).await,
+        Error::Utf8(_) => close(socket, CloseCode::Invalid.into(), "text must be UTF-8").await,
+        Error::Capacity(_) => close(socket, CloseCode::Size.into(), "the message is too large").await,
+        // The connection itself has failed.
+        _ => {}
+    }
+}

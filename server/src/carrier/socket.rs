@@ -1,0 +1,407 @@
+//! A connection's socket. Two parts of the server write to it: the implementation of its protocol (hyper, tungstenite, or our own), and the
+//! dispatcher, which writes an event's shared bytes directly.
+//!
+//! Both run on the connection's own worker, so they never write at the same time. But neither may write into the middle of a message that
+//! the other has begun. The dispatcher writes only while the connection's task waits for the feed and has nothing left to write (see
+//! `fan_out/subscriber.rs`). hyper does not report whether it has something left to write; instead, [`Socket::mark_unflushed`] marks the
+//! beginning of a message, and hyper's flush its end. With TLS, both write to the connection's session (see `tls.rs`).
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use rustix::io::Errno;
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_timeout};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::reject;
+use super::tls::{self, Refusal, Session};
+use crate::state::ServerState;
+use crate::trace::{Part, Requests, WireTrace};
+
+/// How long a connection may be silent before the kernel probes whether the peer is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+/// The most parts that go into one write.
+const MAX_PARTS: usize = 64;
+
+/// Bytes that are still to be written, in order.
+pub type Unsent = VecDeque<Bytes>;
+
+/// A connection's socket.
+pub struct Socket {
+    /// Shared with the trace session, which may cut the connection from another thread.
+    stream: Arc<TcpStream>,
+    /// The TLS session, if the server uses TLS.
+    tls: Option<Box<RefCell<Session>>>,
+    /// The state of the server.
+    pub state: Arc<ServerState>,
+    /// Sends the live page copies of the bytes that are read and written.
+    pub trace: WireTrace,
+    /// Whether the implementation of the protocol may have begun a message that is not completely written yet.
+    unflushed: Cell<bool>,
+}
+
+impl Socket {
+    /// Opens the socket of a new connection. If the server uses TLS, this includes the handshake; then a peer that does not use TLS is sent
+    /// `plain`. `None` if the handshake fails.
+    pub async fn open(stream: TcpStream, state: Arc<ServerState>, plain: &str) -> Option<Rc<Self>> {
+        // The connection works without each of these options, so errors are ignored.
+        // A small write must not wait for the acknowledgement of the one before it (Nagle's algorithm).
+        let _ = stream.set_nodelay(true);
+        // Detects a peer that has failed while nothing is sent to it.
+        let _ = set_socket_keepalive(&stream, true).and_then(|()| set_tcp_keepidle(&stream, KEEPALIVE));
+        // Detects a peer that reads nothing of what hyper or tungstenite writes. Deliveries have a timeout of their own.
+        let _ = set_tcp_user_timeout(&stream, 4 * state.stall_timeout.as_millis().min(1 << 30) as u32);
+        let tls = match &state.tls {
+            None => None,
+            Some(identity) => {
+                let accepted = tokio::select! {
+                    accepted = timeout(tls::HANDSHAKE_TIMEOUT, Session::accept(&stream, identity)) => accepted,
+                    () = state.closing() => return None,
+                };
+                match accepted.unwrap_or(Err(Refusal::Failed)) {
+                    Ok(session) => Some(Box::new(RefCell::new(session))),
+                    Err(refusal) => {
+                        state.counters.handshake_failed();
+                        debug!("the TLS handshake failed");
+                        if let Refusal::Plain = refusal {
+                            reject::send(stream, plain).await;
+                        }
+                        return None;
+                    }
+                }
+            }
+        };
+        let stream = Arc::new(stream);
+        let trace = WireTrace::new(state.traces.clone(), Arc::downgrade(&stream));
+        Some(Rc::new(Self { stream, tls, state, trace, unflushed: Cell::new(false) }))
+    }
+
+    fn session(&self) -> Option<RefMut<'_, Session>> {
+        Some(self.tls.as_ref()?.borrow_mut())
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    /// When the connection has been closed.
+    pub fn peer(&self) -> io::Result<IpAddr> {
+        Ok(self.stream.peer_addr()?.ip().to_canonical())
+    }
+
+    /// Marks that the implementation of the protocol is about to write a message. The message is completely written when it flushes.
+    pub fn mark_unflushed(&self) {
+        self.unflushed.set(true);
+    }
+
+    /// Whether a message may have been begun that is not completely written yet.
+    pub fn is_unflushed(&self) -> bool {
+        self.unflushed.get()
+    }
+
+    /// Polls until there is something to read, without reading it.
+    pub fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.session().is_some_and(|session| session.is_read_ready()) {
+            return Poll::Ready(Ok(()));
+        }
+        self.stream.poll_read_ready(context)
+    }
+
+    /// Polls until the peer has ended its side, without reading. Bytes that it sent before are left to the implementation of the protocol;
+    /// the end after them is noticed only once they have been read.
+    pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(mut session) = self.session() {
+            while !session.is_read_ready() {
+                if ready!(self.stream.poll_read_ready(context)).is_err() {
+                    return Poll::Ready(());
+                }
+                // The session stores an error and reports it as the end.
+                let _ = session.receive(&self.stream);
+            }
+            return if session.has_ended() { Poll::Ready(()) } else { Poll::Pending };
+        }
+        let look = || Ok(recv(&self.stream, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT)?.0);
+        while ready!(self.stream.poll_read_ready(context)).is_ok() {
+            match self.stream.try_io(Interest::READABLE, look) {
+                Ok(0) => break,
+                Ok(_) => return Poll::Pending,
+                // There is nothing to read after all; the next iteration waits.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Marks that a read left room in its buffer. Then there is nothing more to read until the kernel reports it, and another read would be
+    /// a useless system call (epoll(7), on edge-triggered events).
+    fn note_drained(&self) {
+        // tokio waits for the kernel's report after an operation that would block.
+        let _ = self.stream.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
+    }
+
+    /// Polls until bytes or the end were read.
+    fn poll_read_some(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_read_ready(context))?;
+            let read = match self.session() {
+                None => self.stream.try_read_buf(buffer).map(|_| {
+                    if buffer.remaining() > 0 {
+                        self.note_drained();
+                    }
+                }),
+                Some(mut session) => {
+                    session.read(&self.stream, buffer.initialize_unfilled()).map(|read| buffer.advance(read))
+                }
+            };
+            match read {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read),
+            }
+        }
+    }
+
+    /// Reads the available bytes, without waiting.
+    ///
+    /// # Errors
+    /// Those of the socket; `WouldBlock` if nothing is available.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.session() {
+            None => self.stream.try_read(buffer),
+            Some(mut session) => session.read(&self.stream, buffer),
+        }
+    }
+
+    /// Bytes of TLS records that are still to be written to the socket.
+    pub fn backlog(&self) -> usize {
+        self.session().map_or(0, |session| session.backlog())
+    }
+
+    /// Writes as much of the backlog as the socket accepts. Returns whether none is left.
+    fn flush_backlog(&self) -> io::Result<bool> {
+        self.session().map_or(Ok(true), |mut session| session.flush(&self.stream))
+    }
+
+    fn poll_flush_backlog(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.flush_backlog()? {
+            ready!(self.stream.poll_write_ready(context))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes as much of `parts`, in order, as the socket accepts without waiting, up to 64 parts per system call. Returns how many bytes
+    /// were written.
+    ///
+    /// # Errors
+    /// Those of the socket; that it is full is not an error.
+    pub fn try_write(&self, parts: &[Bytes]) -> io::Result<usize> {
+        let mut total = 0;
+        for parts in parts.chunks(MAX_PARTS) {
+            let mut slices = [IoSlice::new(&[]); MAX_PARTS];
+            for (slice, part) in slices.iter_mut().zip(parts) {
+                *slice = IoSlice::new(part);
+            }
+            let length = parts.iter().map(Bytes::len).sum();
+            match self.try_write_vectored(&slices[..parts.len()]) {
+                Ok(0) if length > 0 => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    total += written;
+                    if written < length {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(total)
+    }
+
+    /// Writes all of `unsent`, and the backlog; waits whenever the socket is full.
+    pub fn poll_write_all(&self, context: &mut Context<'_>, unsent: &mut Unsent) -> Poll<io::Result<()>> {
+        while !unsent.is_empty() {
+            ready!(self.stream.poll_write_ready(context))?;
+            let written = self.try_write(unsent.make_contiguous())?;
+            advance(unsent, written);
+        }
+        self.poll_flush_backlog(context)
+    }
+
+    /// Writes as much of the backlog, or if there is none of `unsent`, as the socket accepts now, and returns whether it accepted anything.
+    /// The kernel reports the socket writable only when a third of its buffer is free; this tries regardless of that.
+    ///
+    /// # Errors
+    /// Those of the socket; that it is full is not an error.
+    pub fn write_now(&self, unsent: &mut Unsent) -> io::Result<bool> {
+        if let Some(mut session) = self.session() {
+            if session.backlog() == 0
+                && let Some(part) = unsent.front().cloned()
+            {
+                let written = session.write(&self.stream, &[IoSlice::new(&part)])?;
+                self.trace.wrote(&[IoSlice::new(&part)], written);
+                advance(unsent, written);
+                if session.backlog() == 0 {
+                    return Ok(written > 0);
+                }
+            }
+            return Ok(session.write_now(&self.stream)? > 0);
+        }
+        let Some(part) = unsent.front() else { return Ok(false) };
+        match send(&self.stream, part, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(written) => {
+                self.trace.wrote(&[IoSlice::new(part)], written);
+                advance(unsent, written);
+                Ok(written > 0)
+            }
+            Err(Errno::AGAIN) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = match (self.session(), parts) {
+            (Some(mut session), parts) => session.write(&self.stream, parts)?,
+            // A single part needs only the simpler system call.
+            (None, [part]) => self.stream.try_write(part)?,
+            (None, parts) => self.stream.try_write_vectored(parts)?,
+        };
+        self.trace.wrote(parts, written);
+        Ok(written)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Some(tls) = self.tls.take() {
+            let mut session = tls.into_inner();
+            session.close();
+            // An error means that the peer has disconnected.
+            let _ = session.flush(&self.stream);
+        }
+    }
+}
+
+/// Removes the first `written` bytes.
+pub fn advance(unsent: &mut Unsent, mut written: usize) {
+    while let Some(first) = unsent.front_mut() {
+        if written < first.len() {
+            first.advance(written);
+            return;
+        }
+        written -= first.len();
+        unsent.pop_front();
+    }
+}
+
+/// The socket as a stream, for hyper and tungstenite.
+pub struct Stream {
+    socket: Rc<Socket>,
+    /// Bytes that were already read from the socket; they are returned first.
+    early: Bytes,
+    /// Finds the requests for the wire trace, on a connection whose reader does not report them to the trace itself.
+    requests: Option<Box<Requests>>,
+}
+
+impl Stream {
+    /// The socket as it is.
+    pub fn new(socket: Rc<Socket>) -> Self {
+        Self::after(Bytes::new(), socket)
+    }
+
+    /// A stream that returns first `early`, which was already read from the socket, and then the bytes of the socket.
+    pub fn after(early: Bytes, socket: Rc<Socket>) -> Self {
+        Self { socket, early, requests: None }
+    }
+
+    /// The same for a connection on which only requests are received; `early` is the beginning of a request. The wire trace records the
+    /// requests.
+    pub fn with_requests(early: Bytes, socket: Rc<Socket>) -> Self {
+        Self { requests: Some(Box::new(Requests::default())), ..Self::after(early, socket) }
+    }
+
+    /// The bytes of `early` that have not been returned yet.
+    pub fn into_early(self) -> Bytes {
+        self.early
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &Rc<Socket> {
+        &self.socket
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { socket, early, requests } = self.get_mut();
+        let trace = &socket.trace;
+        let before = buffer.filled().len();
+        let again = !early.is_empty();
+        if again {
+            buffer.put_slice(&early.split_to(early.len().min(buffer.remaining())));
+        } else {
+            ready!(socket.poll_read_some(context, buffer))?;
+        }
+        match requests {
+            Some(requests) => requests.follow(&mut buffer.filled_mut()[before..], |part| match part {
+                Part::Headers(headers, lane) => trace.request(headers, lane),
+                Part::Body(bytes) => trace.body(bytes),
+            }),
+            None if again => {}
+            None => trace.read(&buffer.filled()[before..]),
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.socket.stream.poll_write_ready(context))?;
+            match self.socket.try_write_vectored(parts) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.socket.poll_flush_backlog(context))?;
+        self.socket.unflushed.set(false);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(mut session) = self.socket.session() {
+            session.close();
+        }
+        ready!(self.socket.poll_flush_backlog(context))?;
+        Poll::Ready(match shutdown(&self.socket.stream, Shutdown::Write) {
+            // The peer has closed the connection already.
+            Err(Errno::NOTCONN) => Ok(()),
+            done => Ok(done?),
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! The server's side of the WebSocket handshake: checks the request and makes the response (RFC 6455, section 4.2).
+
+use std::future::Future;
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use hyper::{Request, StatusCode, Version};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::frames::{Frames, WebSocket};
+use super::socket::{Socket, Stream};
+use crate::api::response::{self, Body, Response};
+use crate::budget::Reservation;
+
+/// The buffers and limits of a WebSocket whose messages are at most `max_bytes` long.
+///
+/// By default, tungstenite fills a read buffer of 128 KiB with zeros for each connection, and the write buffer can grow without bound.
+/// With this configuration, the read buffer is small, and for a peer that does not read, the server keeps at most one message and 64 KiB.
+fn config(max_bytes: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(512)
+        .write_buffer_size(0)
+        .max_write_buffer_size(max_bytes + (64 << 10))
+        .max_message_size(Some(max_bytes))
+        .max_frame_size(Some(max_bytes))
+}
+
+/// Responds with 101 and then runs `session` on the connection, or responds with the error of the request. Messages may be up to
+/// `max_bytes` long. If there is a `reservation`, their memory is reserved with it.
+pub fn upgrade<F>(
+    request: &Request<Incoming>,
+    socket: Rc<Socket>,
+    max_bytes: usize,
+    reservation: Option<Reservation>,
+    session: impl FnOnce(WebSocket) -> F + 'static,
+) -> Response
+where
+    F: Future<Output = ()> + 'static,
+{
+    let accept = match accept_key(request.version(), request.headers()) {
+        Ok(accept) => accept,
+        Err(refusal) => return *refusal,
+    };
+    let session = async move |early: Vec<u8>| {
+        socket.trace.upgraded(&early);
+        let frames = Frames::new(Stream::after(early.into(), socket), max_bytes, reservation);
+        session(WebSocketStream::from_raw_socket(frames, Role::Server, Some(config(max_bytes))).await).await;
+    };
+    let mut switching = Response::new(Body::continued(session));
+    *switching.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = switching.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    switching
+}
+
+fn accept_key(version: Version, headers: &HeaderMap) -> Result<HeaderValue, Box<Response>> {
+    if version != Version::HTTP_11 {
+        return Err(Box::new(response::bad_request("a WebSocket handshake requires HTTP/1.1")));
+    }
+    if !has_token(headers, UPGRADE, "websocket") {
+        return Err(Box::new(upgrade_required("this path requires Upgrade: websocket\n")));
+    }
+    if !has_token(headers, CONNECTION, "upgrade") {
+        return Err(Box::new(response::bad_request("a WebSocket handshake requires Connection: Upgrade")));
+    }
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        let mut refusal = upgrade_required("the WebSocket version must be 13\n");
+        refusal.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return Err(Box::new(refusal));
+    }
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+    match (keys.next(), keys.next()) {
+        (Some(key), None) if is_key(key.as_bytes()) => {
+            Ok(derive_accept_key(key.as_bytes()).parse().expect("base64 is a header value"))
+        }
+        _ => Err(Box::new(response::bad_request("Sec-WebSocket-Key must be given once, and be 16 bytes in base64"))),
+    }
+}
+
+/// A response with status 426, which names the protocol to upgrade to (RFC 9110, section 15.5.22).
+fn upgrade_required(text: &str) -> Response {
+    let mut refusal = response::text(StatusCode::UPGRADE_REQUIRED, text);
+    refusal.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    refusal
+}
+
+/// Whether `text` has the form of 16 bytes in base64.
+fn is_key(text: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    matches!(text, [digits @ .., b'=', b'='] if digits.len() == 22 && digits.iter().all(is_digit))
+}
+
+/// Whether the comma-separated lists in the headers called `name` contain `token`, ignoring case.
+fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
+    let lists = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|found| found.trim().eq_ignore_ascii_case(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handshake() -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(UPGRADE, "WebSocket".parse().unwrap());
+        headers.insert(CONNECTION, "keep-alive, Upgrade".parse().unwrap());
+        headers.insert(SEC_WEBSOCKET_VERSION, "13".parse().unwrap());
+        headers.insert(SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==".parse().unwrap());
+        headers
+    }
+
+    fn refusal(version: Version, change: impl FnOnce(&mut HeaderMap)) -> Response {
+        let mut headers = handshake();
+        change(&mut headers);
+        *accept_key(version, &headers).unwrap_err()
+    }
+
+    #[test]
+    fn the_example_of_rfc_6455_section_1_3_is_reproduced() {
+        assert_eq!(accept_key(Version::HTTP_11, &handshake()).ok().unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn an_invalid_handshake_is_refused_with_the_status_that_the_rfc_requires() {
+        let v11 = Version::HTTP_11;
+        assert_eq!(refusal(Version::HTTP_10, |_| ()).status(), 400);
+        let plain = refusal(v11, |headers| _ = headers.remove(UPGRADE));
+        assert_eq!(
+            (plain.status(), &plain.headers()[UPGRADE]),
+            (StatusCode::UPGRADE_REQUIRED, &"websocket".parse().unwrap())
+        );
+        assert_eq!(refusal(v11, |headers| _ = headers.insert(UPGRADE, "h2c".parse().unwrap())).status(), 426);
+        assert_eq!(refusal(v11, |headers| _ = headers.remove(CONNECTION)).status(), 400);
+        let old = refusal(v11, |headers| _ = headers.insert(SEC_WEBSOCKET_VERSION, "8".parse().unwrap()));
+        assert_eq!((old.status().as_u16(), &old.headers()[SEC_WEBSOCKET_VERSION]), (426, &"13".parse().unwrap()));
+        assert_eq!(refusal(v11, |headers| _ = headers.remove(SEC_WEBSOCKET_VERSION)).status(), 426);
+        for key in ["", "short==", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ=!"] {
+            assert_eq!(
+                refusal(v11, |headers| _ = headers.insert(SEC_WEBSOCKET_KEY, key.parse().unwrap())).status(),
+                400
+            );
+        }
+        let twice = |headers: &mut HeaderMap| _ = headers.append(SEC_WEBSOCKET_KEY, headers[SEC_WEBSOCKET_KEY].clone());
+        assert_eq!(refusal(v11, twice).status(), 400);
+    }
+}

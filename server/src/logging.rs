@@ -1,0 +1,13 @@
+//! Log output for people who look into a running program: `RUST_LOG=server=debug` shows each connection and request on standard error, and
+//! `RUST_LOG=bench_client=info` each round of a comparison. Without that variable, nothing is logged and nothing is recorded.
+
+use std::io::stderr;
+
+use tracing_subscriber::EnvFilter;
+
+/// Logs as the environment variable `RUST_LOG` says, if it is set.
+pub fn start() {
+    let Ok(filter) = EnvFilter::try_from_default_env() else { return };
+    // An error is a logger that a test has installed already.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).try_init();
+}

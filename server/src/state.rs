@@ -1,0 +1,74 @@
+//! The state that all connections of a server share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::addresses::Addresses;
+use crate::api::Presenter;
+use crate::budget::Budget;
+use crate::carrier::Identity;
+use crate::counters::Counters;
+use crate::feed::{Feed, Plan};
+use crate::sampler::Sampler;
+use crate::trace::Traces;
+
+/// The state that the endpoints and connections of a server share.
+pub struct ServerState {
+    /// The feed.
+    pub feed: Arc<Feed>,
+    /// The counters of the process.
+    pub counters: Arc<Counters>,
+    /// Samples the figures that are expensive to read.
+    pub sampler: Sampler,
+    /// The addresses on which the server listens.
+    pub addresses: Addresses,
+    /// Threads that serve connections.
+    pub threads: usize,
+    /// What is currently published, and how often.
+    pub plan: watch::Sender<Plan>,
+    /// Sends the publisher a new plan.
+    pub plans: std::sync::mpsc::Sender<Option<Plan>>,
+    /// The trace sessions.
+    pub traces: Arc<Traces>,
+    /// The memory, in bytes, that all echoed messages together may take.
+    pub echoes: Arc<Budget>,
+    /// The origins of other pages that have the rights of the server's own pages.
+    pub origins: Vec<String>,
+    /// The host names that the server accepts.
+    pub hosts: Vec<String>,
+    /// The certificate and key, if the server uses TLS.
+    pub tls: Option<Identity>,
+    /// How long a connection may take to send its next request.
+    pub idle_timeout: Duration,
+    /// How long a client may read nothing although bytes are waiting for it.
+    pub stall_timeout: Duration,
+    /// Recognizes the presenter's requests; if it is `None`, every client may publish and control.
+    pub presenter: Option<Presenter>,
+    /// Becomes true when the server shuts down.
+    pub closing: watch::Receiver<bool>,
+}
+
+impl ServerState {
+    /// Resolves when the server shuts down.
+    pub fn closing(&self) -> impl Future<Output = ()> + use<> {
+        let mut closing = self.closing.clone();
+        async move {
+            // An error means that the server was dropped.
+            let _ = closing.wait_for(|&closing| closing).await;
+        }
+    }
+
+    /// Whether the server's certificate is self-signed.
+    pub fn is_self_signed(&self) -> bool {
+        self.tls.as_ref().is_some_and(|identity| identity.self_signed)
+    }
+
+    /// Replaces the plan by which events are published.
+    pub fn replan(&self, plan: Plan) {
+        // An error means that the server is shutting down.
+        let _ = self.plans.send(Some(plan.clone()));
+        self.plan.send_replace(plan);
+    }
+}
