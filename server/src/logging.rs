@@ -5,9 +5,19 @@ use std::io::stderr;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::output::error_line;
+
 /// Logs as the environment variable `RUST_LOG` says, if it is set.
 pub fn start() {
-    let Ok(filter) = EnvFilter::try_from_default_env() else { return };
+    let Ok(wanted) = std::env::var(EnvFilter::DEFAULT_ENV) else { return };
+    let filter = match EnvFilter::builder().parse(&wanted) {
+        Ok(filter) => filter,
+        Err(error) => {
+            return error_line(format_args!(
+                "nothing is logged: RUST_LOG={wanted}: {error}; an example is server=debug"
+            ));
+        }
+    };
     // An error is a logger that a test has installed already.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).try_init();
 }

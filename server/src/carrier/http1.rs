@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::spawn_local;
-use tracing::{Instrument, debug};
+use tracing::{Instrument, Level, debug, enabled};
 
 use super::admission::{Admitted, Refusals};
 use super::poll_loop;
@@ -64,9 +64,11 @@ async fn serve_with_hyper(
         let bodiless = request.method() == Method::HEAD;
         let (state, dispatcher, socket, session) = (state.clone(), dispatcher.clone(), socket.clone(), &session);
         async move {
-            let (method, path) = (request.method().clone(), request.uri().path().to_string());
+            let logged = enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().path().to_string()));
             let mut response = respond(request, state, dispatcher, socket.clone()).await;
-            debug!(%method, path, status = response.status().as_u16(), "request");
+            if let Some((method, path)) = logged {
+                debug!(%method, path, status = response.status().as_u16(), "request");
+            }
             if let Body::Continued(continued) = response.body_mut()
                 && !bodiless
             {

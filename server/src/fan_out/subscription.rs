@@ -32,7 +32,7 @@ impl Subscription {
     pub fn new(feed: Arc<Feed>, dispatcher: Rc<Dispatcher>, after: Option<Bookmark>) -> Self {
         let (cursor, gap) = match feed.start(after) {
             Ok(cursor) => (cursor, None),
-            Err(gap) => (gap.after, Some(gap)),
+            Err(gap) => (gap.after, Some(Box::new(gap))),
         };
         let tick = dispatcher.ticks();
         let subscriber = Subscriber { cursor, gap, waiting: false, waker: None, tick, quiet: false, output: None };

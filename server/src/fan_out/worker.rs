@@ -1,8 +1,8 @@
 //! Workers: threads that each serve their share of the connections on an event loop of their own.
 //!
-//! A connection stays with its worker, so nothing of it is shared between threads. The event loop is a `LocalRuntime`: its tasks need not
-//! be `Send`, and the compiler checks that none of them leaves the thread. The feed wakes one task per worker, which hands new events to
-//! the worker's dispatcher.
+//! A connection stays with its worker. Only its socket is shared with other threads, because a trace session may cut it. The event loop is
+//! a `LocalRuntime`: its tasks need not be `Send`, and the compiler checks that none of them leaves the thread. The feed wakes one task per
+//! worker, which hands new events to the worker's dispatcher.
 
 use std::future::Future;
 use std::io;
@@ -118,7 +118,14 @@ async fn serve(feed: &Feed, mut jobs: mpsc::UnboundedReceiver<Job>, mut stopped:
                 }
                 Err(_) => return,
             },
-            Some(job) = jobs.recv() => job(&dispatcher),
+            Some(job) = jobs.recv() => {
+                job(&dispatcher);
+                // New connections come as jobs. Many may wait while the worker is busy with events, so several are accepted in one turn.
+                for _ in 1..TASKS_PER_TURN {
+                    let Ok(job) = jobs.try_recv() else { break };
+                    job(&dispatcher);
+                }
+            }
         }
     }
 }
