@@ -125,8 +125,8 @@ struct Raw {
     hdr: Option<String>,
     /// In results of earlier versions instead: the non-empty buckets, shortest durations first, as the highest duration of the bucket in ns,
     /// and its count.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    buckets: Vec<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    buckets: Option<Vec<(u64, u64)>>,
     /// Number of durations that were negative. They are counted as 0.
     negative: u64,
     /// Number of durations over 60 s. They are counted as 60 s.
@@ -139,7 +139,7 @@ impl Serialize for Histogram {
         HdrSerializer::serialize(&mut V2DeflateSerializer::new(), &self.hdr, &mut bytes)
             .map_err(serde::ser::Error::custom)?;
         let hdr = Some(BASE64_STANDARD.encode(bytes));
-        Raw { hdr, buckets: Vec::new(), negative: self.negative, overflow: self.overflow }.serialize(serializer)
+        Raw { hdr, buckets: None, negative: self.negative, overflow: self.overflow }.serialize(serializer)
     }
 }
 
@@ -147,12 +147,15 @@ impl<'de> Deserialize<'de> for Histogram {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Raw::deserialize(deserializer)?;
         let mut histogram = Self { negative: raw.negative, overflow: raw.overflow, ..Self::default() };
+        if raw.hdr.is_none() && raw.buckets.is_none() {
+            return Err(serde::de::Error::missing_field("hdr"));
+        }
         if let Some(text) = raw.hdr {
             let bytes = BASE64_STANDARD.decode(text).map_err(serde::de::Error::custom)?;
             let hdr = HdrDeserializer::new().deserialize(&mut &bytes[..]).map_err(serde::de::Error::custom)?;
             histogram.hdr.add(&hdr).map_err(serde::de::Error::custom)?;
         }
-        for (value, count) in raw.buckets {
+        for (value, count) in raw.buckets.unwrap_or_default() {
             histogram.hdr.saturating_record_n(value.min(MAX_NS), count);
         }
         Ok(histogram)

@@ -157,7 +157,7 @@ fn drift(comparison: &Comparison) -> Option<f64> {
     (departures.len() >= 20).then(|| correlation(&departures))
 }
 
-/// The rows with the smallest and the largest value of a figure; `None` where their ratio is at most [`MIN_RATIO`].
+/// The rows with the smallest and the largest value of a figure; `None` where their ratio is at most `MIN_RATIO`.
 pub fn extremes(rows: &[Row], figure: impl Fn(&Row) -> Option<f64>) -> Option<[(&Row, f64); 2]> {
     let known = || rows.iter().filter_map(|row| Some((row, figure(row)?)));
     let least = known().min_by(|a, b| a.1.total_cmp(&b.1))?;

@@ -368,6 +368,8 @@ impl WorkerProcess {
         let executable = std::env::current_exe().context("cannot find this program's own file")?;
         let mut command = Command::new(executable);
         command.arg("subscribe").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        // Logging would change what is measured.
+        command.env_remove("RUST_LOG");
         let mut child = command.spawn().context("cannot start a client process")?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let (input, output) = (input.context("it is piped")?, output.context("it is piped")?);

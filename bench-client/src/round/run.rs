@@ -11,7 +11,7 @@ use anyhow::ensure;
 use protocol::result::{ClientCost, Round, Scenario, ServerCost};
 use protocol::status::{Load, Published};
 use protocol::timetable::Timetable;
-use protocol::{Bookmark, Cursor, Histogram, Transport, clock, fnv};
+use protocol::{Bookmark, Cursor, Histogram, Ledger, Transport, clock, fnv};
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -139,7 +139,8 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
         publisher_lateness_ns,
         clock_bound_ns: clock.map(|offset| offset.bound_ns),
         ledger: observed.ledger,
-        window_ledger: Some(end.subscribers.ledger - start.subscribers.ledger),
+        // The kernel's counts are read when a connection ends, so there are none for a part of the time.
+        window_ledger: Some(Ledger { kernel: None, ..end.subscribers.ledger - start.subscribers.ledger }),
         faults: observed.faults,
         server: server_cost(&before, &start, &end),
         client: ClientCost {

@@ -36,9 +36,10 @@ impl ServerProcess {
     /// When it does not start, or does not print its address.
     pub fn start(options: &Options) -> anyhow::Result<Self> {
         let executable = std::env::current_exe().context("cannot find this program's own file")?;
-        let (child, address) = spawn(&mut Command::new(executable), options)?;
-        // We started it ourselves, so a self-signed certificate is safe.
+        // We start it ourselves, so a self-signed certificate is safe.
         let tls = options.tls_self_signed.then(|| Tls::new("localhost", true)).transpose()?;
+        // Logging would change what is measured.
+        let (child, address) = spawn(Command::new(executable).env_remove("RUST_LOG"), options)?;
         Ok(Self { child, endpoint: Endpoint { tls, ..Endpoint::plain(address) } })
     }
 }

@@ -3,11 +3,10 @@
 use anyhow::Context;
 use protocol::experiment::{Drawing, Experiment, Line, Lines, Point, Status, Table, Verdict};
 use protocol::facts::keep_alive::{KeepAliveFacts, RequestKind, RequestSeries};
-use protocol::ledger::KernelCount;
 
 use super::claims::verdict;
 use super::draw::{axis, labelled};
-use crate::number::short;
+use crate::number::{short, short_or_dash};
 
 /// Connections that the server accepted for some requests, by the kind of request.
 pub struct Accepts {
@@ -72,7 +71,7 @@ pub fn derive(facts: &KeepAliveFacts) -> anyhow::Result<Experiment> {
             series.accepts.to_string(),
             short(series.mean_response_ms),
             per_request(series.ledger.wire_bytes()),
-            per_request(series.ledger.kernel.map_or(0, KernelCount::segments)),
+            short_or_dash(series.ledger.kernel.map(|kernel| kernel.segments() as f64 / f64::from(*requests))),
         ]
     };
     let line = |kind| -> Line {

@@ -3,7 +3,6 @@
 use anyhow::Context;
 use protocol::experiment::{Drawing, Experiment, Line, Lines, Point, Status, Table, Verdict};
 use protocol::facts::tls::{Opened, TlsFacts};
-use protocol::ledger::KernelCount;
 use protocol::{Layer, Transport};
 
 use super::claims::verdict;
@@ -110,7 +109,7 @@ pub fn derive(facts: &TlsFacts) -> anyhow::Result<Experiment> {
             if opened.tls { "1.3" } else { "none" }.into(),
             short(mean_ms(opened)),
             each(opened, opened.ledger.wire_bytes()),
-            each(opened, opened.ledger.kernel.map_or(0, KernelCount::segments)),
+            opened.ledger.kernel.map_or_else(|| short_or_dash(None), |kernel| each(opened, kernel.segments())),
         ]
     };
     let connections = with.ms.len();
