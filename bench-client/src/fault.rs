@@ -1,4 +1,4 @@
-//! Why a subscription ended unexpectedly.
+//! Errors that end a connection of a subscriber.
 
 use std::io;
 
@@ -16,25 +16,25 @@ pub enum Fault {
     /// A message is not an event.
     #[error("not an event: {0}")]
     NotAnEvent(#[from] serde_json::Error),
-    /// The peer's HTTP cannot be understood.
-    #[error("not HTTP as expected: {0}")]
+    /// The peer sent HTTP headers, a body, a message or a frame that this client does not support.
+    #[error("the peer sent something unexpected: {0}")]
     NotHttp(String),
-    /// The WebSocket handshake failed: `Sec-WebSocket-Accept` does not follow from the client's key.
-    #[error("the Sec-WebSocket-Accept does not follow from our key")]
+    /// The WebSocket handshake failed: `Sec-WebSocket-Accept` is not the value that is derived from the client's key.
+    #[error("the Sec-WebSocket-Accept is not the value derived from our key")]
     WrongAccept,
-    /// The WebSocket handshake failed: the connection was upgraded to another protocol.
-    #[error("upgraded to something other than websocket")]
+    /// The WebSocket handshake failed: the response's `Upgrade` header is missing, or names another protocol.
+    #[error("the Upgrade header of the response is not websocket")]
     OtherProtocol,
     /// The peer responded with an unexpected status.
-    #[error("responded with status {0}")]
+    #[error("the peer responded with status {0}")]
     Status(u16),
-    /// The peer ended the stream regularly.
-    #[error("the server ended the stream: {0}")]
+    /// The peer ended its response, or the connection, without an error.
+    #[error("ended by the server: {0}")]
     Ended(String),
 }
 
 impl From<io::Error> for Fault {
-    // Not as the source, since the message contains it already.
+    // `#[from]` would also make the error the source. A printed chain of errors would then contain it twice.
     fn from(error: io::Error) -> Self {
         Self::Lost(error)
     }

@@ -1,4 +1,4 @@
-//! Measures and writes the report: the event loop that all measuring runs on, the parts that are finished so far, and the report's files.
+//! Measures, and writes the report. Contains the event loop that all measuring runs on, and collects the parts that are finished so far.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -20,8 +20,8 @@ impl Finished {
         self.0.borrow_mut().push(part);
     }
 
-    /// Adds a part after the comparisons and before all other parts.
-    pub fn push_front(&self, part: Part) {
+    /// Adds a part after the comparisons at the beginning, and before all other parts.
+    pub fn insert_after_comparisons(&self, part: Part) {
         let mut parts = self.0.borrow_mut();
         let first = parts.iter().take_while(|part| matches!(part, Part::Comparison(_))).count();
         parts.insert(first, part);
@@ -39,14 +39,14 @@ impl Finished {
         first
     }
 
-    /// Replaces the rounds of the comparison with that index.
+    /// Replaces the rounds of the comparison with that index, which [`Self::begin`] has determined.
     pub fn rounds(&self, index: usize, rounds: &[Round]) {
         if let Some(Part::Comparison(comparison)) = self.0.borrow_mut().get_mut(index) {
             comparison.rounds = rounds.to_vec();
         }
     }
 
-    /// Removes and returns all parts, except comparisons without a round.
+    /// Removes all parts, and returns them without the comparisons that have no round.
     fn take(&self) -> Vec<Part> {
         let mut parts = self.0.take();
         parts.retain(|part| !matches!(part, Part::Comparison(comparison) if comparison.rounds.is_empty()));
@@ -54,13 +54,13 @@ impl Finished {
     }
 }
 
-/// The error of a run that Ctrl-C has ended.
+/// The error of a run that was ended by Ctrl-C.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted by Ctrl-C")]
 pub struct Interrupted;
 
-/// Measures, writes the report of all finished parts to `out`, and returns the run. An earlier report in `out` is moved to a directory below
-/// it.
+/// Measures, writes the report of all finished parts to `out`, and returns the run. An earlier report in `out` is moved to a directory
+/// below it.
 ///
 /// # Errors
 /// When `out` cannot be written to, which is checked before anything is measured; when measuring fails, or Ctrl-C ends it

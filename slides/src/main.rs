@@ -9,11 +9,11 @@ use clap::Parser;
 use slides::{Destination, EDITIONS, Figures, LANGUAGES};
 
 /// Render the lecture into self-contained pages: for each language, one with the solutions of the exercises, and a handout without them.
-/// Open a page in a browser, and press ? for its keys.
+/// Open a page in a browser, and press ? for the list of its keys.
 #[derive(Parser)]
 #[command(name = "slides", version, max_term_width = 100)]
 struct Arguments {
-    /// The run whose charts and figures are shown, instead of the recorded run in this program
+    /// The run whose charts and figures are shown, instead of the recorded run that is built into this program
     #[arg(long, value_name = "DIR/run.json")]
     run: Option<PathBuf>,
     /// Directory to write to

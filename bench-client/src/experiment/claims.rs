@@ -1,4 +1,4 @@
-//! The commands `claims` and `all`, whose reports have the table of claims.
+//! The commands `claims` and `all`, whose reports contain the table of claims.
 
 use protocol::run::Part;
 use reports::chapter;
@@ -8,7 +8,7 @@ use super::{ALL, Entry, Options};
 use crate::command::compare;
 use crate::report;
 
-/// Runs all experiments that claims rest on, and writes one report of them and of the claims.
+/// Runs all experiments that the claims are derived from, and writes one report of them and of the claims.
 ///
 /// # Errors
 /// When an experiment cannot be run, or the report cannot be written.
@@ -17,9 +17,10 @@ pub fn claims(options: &Options, command: String) -> anyhow::Result<()> {
     compare::raise_open_files(&[])?;
     let run = report::make(&options.out, command, async |finished| {
         super::each(&entries, options.seed, finished).await?;
-        finished.push_front(Part::Claims);
+        finished.insert_after_comparisons(Part::Claims);
         Ok(())
     })?;
+    // The report has no comparison, so the table of claims is its first chapter.
     if let Some(table) = chapter::experiments(&chapter::of(&run)?).next() {
         let table = &table.experiment;
         println!("\n{}\n{}", table.title, reports::verdict::text(&table.verdicts));
@@ -29,21 +30,21 @@ pub fn claims(options: &Options, command: String) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The comparison, the claims, every experiment, the papers: one report of all.
+/// Runs the comparison and all experiments, and writes one report of them and of the claims.
 ///
 /// # Errors
-/// When something cannot be run, or the report cannot be written.
+/// When the comparison or an experiment cannot be run, or the report cannot be written.
 pub fn all(options: &Options, command: String) -> anyhow::Result<()> {
     let entries: Vec<&Entry> = ALL.iter().collect();
     compare::raise_open_files(&[])?;
     let mut defaults = compare::Options::default();
     defaults.fixed.seed = options.seed;
     let run = report::make(&options.out, command, async |finished| {
-        let whole = entries.iter().map(|entry| entry.seconds).sum::<u64>();
-        eprintln!("The comparison first; the experiments after it take about {} min", whole.div_ceil(60));
+        let seconds = entries.iter().map(|entry| entry.seconds).sum::<u64>();
+        eprintln!("The comparison is measured first; the experiments after it take about {} min", seconds.div_ceil(60));
         compare::measure(&defaults, finished).await?;
         super::each(&entries, options.seed, finished).await?;
-        finished.push_front(Part::Claims);
+        finished.insert_after_comparisons(Part::Claims);
         Ok(())
     })?;
     for derived in chapter::experiments(&chapter::of(&run)?) {

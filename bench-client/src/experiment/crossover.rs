@@ -11,21 +11,23 @@ use protocol::result::{Comparison, Headers, Scenario};
 use crate::command::compare::warm_up_ms;
 use crate::round::series::{self, small};
 
-/// About how long it takes, in seconds.
+/// About how long the experiment takes, in seconds.
 pub const SECONDS: u64 = 190;
 
+/// Events per second.
 const RATES: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
-/// The age that an event may have when it arrives, in ms.
+/// The acceptable ages of an event when it arrives, in ms.
 const STALENESS_MS: [u64; 4] = [100, 300, 1_000, 3_000];
+/// One-way delays of the modelled network.
 const DELAYS_MS: [u64; 2] = [2, 40];
 const SUBSCRIBERS: u32 = 300;
 const WINDOW_MS: u64 = 2_000;
 
-/// Runs it.
+/// Runs the experiment.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
-    // Over these an event waits for no poll, so their cost does not depend on staleness.
-    let mut waiting = Transport::one_per_exchange();
-    waiting.retain(|transport| transport.waits_at_server());
+    // These transports have no poll interval, so their cost does not depend on the acceptable staleness.
+    let mut without_interval = Transport::one_per_exchange();
+    without_interval.retain(|transport| transport.waits_at_server());
     let mut scenarios = Vec::new();
     for delay_ms in DELAYS_MS {
         for rate in RATES {
@@ -38,11 +40,11 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
                 warm_up_ms: warm_up_ms(SUBSCRIBERS, network),
                 duration_ms: WINDOW_MS,
                 seed,
-                ..small(&waiting)
+                ..small(&without_interval)
             };
             scenarios.push(base.clone());
             scenarios.extend(STALENESS_MS.into_iter().map(|staleness_ms| {
-                // An event published just after a poll waits for the next, and then takes one delay.
+                // An event that is published just after a poll waits one interval for the next poll. Then the response takes one delay.
                 let interval = staleness_ms - delay_ms;
                 Scenario {
                     transports: vec![Transport::Polling],
@@ -53,8 +55,8 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
             }));
         }
     }
-    let found = series::rounds(&scenarios, false).await?;
+    let rounds = series::rounds(&scenarios, false).await?;
     let comparisons =
-        scenarios.into_iter().zip(found).map(|(scenario, rounds)| Comparison { scenario, rounds }).collect();
+        scenarios.into_iter().zip(rounds).map(|(scenario, rounds)| Comparison { scenario, rounds }).collect();
     Ok(Facts::Crossover(CrossoverFacts { staleness_ms: STALENESS_MS.to_vec(), comparisons }))
 }

@@ -1,4 +1,5 @@
-//! Measures what crosses the wire between one subscriber and the server for three events, over each transport.
+//! Records the messages on the wire between one subscriber and the server for three events, over each transport. The report draws them as
+//! ladder diagrams.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,13 +18,16 @@ use crate::test_bed::server_process::options;
 use crate::wire::link::{Trace, Transit};
 use server::Options;
 
+/// One-way delay of the modelled network.
 const DELAY_MS: u64 = 20;
 const POLL_INTERVAL_MS: u64 = 100;
 /// When the events are published, counted from when the subscriber began to connect.
-const EVENTS: [Duration; 3] = [Duration::from_millis(150), Duration::from_millis(180), Duration::from_millis(270)];
+const PUBLISH_AFTER: [Duration; 3] =
+    [Duration::from_millis(150), Duration::from_millis(180), Duration::from_millis(270)];
+/// How long the wire is traced, counted from when the subscriber began to connect.
 const LENGTH_MS: u64 = 400;
 
-/// Runs it.
+/// Runs the experiment.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     let mut traces = Vec::new();
     for transport in Transport::ALL {
@@ -48,35 +52,37 @@ async fn trace(transport: Transport, seed: u64) -> anyhow::Result<WireTrace> {
     };
     let (began, began_ns) = (Instant::now(), clock::now_ns());
     let group = test_bed.connect(transport, target, 1).await?;
-    for (event, number) in EVENTS.into_iter().zip(1..) {
-        sleep_until(began + event).await;
+    for (publish_after, number) in PUBLISH_AFTER.into_iter().zip(1..) {
+        sleep_until(began + publish_after).await;
         test_bed.control.publish(&format!("event {number}")).await?;
     }
     sleep_until(began + Duration::from_millis(LENGTH_MS)).await;
     let (published, _) = test_bed.control.published(Cursor(0)).await?;
     let (recorder, _) = group.close().await;
-    ensure!(recorder.samples.len() == EVENTS.len(), "{} of 3 events came over {transport}", recorder.samples.len());
+    let (delivered, expected) = (recorder.samples.len(), PUBLISH_AFTER.len());
+    ensure!(delivered == expected, "{delivered} of {expected} events were delivered over {transport}");
     let ms = |at: u64| at.saturating_sub(began_ns) as f64 / 1e6;
     let mut transits = trace.take();
     transits.sort_by_key(|transit| transit.left);
-    let within = transits.iter().filter(|transit| ms(transit.left) < LENGTH_MS as f64);
+    let traced = transits.iter().filter(|transit| ms(transit.left) < LENGTH_MS as f64);
     let chunk = |transit: &Transit| Chunk {
         up: transit.up,
         left_ms: ms(transit.left),
         arrived_ms: ms(transit.arrived),
         bytes: transit.bytes.len() as u64,
         first_line: first_line(&transit.bytes),
+        // The JSON of each event contains this field name once, since quotes in a payload are escaped.
         events: count(&transit.bytes, b"\"seq\":"),
     };
     Ok(WireTrace {
         transport,
-        chunks: within.map(chunk).collect(),
+        chunks: traced.map(chunk).collect(),
         published_ms: published.iter().map(|event| ms(event.entered)).collect(),
         delivered_ms: recorder.samples.iter().map(|sample| ms(sample.received)).collect(),
     })
 }
 
-/// The first line, where the bytes begin with a request line, a status line or the `SUB` line of raw TCP.
+/// The first line, if it is a request line, a status line or the `SUB` line of raw TCP.
 fn first_line(bytes: &[u8]) -> Option<String> {
     let known = [&b"GET "[..], b"SUB ", b"HTTP/1.1 "];
     let line = bytes.split(|&byte| byte == b'\r' || byte == b'\n').next()?;

@@ -1,4 +1,4 @@
-//! Measures the settings of published results.
+//! Repeats published measurements: each with the settings of its publication, as far as they can be had here.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::round::series::{self, small};
 /// Time for each additional process of the client to start, in ms.
 const START_MS: u64 = 100;
 
-/// Runs it.
+/// Runs the experiment.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     let kaazing = one(seed, short_messages(&[Transport::Polling, Transport::WebSocket])).await?;
     let in_browsers = Transport::all_where(|transport| transport.row().browser.is_some());
@@ -50,7 +50,7 @@ async fn one(seed: u64, scenario: Scenario) -> anyhow::Result<Comparison> {
     Ok(found)
 }
 
-/// Measures scenarios, their rounds interleaved.
+/// Measures scenarios, with their rounds interleaved.
 async fn all<const N: usize>(seed: u64, scenarios: [Scenario; N]) -> anyhow::Result<[Comparison; N]> {
     let scenarios = scenarios.map(|scenario| {
         let starting = START_MS * u64::from(scenario.processes - 1);
@@ -74,7 +74,7 @@ fn pimentel() -> (Scenario, f64) {
     let scenario = Scenario {
         rate: 4.0,
         network: Network::with_delay(Duration::from_micros((DELAY_MS * 1e3) as u64)),
-        // A pause after each response is an interval of the pause and the round trip.
+        // A client that pauses after each response polls at an interval of the pause and a round trip.
         poll_interval_ms: (PAUSE_MS + 2.0 * DELAY_MS).round() as u64,
         duration_ms: 1_500,
         rounds: MIN_ROUNDS,
@@ -83,6 +83,7 @@ fn pimentel() -> (Scenario, f64) {
     (scenario, PAUSE_MS)
 }
 
+/// RFC 6202: long polling and WebSocket over a modelled network.
 fn rfc_6202() -> Scenario {
     Scenario {
         rate: 5.0,
@@ -95,7 +96,8 @@ fn rfc_6202() -> Scenario {
     }
 }
 
-/// Bozdag et al. 2007: push and pull with as many polls as events, at the paper's own load and at one that keeps this server busy.
+/// Bozdag et al. 2007: push, which is long polling here, and pull, which is polling with as many polls as events; at the paper's own load
+/// and at one that keeps this server busy.
 fn bozdag() -> [Scenario; 2] {
     let push_and_pull = |per_s: u64, duration_ms| Scenario {
         rate: per_s as f64,
@@ -130,7 +132,7 @@ fn van_de_vyvere() -> [Scenario; 1 + POLL_INTERVALS_MS.len()] {
     })
 }
 
-/// SignalR issue 2293: more and more events, until deliveries fall behind if they can be brought to.
+/// SignalR issue 2293: the event rate is raised until deliveries fall behind, if such a rate can be reached.
 fn signalr() -> [Scenario; 2] {
     [20_000.0, 80_000.0].map(|rate| Scenario {
         rate,

@@ -1,4 +1,4 @@
-//! Experiments as text for a terminal.
+//! Prints experiments as text in a terminal.
 
 use protocol::experiment::Experiment;
 use protocol::run::Run;
@@ -8,7 +8,7 @@ use reports::table::wrapped;
 /// Prints every experiment of a run.
 ///
 /// # Errors
-/// When their facts are incomplete.
+/// When the facts of an experiment are incomplete.
 pub fn print_experiments(run: &Run) -> anyhow::Result<()> {
     let chapters = chapter::of(run)?;
     chapter::experiments(&chapters).for_each(|derived| print(&derived.experiment));

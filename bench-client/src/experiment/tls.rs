@@ -16,27 +16,28 @@ use crate::test_bed::server_process::options;
 use crate::transport::websocket;
 use server::Options;
 
+/// One-way delays of the modelled network.
 const DELAYS_MS: [u64; 3] = [0, 20, 60];
 /// Connections opened over each delay.
 const CONNECTIONS: u32 = 10;
-/// Connections opened at once, for the server's CPU time of opening one.
+/// Connections opened at once, to measure the server's mean CPU time of opening one.
 const CONNECTED_AT_ONCE: u32 = 300;
 
-/// One transport of each exchange in which the server waits for the event: TLS adds the same to the others.
+/// One transport of each exchange except polling. TLS adds the same to the other transports of these exchanges.
 fn transports() -> Vec<Transport> {
     let mut transports = Transport::one_per_exchange();
     transports.retain(|transport| transport.waits_at_server());
     transports
 }
 
-/// Runs it.
+/// Runs the experiment.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     let scenario = |tls| Scenario { rounds: MIN_ROUNDS, duration_ms: 700, seed, tls, ..small(&transports()) };
     let scenarios = [scenario(false), scenario(true)];
-    let found = series::rounds(&scenarios, false).await?;
-    let mut comparisons = scenarios.into_iter().zip(found).map(|(scenario, rounds)| Comparison { scenario, rounds });
+    let rounds = series::rounds(&scenarios, false).await?;
+    let mut comparisons = scenarios.into_iter().zip(rounds).map(|(scenario, rounds)| Comparison { scenario, rounds });
     let (Some(plain), Some(within_tls)) = (comparisons.next(), comparisons.next()) else {
-        anyhow::bail!("two scenarios were measured")
+        anyhow::bail!("the rounds of a scenario are missing")
     };
     let mut opened = Vec::new();
     let mut cpu_us = [0.0; 2];
@@ -61,7 +62,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     })))
 }
 
-/// Opens WebSockets over a delay, one after another.
+/// Opens WebSockets over a delay, one after another, and measures how long each takes to open.
 async fn open(target: &Target, delay_ms: u64, tls: bool) -> anyhow::Result<Opened> {
     let network = Network::with_delay(Duration::from_millis(delay_ms));
     let target = Target { network, ..target.clone() };

@@ -1,4 +1,5 @@
-//! A round: connect the subscribers, warm up, measure, drain, and judge. Nothing here depends on a transport.
+//! A round: connect the subscribers, warm up, measure, drain, and judge whether the result is sound. Nothing here is specific to one
+//! transport.
 
 pub mod contents;
 pub mod group;

@@ -23,21 +23,21 @@ use server::Options;
 /// How long subscribers may take to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server, a control connection to it, and the target of its subscribers.
+/// A server, a control connection to it, and the target that subscribers connect to.
 pub struct TestBed {
     /// The server.
     pub server: ServerProcess,
     /// The control connection.
     pub control: Control,
-    /// Where subscribers connect to.
+    /// Where subscribers connect to, and how.
     pub target: Target,
 }
 
 impl TestBed {
-    /// Starts a server.
+    /// Starts a server, and opens a control connection to it.
     ///
     /// # Errors
-    /// When it does not start, or does not respond.
+    /// When the server does not start, or does not respond.
     pub async fn open(setup: &Options) -> anyhow::Result<Self> {
         let server = ServerProcess::start(setup)?;
         let mut control = Control::connect(&server.endpoint).await?;
@@ -65,7 +65,7 @@ impl TestBed {
         Ok(group)
     }
 
-    /// What the server uses and does from now on during `time`, without our control requests.
+    /// Waits for `time`; returns what the server used and did meanwhile. The control requests of this method are not counted.
     ///
     /// # Errors
     /// When the server does not respond.
@@ -75,8 +75,8 @@ impl TestBed {
         self.since(&before, 0).await
     }
 
-    /// What the server has used and done since the reading `before`. `control_requests` of the requests since then were ours and are not
-    /// counted.
+    /// Returns what the server has used and done since the reading `before`. Control requests are not counted: `control_requests` is how
+    /// many were sent since then, apart from the one that this method sends.
     ///
     /// # Errors
     /// When the server does not respond.
@@ -85,7 +85,7 @@ impl TestBed {
         Ok(Spent {
             seconds: (after.now_ns - before.now_ns) as f64 / 1e9,
             cpu_ms: (after.cpu_ns - before.cpu_ns) as f64 / 1e6,
-            // The second reading is itself a request.
+            // The reading `after` was itself a request.
             requests: (after.requests - before.requests).saturating_sub(1 + control_requests),
             accepts: after.connections_accepted - before.connections_accepted,
         })

@@ -1,4 +1,4 @@
-//! One poll, as both polling and long polling make it: a request, and the events in its response.
+//! One poll, which polling and long polling have in common: a request, and the events in its response.
 
 use protocol::{Gap, Layer};
 
@@ -6,10 +6,10 @@ use crate::fault::Fault;
 use crate::subscriber::Subscriber;
 use crate::subscriber::receive::Step;
 
-/// Sends a request and handles its response: the events of a 200, nothing of a 204, the gap of a 410.
+/// Sends a request and handles its response: 200 contains events, 204 means that there are none, and 410 contains a gap.
 ///
 /// # Errors
-/// When the connection ends, or the response is another.
+/// When the connection ends, or the response has another status or cannot be parsed.
 pub async fn poll(subscriber: &mut Subscriber) -> Result<(), Fault> {
     let after = subscriber.after();
     let mut request = subscriber.target.get(subscriber.transport, after);
@@ -19,7 +19,7 @@ pub async fn poll(subscriber: &mut Subscriber) -> Result<(), Fault> {
     wire.request(request.as_bytes()).await?;
     let head = wire.head().await?;
     let length = head.length.unwrap_or(0);
-    // To which layer the request belongs depends on the response.
+    // Which layer the request is attributed to depends on the response.
     let (request_layer, response_layer) = match head.status {
         200 => (Layer::RequestHeaders, Layer::ResponseHeaders),
         _ => (Layer::EmptyPoll, Layer::EmptyPoll),
@@ -28,12 +28,12 @@ pub async fn poll(subscriber: &mut Subscriber) -> Result<(), Fault> {
     wire.attribute(response_layer, head.bytes);
     match head.status {
         200 => {
-            let mut left = length;
+            let mut remaining = length;
             let parse = |subscriber: &mut Subscriber, bytes: &[u8], known| {
-                let step = subscriber.parse_message(envelope, bytes, known, left)?;
+                let step = subscriber.parse_message(envelope, bytes, known, remaining)?;
                 if let Step::Parsed(length) = step {
-                    left -= length;
-                    if left == 0 {
+                    remaining -= length;
+                    if remaining == 0 {
                         return Ok(Step::Last(length, Ok(())));
                     }
                 }

@@ -13,19 +13,19 @@ use crate::fault::Fault;
 use crate::subscriber::Subscriber;
 use crate::subscriber::receive::Step;
 
-/// The largest frame that is accepted, in bytes.
-const MAX_FRAME_BYTES: u64 = 1 << 20;
-/// The close code that reports a gap, and the text of the reason before the cursor.
+/// The longest payload of a frame that is accepted, in bytes.
+const MAX_PAYLOAD_BYTES: u64 = 1 << 20;
+/// The close code that reports a gap, and the beginning of its reason, which the cursor follows.
 const GAP: (u16, &str) = (4410, "gap: go on after=");
 /// The code of a normal closure (RFC 6455, section 7.4.1).
 const NORMAL_CLOSURE: u16 = 1000;
 /// How long the server may take to reply to a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The masking key. Masking keeps a client's bytes from looking like HTTP to proxies (RFC 6455, section 10.3). There are no proxies here, so
-/// a constant key is enough.
+/// The masking key. Masking keeps a client's bytes from looking like HTTP to proxies, even if an attacker chooses the payload (RFC 6455,
+/// section 10.3). Here no attacker chooses the payload, so a constant key is enough.
 const MASK: [u8; 4] = *b"mask";
 
-/// Does the opening handshake, and receives frames until the connection ends.
+/// Performs the opening handshake, and receives frames until the connection ends.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
     handshake(subscriber).await?;
     subscriber.connected();
@@ -35,14 +35,15 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
     Err(closed(subscriber, &close))
 }
 
-/// The closing handshake (RFC 6455, section 5.5.1): our close frame, then the server's. Events that come in between are delivered.
+/// The closing handshake (RFC 6455, section 5.5.1): our close frame, then the server's. Events that arrive before the server's
+/// close frame are delivered.
 pub async fn close(subscriber: &mut Subscriber) {
     let handshake = async {
         let close = encode_masked(Opcode::Close, &NORMAL_CLOSURE.to_be_bytes(), MASK);
         subscriber.wire.send(&close, Layer::Handshake).await?;
         until_close(subscriber).await
     };
-    // The connection is closed either way; bytes that have not come by then are counted as cut off.
+    // The caller closes the connection even after a timeout. If the server is still sending then, the connection is counted as cut off.
     let _ = timeout(CLOSE_TIMEOUT, handshake).await;
 }
 
@@ -61,7 +62,7 @@ pub async fn handshake(subscriber: &mut Subscriber) -> Result<(), Fault> {
     if head.status != 101 {
         return Err(Fault::Status(head.status));
     }
-    // This proves that the peer has understood the upgrade.
+    // The right value proves that the peer has understood the handshake.
     if head.accept != Some(derive_accept_key(key.as_bytes())) {
         return Err(Fault::WrongAccept);
     }
@@ -79,11 +80,12 @@ enum Frame {
     Other,
 }
 
-/// Parses one frame from the front of `bytes`, and returns its length in bytes; `None` while it is incomplete.
+/// Parses one frame from the front of `bytes`, delivers the event in it, and attributes its bytes to layers. Returns the frame and its
+/// length in bytes; `None` while it is incomplete.
 fn frame(subscriber: &mut Subscriber, bytes: &[u8]) -> Result<Option<(usize, Frame)>, Fault> {
     let Some(header) = parse(bytes)? else { return Ok(None) };
-    if header.payload_length > MAX_FRAME_BYTES || header.mask.is_some() || !header.fin {
-        return Err(Fault::NotHttp("a frame that is fragmented, masked or of more than 1 MiB".into()));
+    if header.payload_length > MAX_PAYLOAD_BYTES || header.mask.is_some() || !header.fin {
+        return Err(Fault::NotHttp("a frame that is fragmented, masked, or larger than 1 MiB".into()));
     }
     let length = header.length + header.payload_length as usize;
     let Some(payload) = bytes.get(header.length..length) else { return Ok(None) };
@@ -100,7 +102,8 @@ fn frame(subscriber: &mut Subscriber, bytes: &[u8]) -> Result<Option<(usize, Fra
     Ok(Some((length, frame)))
 }
 
-/// Receives frames and replies to pings, up to a close frame, whose payload it returns; or, with `until_event`, up to the next event.
+/// Receives frames and replies to pings until a close frame comes, and returns its payload. With `until_event`, it also ends at the next
+/// event, and then returns `None`.
 async fn receive(subscriber: &mut Subscriber, until_event: bool) -> Result<Option<Bytes>, Fault> {
     let mut next = |subscriber: &mut Subscriber, bytes: &[u8], _| {
         Ok(match frame(subscriber, bytes)? {
@@ -137,12 +140,12 @@ pub async fn event(subscriber: &mut Subscriber) -> Result<(), Fault> {
     }
 }
 
-/// Publishes on the subscriber's own connection: a text frame.
+/// Publishes an event with this data: sends it as a text frame on the subscriber's own connection.
 pub async fn publish(subscriber: &mut Subscriber, data: &str) -> Result<(), Fault> {
     Ok(subscriber.wire.send(&encode_masked(Opcode::Text, data.as_bytes(), MASK), Layer::Framing).await?)
 }
 
-/// Interprets a close frame: the end, or a gap to resume after.
+/// Interprets the payload of a close frame. If it reports a gap, moves the cursor past the gap. Returns the error that ends the connection.
 fn closed(subscriber: &mut Subscriber, payload: &[u8]) -> Fault {
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
         return Fault::Ended("a close frame without a code".into());

@@ -1,5 +1,6 @@
-//! The server's side of each exchange, one file each, with a description of how a subscription starts and resumes, and of its costs. The
-//! envelopes, which mark where an event ends, are in `protocol/src/envelope/`.
+//! The server's side of each way to deliver events: polling, long polling, streaming over HTTP, raw TCP, and WebSocket. Each file describes
+//! how a subscription starts and resumes, and what it costs. The envelopes, which mark where an event ends, are in
+//! `protocol/src/envelope/`.
 
 pub(crate) mod long_polling;
 pub(crate) mod polling;
@@ -7,5 +8,5 @@ pub(crate) mod stream;
 pub(crate) mod tcp;
 pub(crate) mod websocket;
 
-/// The size in bytes at which no further event is added to the response to a poll; the remaining events follow with the next poll.
+/// The size in bytes at which no further event is added to a response. The remaining events are in the response to the next request.
 pub(crate) const MAX_BATCH_BYTES: usize = 1 << 20;

@@ -1,15 +1,16 @@
 //! Streaming over HTTP/1.1: one endless response (RFC 6202, section 3). HTTP streaming and SSE differ in their envelope only.
 //!
-//! - Starts with `GET /stream?after=N` or `GET /sse?after=N`. After this request and the response's headers, only events are sent.
-//! - Each event is a message of the envelope, a line or an SSE block. The length of an endless body is unknown, so each message is also
-//!   a chunk (RFC 9112, section 7.1).
+//! - Starts with `GET /stream?after=N` or `GET /sse?after=N`. After this request and the response's headers, only messages follow: events,
+//!   gaps and heartbeats.
+//! - Each event is one message in the format of the envelope: a line, or an SSE block. The length of an endless body is unknown, so each
+//!   message is also a chunk (RFC 9112, section 7.1).
 //! - Resumes with a new request whose `after` is the last sequence number received. A browser's `EventSource` resumes by itself, with the
-//!   last `id` in the header `Last-Event-ID`. A gap is a message of its own.
+//!   last `id` in the header `Last-Event-ID`. A gap is reported in a message of its own.
 //! - Costs a few bytes per event, and a heartbeat of one to three bytes, in a chunk, when nothing else was sent for a while. Every
-//!   subscriber keeps a connection open, and a proxy that buffers responses breaks it.
+//!   subscriber keeps a connection open. Streaming does not work through a proxy that buffers responses.
 //!
-//! hyper writes the headers of the response, and then the server takes over the connection. hyper would encode each event as a chunk for
-//! each subscriber again. But the chunks are the same for all subscribers, so they are encoded once and written to the socket directly.
+//! hyper writes the headers of the response, and then the server takes over the connection. hyper would encode each event as a chunk
+//! again for each subscriber. But the chunks are the same for all subscribers, so they are encoded once and written to the socket directly.
 //! This also frees hyper's buffers of 8 KiB each.
 
 use std::rc::Rc;
@@ -23,7 +24,7 @@ use crate::carrier::Socket;
 use crate::fan_out::{Delivery, Subscription};
 use crate::feed::Encoding;
 
-/// Starts the response to a request of that HTTP version, which came over `socket`.
+/// Starts the response to a request that came over `socket` in the HTTP version `version`.
 pub fn respond(subscription: Subscription, socket: Rc<Socket>, version: Version, envelope: Envelope) -> Response {
     let encoding = match version {
         Version::HTTP_11 => Encoding::chunked(envelope),
@@ -34,7 +35,7 @@ pub fn respond(subscription: Subscription, socket: Rc<Socket>, version: Version,
     response::endless(envelope.content_type(), Body::continued(session))
 }
 
-/// The cursor from which an `EventSource` resumes: the one in `Last-Event-ID`, or `after` without that header. An event's `id` is a
+/// The cursor from which an `EventSource` resumes: the one in `Last-Event-ID`, or `after` if that header is missing. An event's `id` is a
 /// sequence number without the feed's epoch; if the header has no epoch, that of `after` is used.
 ///
 /// # Errors

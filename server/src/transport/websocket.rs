@@ -6,7 +6,7 @@
 //! - Resumes with a new connection and `after`. A gap closes the connection with code 4410, and the reason contains the cursor to resume
 //!   from.
 //! - Costs the handshake, then the frame headers, and a ping as heartbeat when nothing else was sent for a while. Text that the client
-//!   sends is published.
+//!   sends is published, if the client may publish.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -23,7 +23,7 @@ use crate::feed::{Encoding, Feed};
 
 /// Serves one subscriber until either side ends the connection. If the subscriber may publish, the text that it sends is published.
 ///
-/// Events are written to the socket directly. tungstenite reads what the client sends, and writes the replies to that.
+/// Events are written to the socket directly. tungstenite reads what the client sends, and writes pings, pongs and close frames.
 pub async fn session(mut socket: WebSocket, feed: &Feed, subscription: Subscription, may_publish: bool) {
     let encoding = Encoding::plain(Envelope::WebSocket);
     let mut delivery = Delivery::new(subscription, socket.get_ref().socket().clone(), encoding);
@@ -47,7 +47,7 @@ pub async fn session(mut socket: WebSocket, feed: &Feed, subscription: Subscript
     }
 }
 
-/// Reads all that the client has sent; returns whether the connection goes on.
+/// Reads and handles everything that the client has sent so far; returns whether the connection stays open.
 async fn receive(socket: &mut WebSocket, feed: &Feed, may_publish: bool) -> bool {
     loop {
         let message = match poll_fn(|context| Poll::Ready(socket.poll_next_unpin(context))).await {

@@ -1,5 +1,5 @@
-//! Tests of the server with a real browser: the browser's interfaces, the live page, and the lecture. They are skipped where there is no
-//! chromedriver.
+//! Tests of the server with a real browser: subscribing by the browser's APIs, the live page, the content security policy, and the
+//! lecture's slides. Without chromedriver they are skipped; with `CI=true` in the environment they then fail.
 
 mod driver;
 mod foreign;
