@@ -18,7 +18,7 @@ export function watch(session, onMessage) {
     fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(RECONNECT_MS) }).then(({ status }) => status === 409, () => false);
   const open = () => {
     const traceSession = (sessions += 1);
-    // Each session has a new random name, so that nobody who has seen an earlier one can take it first. The lanes reconnect with it.
+    // Each session has a new random name, so that a viewer who saw an earlier name cannot take the new one first. The lanes reconnect with it.
     session.id = Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, '0')).join('');
     url = `/watch?session=${session.id}`;
     const opened = new WebSocket(`${location.origin.replace(/^http/, 'ws')}${url}`);
