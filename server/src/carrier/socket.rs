@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -40,8 +40,7 @@ pub type Unsent = VecDeque<Bytes>;
 
 /// A connection's socket.
 pub struct Socket {
-    /// Shared with the trace session, which may cut the connection from another thread.
-    stream: Arc<TcpStream>,
+    stream: TcpStream,
     /// The TLS session, if the server uses TLS.
     tls: Option<Box<RefCell<Session>>>,
     /// The state of the server.
@@ -83,9 +82,17 @@ impl Socket {
                 }
             }
         };
-        let stream = Arc::new(stream);
-        let trace = WireTrace::new(state.traces.clone(), Arc::downgrade(&stream));
-        Some(Rc::new(Self { stream, tls, state, trace, unflushed: Cell::new(false) }))
+        Some(Rc::new_cyclic(|socket: &Weak<Self>| {
+            let socket = socket.clone();
+            let cut = move || {
+                if let Some(socket) = socket.upgrade() {
+                    // An error means that the connection has ended already.
+                    let _ = shutdown(&socket.stream, Shutdown::Both);
+                }
+            };
+            let trace = WireTrace::new(state.traces.clone(), Rc::new(cut));
+            Self { stream, tls, state, trace, unflushed: Cell::new(false) }
+        }))
     }
 
     fn session(&self) -> Option<RefMut<'_, Session>> {

@@ -1,8 +1,8 @@
 //! Workers: threads that each serve their share of the connections on an event loop of their own.
 //!
-//! A connection stays with its worker. Only its socket is shared with other threads, because a trace session may cut it. The event loop is
-//! a `LocalRuntime`: its tasks need not be `Send`, and the compiler checks that none of them leaves the thread. The feed wakes one task per
-//! worker, which hands new events to the worker's dispatcher.
+//! A connection stays with its worker, so nothing of it is shared between threads. The event loop is a `LocalRuntime`: its tasks need not
+//! be `Send`, and the compiler checks that none of them leaves the thread. The feed wakes one task per worker, which hands new events to
+//! the worker's dispatcher.
 
 use std::future::Future;
 use std::io;

@@ -14,13 +14,13 @@ use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
 use std::io::IoSlice;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use protocol::clock;
-use rustix::net::{Shutdown, shutdown};
-use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use events::{EventScanner, TracedEvents};
 pub use requests::{Part, Requests};
@@ -51,8 +51,8 @@ struct Session {
     page: Arc<Page>,
     /// The address from which it was opened; `None` for a session of the presenter.
     viewer: Option<IpAddr>,
-    /// The open connections that have carried this session's lanes, so that the page can cut them.
-    connections: HashMap<u64, Weak<TcpStream>>,
+    /// The open connections that have carried this session's lanes. A message on the channel of one of them cuts it.
+    connections: HashMap<u64, oneshot::Sender<()>>,
 }
 
 /// The channel to a page.
@@ -126,9 +126,9 @@ impl Traces {
     /// Cuts every connection that carried a lane of the session, as a network failure would.
     pub fn cut(&self, session: &str) {
         if let Some(session) = self.sessions().get_mut(session) {
-            for connection in session.connections.drain().filter_map(|(_, connection)| connection.upgrade()) {
+            for (_, connection) in session.connections.drain() {
                 // An error means that the connection has ended already.
-                let _ = shutdown(&*connection, Shutdown::Both);
+                let _ = connection.send(());
             }
         }
     }
@@ -162,7 +162,8 @@ impl Drop for TraceSession {
 /// The trace of one connection.
 pub struct WireTrace {
     traces: Arc<Traces>,
-    stream: Weak<TcpStream>,
+    /// Cuts the connection.
+    cut: Rc<dyn Fn()>,
     flow: RefCell<Flow>,
 }
 
@@ -170,6 +171,8 @@ pub struct WireTrace {
 struct Flow {
     /// The connection's number; 0 until it is first traced.
     connection: u64,
+    /// One task for each session that may cut the connection. They run on the connection's own worker, so its socket need not be shared.
+    cutters: Option<JoinSet<()>>,
     /// The lane of the request that is being received.
     up: Option<Lane>,
     /// The lane of the response that is being sent.
@@ -188,9 +191,9 @@ struct Lane {
 }
 
 impl WireTrace {
-    /// The trace of a new connection.
-    pub fn new(traces: Arc<Traces>, stream: Weak<TcpStream>) -> Self {
-        Self { traces, stream, flow: RefCell::default() }
+    /// The trace of a new connection, which `cut` cuts.
+    pub fn new(traces: Arc<Traces>, cut: Rc<dyn Fn()>) -> Self {
+        Self { traces, cut, flow: RefCell::default() }
     }
 
     /// Records a request's line and headers; `lane` is the one that the request names, SESSION.NAME.
@@ -277,8 +280,20 @@ impl WireTrace {
         if flow.connection == 0 {
             flow.connection = self.traces.connections.fetch_add(1, Relaxed) + 1;
         }
-        session.connections.retain(|_, stream| stream.strong_count() > 0);
-        session.connections.entry(flow.connection).or_insert_with(|| self.stream.clone());
+        session.connections.retain(|_, connection| !connection.is_closed());
+        session.connections.entry(flow.connection).or_insert_with(|| {
+            let (sender, cut_requested) = oneshot::channel();
+            let cut = self.cut.clone();
+            let cutters = flow.cutters.get_or_insert_default();
+            // Forgets the tasks of sessions that have ended.
+            while cutters.try_join_next().is_some() {}
+            cutters.spawn_local(async move {
+                if cut_requested.await.is_ok() {
+                    cut();
+                }
+            });
+            sender
+        });
         Some(Lane { name: name.into(), page: Arc::downgrade(&session.page) })
     }
 
