@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use protocol::result::Round;
+use reports::judge::{Failure, failures};
 use reports::number::{short_or_dash, thousands};
 
 /// The progress of a run.
@@ -78,8 +79,8 @@ impl Progress {
             ));
         }
         let label = round.transport.label();
-        let rejected = |reason: &String| format!("{label}, round {}, is rejected: {reason}", round.round);
-        lines.extend(round.failures.iter().map(rejected));
+        let rejected = |failure: Failure| format!("{label}, round {}, is rejected: {failure}", round.round);
+        lines.extend(failures(round).into_iter().map(rejected));
         match &self.bar {
             Some(bar) => {
                 lines.iter().for_each(|line| bar.println(line));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use protocol::Transport;
 use protocol::experiment::{Drawing, Experiment};
 use protocol::run::Run;
+use reports::judge::{failures, is_sound};
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bench-client")).args(arguments).output().unwrap()
@@ -50,7 +51,7 @@ fn a_short_comparison_measures_every_transport_and_writes_a_complete_report() {
     let run = run.comparison().unwrap();
     assert_eq!(run.rounds.len(), protocol::Transport::ALL.len());
     for round in &run.rounds {
-        assert_eq!(round.failures, [""; 0], "{}", round.transport);
+        assert_eq!(failures(round), [], "{}", round.transport);
         assert_eq!((round.sent, round.delivered), (30, 90), "{}", round.transport);
         assert_eq!(round.schedule_hash, run.rounds[0].schedule_hash, "every transport has the same schedule");
         assert_eq!(round.ledger.unexplained_bytes(), 0, "{}", round.transport);
@@ -205,7 +206,7 @@ fn a_sweep_has_a_point_for_each_value_and_draws_lines_through_them() {
     let [sweep] = &found[..] else { panic!("one experiment") };
     let sent: Vec<u64> = sweep.rounds.iter().map(|point| point.rounds[0].sent).collect();
     assert_eq!(sent, [30, 60]);
-    assert!(sweep.rounds.iter().flat_map(|point| &point.rounds).all(|round| round.is_sound()));
+    assert!(sweep.rounds.iter().flat_map(|point| &point.rounds).all(is_sound));
     for drawing in &sweep.drawings {
         let Drawing::Lines(lines) = drawing else { panic!("lines over a factor") };
         let measured: Vec<_> = lines.lines.iter().filter(|line| !line.theory).collect();
@@ -302,7 +303,7 @@ fn several_client_processes_share_the_subscribers_and_lose_no_delivery() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let run: Run = reports::read(&out.join("run.json")).unwrap();
     for round in &run.comparison().unwrap().rounds {
-        assert_eq!(round.failures, [""; 0], "{}", round.transport);
+        assert_eq!(failures(round), [], "{}", round.transport);
         assert_eq!((round.sent, round.delivered, round.ledger.connections), (30, 210, 7), "{}", round.transport);
         assert_eq!((round.latency_ns.count(), round.naive_latency_ns.count()), (210, 210), "{}", round.transport);
     }

@@ -7,7 +7,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use protocol::result::Round;
+use protocol::result::{Incident, Round};
+use reports::judge::{Warning, failures, is_sound, warnings};
 
 /// A server that is not started by the load client, and its address; it is killed when this is dropped.
 struct Running(Child, SocketAddr);
@@ -55,11 +56,11 @@ fn events_that_were_due_before_a_stall_at_the_windows_end_are_expected_and_waite
     let server = Running::start(&["--rate=50", "--stall=1s,1500ms"]);
     let options = ["--transports=websocket", "--subscribers=5", "--duration=1s"];
     let round = measure("stalled", server.1, &options);
-    assert_eq!(round.failures, [""; 0]);
+    assert_eq!(failures(&round), []);
     assert_eq!((round.sent, round.delivered), (50, 250), "all events that the schedule has in a second");
     assert!(round.latency_ns.max().unwrap() > 1_000_000_000, "the latency has to include the stall");
-    let reported = round.warnings.iter().any(|warning| warning.starts_with("the server was unresponsive"));
-    assert!(reported, "{:?}", round.warnings);
+    let warnings = warnings(&round);
+    assert!(warnings.iter().any(|warning| matches!(warning, Warning::ServerUnresponsive(_))), "{warnings:?}");
 }
 
 #[test]
@@ -67,7 +68,8 @@ fn an_event_that_is_never_published_rejects_the_round() {
     let server = Running::start(&["--rate=50", "--stall=1s,30s"]);
     let round = measure("never", server.1, &["--transports=websocket", "--subscribers=5", "--duration=1s"]);
     assert_eq!(round.sent, 50);
-    assert!(round.failures.iter().any(|failure| failure.ends_with("were not published")), "{:?}", round.failures);
+    let unpublished = |incident: &Incident| matches!(incident, Incident::Unpublished { .. });
+    assert!(round.incidents.iter().any(unpublished), "{:?}", round.incidents);
 }
 
 /// Forwards connections to `server`, and calls `change` on all bytes that the server sends; returns its address.
@@ -114,8 +116,8 @@ fn a_payload_that_was_changed_on_the_way_rejects_the_round() {
         }
     });
     let round = measure("changed", relay, &["--transports=ndjson", "--subscribers=1", "--duration=500ms"]);
-    assert_eq!(round.faults.altered, round.sent, "every event of the window was changed: {:?}", round.failures);
-    assert!(!round.is_sound());
+    assert_eq!(round.faults.altered, round.sent, "every event of the window was changed: {:?}", failures(&round));
+    assert!(!is_sound(&round));
 }
 
 #[test]
@@ -129,5 +131,5 @@ fn a_time_that_was_changed_on_the_way_rejects_the_round() {
         }
     });
     let round = measure("changed-time", relay, &["--transports=ndjson", "--subscribers=1", "--duration=500ms"]);
-    assert!(round.faults.altered > 0 && !round.is_sound(), "{:?}", round.failures);
+    assert!(round.faults.altered > 0 && !is_sound(&round), "{:?}", failures(&round));
 }

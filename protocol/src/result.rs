@@ -67,6 +67,32 @@ pub struct Scenario {
     pub insecure: bool,
 }
 
+impl Scenario {
+    /// A small scenario without a network model, from which checks and experiments derive theirs: one round with a window of a second, in
+    /// which 20 subscribers receive 50 events of 200 bytes.
+    pub fn small(transports: &[Transport]) -> Self {
+        Self {
+            transports: transports.to_vec(),
+            subscribers: 20,
+            rate: 50.0,
+            schedule: Spacing::Periodic,
+            payload_bytes: 200,
+            poll_interval_ms: 100,
+            rounds: 1,
+            warm_up_ms: 500,
+            duration_ms: 1_000,
+            headers: Headers::Lean,
+            network: Network::default(),
+            server_threads: 1,
+            tls: false,
+            processes: 1,
+            seed: 1,
+            url: None,
+            insecure: false,
+        }
+    }
+}
+
 fn one() -> u32 {
     1
 }
@@ -114,8 +140,11 @@ pub struct Round {
     /// Events that were due in the measurement window by the schedule, whether or not the server published them, and other events that
     /// were published in it.
     pub sent: u64,
-    /// Deliveries of these events to all subscribers together: `sent` times the number of subscribers if nothing is lost.
+    /// Deliveries of these events to all subscribers together: as many as `expected` if nothing is lost.
     pub delivered: u64,
+    /// `sent` times the number of subscribers. `None` in results of earlier versions.
+    #[serde(default)]
+    pub expected: Option<u64>,
     /// Hash of the window's schedule (FNV-1a, 64 bits, hex, over each event's sequence number and offset). Equal schedules have equal
     /// hashes.
     pub schedule_hash: String,
@@ -143,21 +172,62 @@ pub struct Round {
     pub server: ServerCost,
     /// Resources that the client used in the window, and how late the client itself was.
     pub client: ClientCost,
-    /// Checks that the round failed, as sentences; empty for a sound round. A failed round is shown, but not used.
+    /// What went wrong in the round and is not in its figures.
+    #[serde(default)]
+    pub incidents: Vec<Incident>,
+    /// Only in results of earlier versions: the checks that the round failed, as sentences. Now they are derived from the figures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<String>,
-    /// Reasons to doubt the round that do not invalidate it, as sentences.
+    /// Only in results of earlier versions: reasons to doubt the round, as sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// The beginning of a warning that the client was too slow. Such a warning makes the round's latencies doubtful, but not the server's
-/// counts and its use of resources.
-pub const CLIENT_LIMITED: &str = "client-limited";
-
-impl Round {
-    /// Whether the round passed every check.
-    pub fn is_sound(&self) -> bool {
-        self.failures.is_empty()
-    }
+/// Something that went wrong in a round. The round is rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Incident {
+    /// Events that were due in the window were not published.
+    Unpublished {
+        /// How many.
+        events: u64,
+        /// How many were due.
+        due: u64,
+    },
+    /// The server's schedule was changed during the round.
+    ScheduleChanged,
+    /// The schedule differs from that of the other transports in their rounds of the same number.
+    OtherSchedule,
+    /// Some subscribers were not connected at the start of the window.
+    NotConnected {
+        /// How many were connected.
+        connected: u32,
+        /// How many there are.
+        subscribers: u32,
+    },
+    /// Some subscribers gave up.
+    GaveUp {
+        /// How many.
+        subscribers: u64,
+        /// The error of the first one.
+        error: String,
+    },
+    /// Some subscribers did not close in time.
+    NotClosed,
+    /// A server that has no other clients counted another number of requests than the subscribers sent.
+    RequestsDiffer {
+        /// The server's count.
+        server: u64,
+        /// The subscribers' count.
+        client: u64,
+    },
+    /// A server that has no other clients counted another number of connections than the subscribers opened.
+    ConnectionsDiffer {
+        /// The server's count.
+        server: u64,
+        /// The subscribers' count.
+        client: u64,
+    },
 }
 
 /// Deviations from the delivery of every event exactly once and in order, summed over all subscribers.
@@ -212,11 +282,14 @@ pub struct ServerCost {
     pub resident_connected_bytes: u64,
 }
 
-/// Resources that the load client's process used in the measurement window.
+/// Resources that the load client's processes used in the measurement window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientCost {
-    /// CPU time in the window, in ns.
+    /// CPU time in the window of all processes together, in ns.
     pub cpu_ns: u64,
+    /// The number of processes.
+    #[serde(default = "one")]
+    pub processes: u32,
     /// Lag of the client's own event loop: how late a task woke from its sleep, in ns, including the timer's granularity of 1 ms.
     pub lag_ns: Histogram,
     /// Time from the first connection attempt until every subscriber was connected, in ns.

@@ -3,6 +3,7 @@
 use protocol::result::{Comparison, Environment};
 use protocol::{Histogram, Layer};
 
+use crate::judge::{failures, is_sound, warnings};
 use crate::number::{short, thousands};
 use crate::ranking::{CRITERIA, in_words, line, ranking};
 use crate::statistics::{MIN_ROUNDS, correlation, geometric_mean};
@@ -94,16 +95,17 @@ pub fn doubts(comparison: &Comparison) -> Vec<String> {
         let rounds = || comparison.rounds_of(row.transport);
         let all = row.rejected + row.sound;
         if row.rejected > 0 {
-            let why = rounds().flat_map(|round| round.failures.iter());
+            let why = rounds().flat_map(failures);
             doubts.push(format!(
                 "{label}: {} of {all} rounds were rejected and are not counted: {}.",
                 row.rejected,
                 kinds(why)
             ));
         }
-        let doubtful = rounds().filter(|round| round.is_sound() && !round.warnings.is_empty()).count();
+        let warnings: Vec<_> = rounds().filter(|round| is_sound(round)).map(warnings).collect();
+        let doubtful = warnings.iter().filter(|warnings| !warnings.is_empty()).count();
         if doubtful > 0 {
-            let why = rounds().filter(|round| round.is_sound()).flat_map(|round| round.warnings.iter());
+            let why = warnings.into_iter().flatten();
             let unranked = [&CRITERIA[0], &CRITERIA[2]].into_iter().filter(|criterion| !criterion.ranks(&row));
             let unranked: Vec<_> =
                 unranked.map(|criterion| criterion.name.to_lowercase().replace("cpu", "CPU")).collect();
@@ -121,12 +123,13 @@ pub fn doubts(comparison: &Comparison) -> Vec<String> {
 }
 
 /// The first message of each kind, joined. Messages that differ only in their figures are of one kind.
-fn kinds<'a>(messages: impl Iterator<Item = &'a String>) -> String {
+fn kinds(messages: impl Iterator<Item: ToString>) -> String {
     let kind =
         |message: &str| message.chars().filter(|c| !c.is_ascii_digit() && !",.".contains(*c)).collect::<String>();
-    let mut seen: Vec<(String, &str)> = Vec::new();
+    let mut seen: Vec<(String, String)> = Vec::new();
     for message in messages {
-        let kind = kind(message);
+        let message = message.to_string();
+        let kind = kind(&message);
         if !seen.iter().any(|(known, _)| *known == kind) {
             seen.push((kind, message));
         }
@@ -145,11 +148,11 @@ fn drift(comparison: &Comparison) -> Option<f64> {
         .iter()
         .filter_map(|&transport| {
             let medians: Vec<f64> =
-                comparison.rounds_of(transport).filter(|round| round.is_sound()).filter_map(median).collect();
+                comparison.rounds_of(transport).filter(|round| is_sound(round)).filter_map(median).collect();
             Some((transport, geometric_mean(&medians)?.0))
         })
         .collect();
-    let departures = comparison.rounds.iter().filter(|round| round.is_sound()).filter_map(|round| {
+    let departures = comparison.rounds.iter().filter(|round| is_sound(round)).filter_map(|round| {
         let usual = usual.iter().find(|usual| usual.0 == round.transport)?.1;
         Some((median(round)? / usual).ln())
     });
@@ -256,7 +259,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_warning_is_listed_once() {
-        let messages = ["the client stalled for 60 ms", "the client stalled for 1,070 ms", "late"].map(String::from);
+        let messages = ["the client stalled for 60 ms", "the client stalled for 1,070 ms", "late"];
         assert_eq!(kinds(messages.iter()), "the client stalled for 60 ms; late");
     }
 }

@@ -2,14 +2,15 @@
 //! has everything that it needs.
 
 pub mod answer;
-pub mod capacity;
+mod capacity;
 pub mod chapter;
 pub mod chart;
 pub mod experiment;
 pub mod html;
+pub mod judge;
 pub mod loads;
 pub mod number;
-pub mod ranking;
+mod ranking;
 pub mod statistics;
 pub mod summary;
 pub mod table;

@@ -1,8 +1,9 @@
 //! The rounds of a comparison combined into a row for each transport: the figures that table, charts and sentences share.
 
-use protocol::result::{CLIENT_LIMITED, Comparison, Round};
+use protocol::result::{Comparison, Round};
 use protocol::{Histogram, Layer, Ledger, Transport};
 
+use crate::judge::{is_sound, warnings};
 use crate::statistics::geometric_mean;
 
 /// The smallest number of events beyond a percentile for which it is given. Deliveries of one event are not independent of each other: if
@@ -74,7 +75,7 @@ fn row(comparison: &Comparison, transport: Transport) -> Row {
         figures: Vec::new(),
     };
     for round in comparison.rounds_of(transport) {
-        if !round.is_sound() {
+        if !is_sound(round) {
             row.rejected += 1;
             continue;
         }
@@ -89,7 +90,7 @@ fn row(comparison: &Comparison, transport: Transport) -> Row {
             |quantile| supported_quantile(&round.latency_ns, &round.slowest_ns, quantile).map(|ns| ns as f64 / 1e6);
         row.figures.push(Figures {
             round: round.round,
-            is_latency_doubtful: !round.warnings.is_empty(),
+            is_latency_doubtful: !warnings(round).is_empty(),
             is_cpu_doubtful: is_cpu_doubtful(round),
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
@@ -116,7 +117,7 @@ fn events_from(slowest: &Histogram, ns: u64) -> u64 {
 /// Whether the server's CPU time of a round is doubtful: the round has a warning other than that the client was too slow. A slow client
 /// does not change the work of the server.
 pub fn is_cpu_doubtful(round: &Round) -> bool {
-    round.warnings.iter().any(|warning| !warning.starts_with(CLIENT_LIMITED))
+    warnings(round).iter().any(|warning| !warning.is_of_client())
 }
 
 /// Server CPU time per delivered event of a round, in us; `None` where nothing was delivered.

@@ -1,4 +1,115 @@
-//! The subcommands that are not experiments: their options, and what they print.
+//! The command line of the load client: `compare`, which also runs without a command, the experiments, `verify`, `demo` and `serve`.
 
 pub mod compare;
-pub mod demo;
+mod demo;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::experiment::{self, claims, sweep};
+use crate::round::processes;
+use crate::test_bed::server_process;
+use crate::{report, verify};
+
+/// Measure how events get from a server to many subscribers by polling, long polling, HTTP streaming, SSE, WebSocket and raw TCP. Without a
+/// command, all of them are compared.
+#[derive(Parser)]
+#[command(name = "bench-client", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    compare: compare::Options,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compare transports under the same load
+    Compare(compare::Options),
+    /// Vary one factor, such as the event rate, and measure its effect
+    Sweep(sweep::Options),
+    /// Find the conditions under which each of polling, long polling, streaming and WebSocket costs least
+    Crossover(experiment::Options),
+    /// Test claims of course notes by measurement
+    Claims(experiment::Options),
+    /// Compare published results with theory, and measure them again
+    Papers(experiment::Options),
+    /// Run experiments by name
+    #[command(name = "experiment")]
+    Experiment {
+        /// Names, separated by commas; without a name, all experiments are listed
+        #[arg(value_name = "NAMES", value_delimiter = ',', value_parser = name)]
+        names: Vec<&'static str>,
+        #[command(flatten)]
+        options: experiment::Options,
+    },
+    /// Run the comparison, all experiments, claims and papers, for one report; takes half an hour
+    All(experiment::Options),
+    /// Show the transports live in a browser
+    Demo(demo::Options),
+    /// Check on this machine that measurements are correct
+    Verify(verify::Options),
+    /// Run as one of several client processes, with commands on standard input
+    #[command(hide = true)]
+    Subscribe,
+    /// Run a server whose options are JSON on standard input
+    #[command(hide = true)]
+    ServeChild,
+    /// Run only the server
+    Serve(server::Options),
+}
+
+/// Runs the program: parses the command line, and runs the command.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    server::logging::start();
+    let result = match arguments.command {
+        None => compare::compare(&arguments.compare, command_line()),
+        Some(Command::Compare(options)) => compare::compare(&options, command_line()),
+        Some(Command::Sweep(options)) => sweep::sweep(&options, command_line()),
+        Some(Command::Crossover(options)) => named(&options, &["crossover"]),
+        Some(Command::Claims(options)) => claims::claims(&options, command_line()),
+        Some(Command::Papers(options)) => named(&options, &["papers"]),
+        Some(Command::Experiment { names, .. }) if names.is_empty() => {
+            println!("{}", experiment::list().trim_end());
+            Ok(())
+        }
+        Some(Command::Experiment { names, options }) => named(&options, &names),
+        Some(Command::All(options)) => claims::all(&options, command_line()),
+        Some(Command::Demo(options)) => demo::demo(&options),
+        Some(Command::Verify(options)) => verify::verify(&options),
+        Some(Command::Subscribe) => report::block_on(processes::run_child()),
+        Some(Command::ServeChild) => server_process::run_child(),
+        Some(Command::Serve(options)) => server::run::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            server::output::error_line(format_args!("bench-client: {error:#}"));
+            // As shells have it for a program that Ctrl-C ended: 128 and the signal's number.
+            if error.is::<report::Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// Reads an experiment's name.
+fn name(text: &str) -> Result<&'static str, String> {
+    experiment::known(text).map(|entry| entry.name)
+}
+
+/// Runs experiments by their names.
+fn named(options: &experiment::Options, names: &[&str]) -> anyhow::Result<()> {
+    let entries = names.iter().map(|name| experiment::known(name).map_err(anyhow::Error::msg));
+    experiment::run(options, command_line(), &entries.collect::<anyhow::Result<Vec<_>>>()?)
+}
+
+/// The command that repeats this run, as typed in a checkout of the repository.
+fn command_line() -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut command = "cargo run --release".to_string();
+    if !arguments.is_empty() {
+        command += &format!(" -- {}", arguments.join(" "));
+    }
+    command
+}

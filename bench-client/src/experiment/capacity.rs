@@ -8,7 +8,7 @@ use reports::experiment::capacity::{Trial, is_confirmed};
 use reports::statistics::MIN_ROUNDS;
 
 use crate::command::compare::warm_up_ms;
-use crate::round::series::{self, small};
+use crate::round::series;
 
 const SUBSCRIBERS: u32 = 500;
 /// The bound that 99 % of the deliveries must keep within, in ms: a poll interval, and a fifth of one more.
@@ -91,10 +91,10 @@ async fn measure(transport: Transport, rate: f64, seed: u64) -> anyhow::Result<(
         subscribers: SUBSCRIBERS,
         poll_interval_ms: POLL_INTERVAL_MS,
         headers: Headers::Browser,
-        warm_up_ms: warm_up_ms(SUBSCRIBERS, small(&[]).network),
+        warm_up_ms: warm_up_ms(SUBSCRIBERS, Scenario::small(&[]).network),
         duration_ms: 1_200,
         seed,
-        ..small(&[transport])
+        ..Scenario::small(&[transport])
     };
     let round = series::round(&scenario, transport).await?;
     let trial = Trial::of(rate, SUBSCRIBERS, &round, OBJECTIVE_MS);

@@ -7,7 +7,7 @@ use protocol::result::{Comparison, Headers, Scenario, ServerCost};
 use reports::statistics::MIN_ROUNDS;
 
 use crate::command::compare::{raise_open_files, warm_up_ms};
-use crate::round::series::{self, small};
+use crate::round::series;
 
 /// The busy load: many subscribers, and so many events a second that the server would use this share of a processor over long polling if
 /// an event cost as much as at the trial's lower rate. It costs about a fifth less when the server is busy.
@@ -22,8 +22,13 @@ const BUSY_PROCESSES: u32 = 3;
 
 /// Runs it.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
-    let few =
-        Scenario { rounds: MIN_ROUNDS, duration_ms: 900, headers: Headers::Browser, seed, ..small(&Transport::ALL) };
+    let few = Scenario {
+        rounds: MIN_ROUNDS,
+        duration_ms: 900,
+        headers: Headers::Browser,
+        seed,
+        ..Scenario::small(&Transport::ALL)
+    };
     let many = Scenario {
         transports: vec![Transport::LongPolling, Transport::Ndjson],
         subscribers: BUSY_SUBSCRIBERS,

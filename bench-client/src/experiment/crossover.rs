@@ -9,7 +9,7 @@ use protocol::network::Network;
 use protocol::result::{Comparison, Headers, Scenario};
 
 use crate::command::compare::warm_up_ms;
-use crate::round::series::{self, small};
+use crate::round::series;
 
 /// About how long the experiment takes, in seconds.
 pub const SECONDS: u64 = 190;
@@ -40,7 +40,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
                 warm_up_ms: warm_up_ms(SUBSCRIBERS, network),
                 duration_ms: WINDOW_MS,
                 seed,
-                ..small(&without_interval)
+                ..Scenario::small(&without_interval)
             };
             scenarios.push(base.clone());
             scenarios.extend(STALENESS_MS.into_iter().map(|staleness_ms| {

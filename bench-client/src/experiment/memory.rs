@@ -5,7 +5,7 @@ use protocol::facts::Facts;
 use protocol::facts::memory::MemoryFacts;
 use protocol::result::{Comparison, Scenario};
 
-use crate::round::series::{self, small};
+use crate::round::series;
 
 /// More than the 500 that connect at once, so that what their handshakes take at that moment is the same in each size.
 const SIZES: [u32; 6] = [500, 1_000, 1_500, 2_000, 3_000, 4_000];
@@ -25,7 +25,7 @@ pub async fn measure(seed: u64) -> anyhow::Result<MemoryFacts> {
                 warm_up_ms: 400 + u64::from(subscribers),
                 duration_ms: 500,
                 seed,
-                ..small(&[transport])
+                ..Scenario::small(&[transport])
             };
             let round = series::round(&scenario, transport).await?;
             comparisons.push(Comparison { scenario, rounds: vec![round] });

@@ -11,7 +11,7 @@ use protocol::schedule::Spacing;
 use reports::statistics::MIN_ROUNDS;
 
 use crate::command::compare::{raise_open_files, warm_up_ms};
-use crate::round::series::{self, small};
+use crate::round::series;
 
 /// Time for each additional process of the client to start, in ms.
 const START_MS: u64 = 100;
@@ -63,7 +63,13 @@ async fn all<const N: usize>(seed: u64, scenarios: [Scenario; N]) -> anyhow::Res
 
 /// Kaazing 2010, Appelqvist and Ornmyr 2017: messages of 20 characters, with a browser's headers.
 fn short_messages(transports: &[Transport]) -> Scenario {
-    Scenario { payload_bytes: 20, rate: 20.0, poll_interval_ms: 50, headers: Headers::Browser, ..small(transports) }
+    Scenario {
+        payload_bytes: 20,
+        rate: 20.0,
+        poll_interval_ms: 50,
+        headers: Headers::Browser,
+        ..Scenario::small(transports)
+    }
 }
 
 /// Pimentel and Nickerson 2012, with the pause between a response and the next poll in ms.
@@ -78,7 +84,7 @@ fn pimentel() -> (Scenario, f64) {
         poll_interval_ms: (PAUSE_MS + 2.0 * DELAY_MS).round() as u64,
         duration_ms: 1_500,
         rounds: MIN_ROUNDS,
-        ..small(&[Transport::Polling, Transport::WebSocket])
+        ..Scenario::small(&[Transport::Polling, Transport::WebSocket])
     };
     (scenario, PAUSE_MS)
 }
@@ -92,7 +98,7 @@ fn rfc_6202() -> Scenario {
         subscribers: 10,
         duration_ms: 2_000,
         rounds: MIN_ROUNDS,
-        ..small(&[Transport::LongPolling, Transport::WebSocket])
+        ..Scenario::small(&[Transport::LongPolling, Transport::WebSocket])
     }
 }
 
@@ -106,7 +112,7 @@ fn bozdag() -> [Scenario; 2] {
         subscribers: 1_000,
         rounds: MIN_ROUNDS,
         processes: 3,
-        ..small(&[Transport::Polling, Transport::LongPolling])
+        ..Scenario::small(&[Transport::Polling, Transport::LongPolling])
     };
     [push_and_pull(1, 2_000), push_and_pull(50, 800)]
 }
@@ -122,7 +128,7 @@ fn van_de_vyvere() -> [Scenario; 1 + POLL_INTERVALS_MS.len()] {
         duration_ms: 1_000,
         rounds: MIN_ROUNDS,
         processes: 2,
-        ..small(&[Transport::Sse])
+        ..Scenario::small(&[Transport::Sse])
     };
     std::array::from_fn(|index| match index.checked_sub(1) {
         None => sse.clone(),
@@ -141,6 +147,6 @@ fn signalr() -> [Scenario; 2] {
         duration_ms: 300,
         payload_bytes: 20,
         rounds: MIN_ROUNDS,
-        ..small(&[Transport::LongPolling, Transport::WebSocket])
+        ..Scenario::small(&[Transport::LongPolling, Transport::WebSocket])
     })
 }

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn each_factor_sets_the_option_of_its_name() {
-        let base = series::small(&[Transport::Polling]);
+        let base = Scenario::small(&[Transport::Polling]);
         assert_eq!(set(Factor::Delay, &base, 2.5).network.delay_us, 2_500);
         assert_eq!(set(Factor::Rate, &base, 7.0).rate, 7.0);
         assert_eq!(set(Factor::Subscribers, &base, 70.0).subscribers, 70);

@@ -11,7 +11,6 @@ use protocol::schedule::Spacing;
 use reports::statistics::MIN_ROUNDS;
 
 use super::sweep::{Over, measure};
-use crate::round::series::small;
 
 fn base(transports: &[Transport], seed: u64) -> Scenario {
     Scenario {
@@ -20,7 +19,7 @@ fn base(transports: &[Transport], seed: u64) -> Scenario {
         headers: Headers::Browser,
         poll_interval_ms: 250,
         seed,
-        ..small(transports)
+        ..Scenario::small(transports)
     }
 }
 

@@ -9,7 +9,7 @@ use protocol::result::{Comparison, Scenario};
 use protocol::{Ledger, Transport, clock};
 use reports::statistics::MIN_ROUNDS;
 
-use crate::round::series::{self, small};
+use crate::round::series;
 use crate::subscriber::{Subscriber, Target};
 use crate::test_bed::TestBed;
 use crate::test_bed::server_process::options;
@@ -32,7 +32,7 @@ fn transports() -> Vec<Transport> {
 
 /// Runs the experiment.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
-    let scenario = |tls| Scenario { rounds: MIN_ROUNDS, duration_ms: 700, seed, tls, ..small(&transports()) };
+    let scenario = |tls| Scenario { rounds: MIN_ROUNDS, duration_ms: 700, seed, tls, ..Scenario::small(&transports()) };
     let scenarios = [scenario(false), scenario(true)];
     let rounds = series::rounds(&scenarios, false).await?;
     let mut comparisons = scenarios.into_iter().zip(rounds).map(|(scenario, rounds)| Comparison { scenario, rounds });

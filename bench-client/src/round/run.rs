@@ -1,4 +1,4 @@
-//! Runs one round: connects the subscribers, warms up, measures, drains, and judges.
+//! Runs one round: connects the subscribers, warms up, measures and drains. Records what went wrong; the `reports` crate judges it.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::ensure;
-use protocol::result::{ClientCost, Round, Scenario, ServerCost};
+use protocol::result::{ClientCost, Incident, Round, Scenario, ServerCost};
 use protocol::status::{Load, Published};
 use protocol::timetable::Timetable;
 use protocol::{Bookmark, Cursor, Histogram, Ledger, Transport, clock, fnv};
@@ -17,7 +17,6 @@ use tracing::debug;
 
 use crate::endpoint::Endpoint;
 use crate::round::group::Share;
-use crate::round::judge::judge;
 use crate::round::processes::{GroupStatus, Subscribers, Task};
 use crate::test_bed::control::{ClockOffset, Control};
 
@@ -132,6 +131,7 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
         round: plan.round,
         sent: sent.len() as u64 + unpublished,
         delivered: observed.delivered,
+        expected: Some((sent.len() as u64 + unpublished) * u64::from(scenario.subscribers)),
         schedule_hash: schedule_hash(&sent, before.started_ns),
         latency_ns: observed.latency_ns,
         naive_latency_ns: observed.naive_latency_ns,
@@ -145,45 +145,43 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
         server: server_cost(&before, &start, &end),
         client: ClientCost {
             cpu_ns: end.subscribers.cpu_ns - start.subscribers.cpu_ns,
+            processes: scenario.processes.min(scenario.subscribers),
             lag_ns: observed.lag_ns,
             connect_ns: start.subscribers.connect_ns,
         },
+        incidents: Vec::new(),
         failures: Vec::new(),
         warnings: Vec::new(),
     };
+    let incidents = &mut round.incidents;
     if unpublished > 0 {
-        round.failures.push(format!("{unpublished} of {} events that were due were not published", due.len()));
+        incidents.push(Incident::Unpublished { events: unpublished, due: due.len() as u64 });
     }
     if Timetable::of(&after) != timetable {
-        round.failures.push("the server's schedule was changed during the round".into());
+        incidents.push(Incident::ScheduleChanged);
     }
-    let connected = start.subscribers.connected;
-    if connected < scenario.subscribers {
-        round.failures.push(format!(
-            "only {connected} of {} subscribers were connected at the start of the window",
-            scenario.subscribers
-        ));
+    let (connected, subscribers) = (start.subscribers.connected, scenario.subscribers);
+    if connected < subscribers {
+        incidents.push(Incident::NotConnected { connected, subscribers });
     }
-    if let Some(reason) = observed.given_up.first() {
-        round.failures.push(format!("{} subscribers gave up: {reason}", observed.given_up.len()));
+    if let Some(error) = observed.given_up.first() {
+        incidents.push(Incident::GaveUp { subscribers: observed.given_up.len() as u64, error: error.clone() });
     }
     if !observed.all_closed {
-        round.failures.push("some subscribers did not close in time".into());
+        incidents.push(Incident::NotClosed);
     }
     // A server that was started for this round has no other clients: it has counted the subscribers' requests, and our control requests.
-    for (what, server, client) in [
-        ("requests", counted(&after, control.requests() - requests_before), round.ledger.requests),
-        (
-            "connections",
-            after.connections_accepted.saturating_sub(before.connections_accepted),
-            round.ledger.connections,
-        ),
-    ] {
-        if plan.fresh && server != client {
-            round.failures.push(format!("the server counted {server} {what}, the subscribers {client}"));
+    if plan.fresh {
+        let (server, client) = (counted(&after, control.requests() - requests_before), round.ledger.requests);
+        if server != client {
+            incidents.push(Incident::RequestsDiffer { server, client });
+        }
+        let server = after.connections_accepted.saturating_sub(before.connections_accepted);
+        let client = round.ledger.connections;
+        if server != client {
+            incidents.push(Incident::ConnectionsDiffer { server, client });
         }
     }
-    judge(&mut round, scenario);
     Ok(round)
 }
 

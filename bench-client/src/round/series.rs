@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::Context;
 use protocol::Transport;
 use protocol::network::Network;
-use protocol::result::{Headers, Round, Scenario};
-use protocol::schedule::{Spacing, seeded, uniform};
+use protocol::result::{Incident, Round, Scenario};
+use protocol::schedule::{seeded, uniform};
+use reports::judge::{failures, is_sound, warnings};
 
 use tracing::{Instrument, info, info_span};
 
@@ -19,29 +20,6 @@ use crate::test_bed::control::Control;
 use crate::test_bed::server_process::{ServerProcess, options};
 use server::Options;
 use server::feed::max_event_bytes;
-
-/// A small scenario, from which checks and experiments derive theirs.
-pub fn small(transports: &[Transport]) -> Scenario {
-    Scenario {
-        transports: transports.to_vec(),
-        subscribers: 20,
-        rate: 50.0,
-        schedule: Spacing::Periodic,
-        payload_bytes: 200,
-        poll_interval_ms: 100,
-        rounds: 1,
-        warm_up_ms: 500,
-        duration_ms: 1_000,
-        headers: Headers::Lean,
-        network: Network::default(),
-        server_threads: 1,
-        tls: false,
-        processes: 1,
-        seed: 1,
-        url: None,
-        insecure: false,
-    }
-}
 
 /// The server that a round of the scenario needs.
 pub fn server_options(scenario: &Scenario) -> Options {
@@ -136,15 +114,13 @@ pub async fn rounds_with(
 /// Rejects rounds whose schedule differs from that of the other transports' rounds of the same number: they had other events.
 fn compare_schedules(rounds: &mut [Round]) {
     let first = |number: u32, rounds: &[Round]| {
-        rounds.iter().find(|round| round.round == number && round.is_sound()).map(|round| round.schedule_hash.clone())
+        rounds.iter().find(|round| round.round == number && is_sound(round)).map(|round| round.schedule_hash.clone())
     };
     for index in 0..rounds.len() {
         let expected = first(rounds[index].round, rounds);
         let round = &mut rounds[index];
         if expected.is_some_and(|expected| expected != round.schedule_hash) {
-            round
-                .failures
-                .push("it had another schedule than the other transports in rounds of the same number".into());
+            round.incidents.push(Incident::OtherSchedule);
         }
     }
 }
@@ -171,7 +147,7 @@ async fn numbered(
     let plan = Plan { scenario, transport, round, endpoint, fresh, deliveries };
     let result = run::run(&plan).instrument(span.clone()).await?;
     let _entered = span.entered();
-    info!(delivered = result.delivered, failures = ?result.failures, warnings = ?result.warnings, "finished");
+    info!(delivered = result.delivered, failures = ?failures(&result), warnings = ?warnings(&result), "finished");
     Ok(result)
 }
 
@@ -213,7 +189,7 @@ pub fn length(scenarios: &[Scenario]) -> Duration {
 /// # Errors
 /// When a server does not start or does not respond.
 pub async fn gap_ms(network: Network) -> anyhow::Result<f64> {
-    let server = ServerProcess::start(&server_options(&small(&[])))?;
+    let server = ServerProcess::start(&server_options(&Scenario::small(&[])))?;
     let mut control = Control::connect_over(network, &server.endpoint).await?;
     Ok(control.exchange_ns(EXCHANGES).await? as f64 / 1e6)
 }
@@ -231,7 +207,7 @@ mod tests {
     #[test]
     fn the_history_of_a_round_s_server_has_enough_bytes_for_its_number_of_events() {
         for payload_bytes in [0, 200, 65_536] {
-            let setup = server_options(&Scenario { payload_bytes, rate: 1_000.0, ..small(&[]) });
+            let setup = server_options(&Scenario { payload_bytes, rate: 1_000.0, ..Scenario::small(&[]) });
             const EVENTS: usize = 10;
             let feed = Feed::new(EVENTS, EVENTS * (setup.history_bytes / setup.history));
             let data = schedule::payload(1, 1, payload_bytes as usize);

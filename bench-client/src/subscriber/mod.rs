@@ -1,7 +1,7 @@
 //! One simulated subscriber: its connection, its cursor, and how it handles each event.
 
-pub mod headers;
-pub mod receive;
+pub(crate) mod headers;
+pub(crate) mod receive;
 pub mod session;
 pub mod stop;
 

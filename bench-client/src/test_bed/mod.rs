@@ -1,8 +1,8 @@
 //! A test bed: a server process with a control connection. Experiments that do not consist of rounds run on it.
 
 pub mod control;
-pub mod relay;
-pub mod server_process;
+pub(crate) mod relay;
+pub(crate) mod server_process;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -5,13 +5,13 @@ use protocol::result::Scenario;
 use reports::statistics::{Ratio, ratio};
 
 use super::Finding;
-use crate::round::series::{self, small};
+use crate::round::series;
 
 const TRIALS: usize = 20;
 const ROUNDS: usize = 5;
 
 pub async fn check() -> anyhow::Result<Finding> {
-    let scenario = Scenario { warm_up_ms: 250, duration_ms: 400, ..small(&[Transport::WebSocket]) };
+    let scenario = Scenario { warm_up_ms: 250, duration_ms: 400, ..Scenario::small(&[Transport::WebSocket]) };
     let mut ratios = Vec::new();
     for _ in 0..TRIALS {
         let (mut left, mut right) = (Vec::new(), Vec::new());

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use protocol::Transport;
 use protocol::result::{Round, Scenario};
+use reports::judge::{Warning, warnings};
 use tokio::time::sleep;
 
 use super::Finding;
 use crate::command::compare::warm_up_ms;
-use crate::round::series::{self, small};
+use crate::round::series;
 
 const FROZEN: Duration = Duration::from_millis(500);
 
 pub async fn check() -> anyhow::Result<Vec<Finding>> {
-    let default = small(&[Transport::WebSocket]);
+    let default = Scenario::small(&[Transport::WebSocket]);
     let warm_up_ms = warm_up_ms(50, default.network);
     let scenario = Scenario { subscribers: 50, rate: 20.0, duration_ms: 2_000, warm_up_ms, ..default };
     let into_the_window = Duration::from_millis(warm_up_ms + 700);
@@ -33,20 +34,27 @@ pub async fn check() -> anyhow::Result<Vec<Finding>> {
     });
     let server = server.await?;
     Ok(vec![
-        judge("a client that was frozen for 0.5 s is reported", &client, CLIENT_FROZEN, SERVER_FROZEN),
-        judge("a server that was frozen for 0.5 s is reported", &server, SERVER_FROZEN, CLIENT_FROZEN),
+        judge("a client that was frozen for 0.5 s is reported", &client, (client_frozen, server_frozen)),
+        judge("a server that was frozen for 0.5 s is reported", &server, (server_frozen, client_frozen)),
     ])
 }
 
-/// How the warnings of a frozen client and a frozen server begin, after a prefix.
-const CLIENT_FROZEN: &str = "the client was unresponsive";
-const SERVER_FROZEN: &str = "the server was unresponsive";
+fn client_frozen(warning: &Warning) -> bool {
+    matches!(warning, Warning::ClientUnresponsive(_))
+}
 
-fn judge(requirement: &'static str, round: &Round, right: &str, wrong: &str) -> Finding {
-    let has = |text: &str| round.warnings.iter().any(|warning| warning.contains(text));
+fn server_frozen(warning: &Warning) -> bool {
+    matches!(warning, Warning::ServerUnresponsive(_))
+}
+
+type Kind = fn(&Warning) -> bool;
+
+fn judge(requirement: &'static str, round: &Round, (right, wrong): (Kind, Kind)) -> Finding {
+    let warnings = warnings(round);
+    let has = |kind: Kind| warnings.iter().any(kind);
     Finding {
         requirement,
-        measured: format!("{} warnings, the right one: {}", round.warnings.len(), has(right)),
+        measured: format!("{} warnings, the right one: {}", warnings.len(), has(right)),
         bound: "the right one, and not the other".into(),
         passed: has(right) && !has(wrong),
     }
@@ -59,13 +67,14 @@ mod tests {
 
     #[test]
     fn a_freeze_that_is_not_reported_or_reported_for_the_wrong_process_is_found() {
-        let round = |warnings: &[&str]| Round {
-            warnings: warnings.iter().map(ToString::to_string).collect(),
-            ..round_with([1_000_000])
+        let passed = |client_ms: u64, server_ms: u64| {
+            let mut round = round_with([1_000_000]);
+            round.client.lag_ns.record(client_ms * 1_000_000);
+            round.publisher_lateness_ns.record(server_ms * 1_000_000);
+            judge("", &round, (client_frozen, server_frozen)).passed
         };
-        let passed = |warnings: &[&str]| judge("", &round(warnings), CLIENT_FROZEN, SERVER_FROZEN).passed;
-        assert!(passed(&["client-limited: the client was unresponsive for 480 ms"]));
-        assert!(!passed(&[]));
-        assert!(!passed(&["the client was unresponsive for 480 ms", "the server was unresponsive for 480 ms"]));
+        assert!(passed(480, 0));
+        assert!(!passed(0, 0));
+        assert!(!passed(480, 480));
     }
 }

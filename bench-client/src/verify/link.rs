@@ -5,7 +5,7 @@ use protocol::result::{Round, Scenario};
 use protocol::{Histogram, Layer, Transport};
 
 use super::Finding;
-use crate::round::series::{self, small};
+use crate::round::series;
 
 /// The largest acceptable error of a delay, in ms. Most of it is the time that the kernel takes to wake a task.
 const MAX_ERROR_MS: f64 = 1.0;
@@ -21,7 +21,7 @@ pub async fn check() -> anyhow::Result<Vec<Finding>> {
 
 async fn measure(network: &str, payload_bytes: u32) -> anyhow::Result<Round> {
     let network: Network = network.parse()?;
-    let scenario = Scenario { network, payload_bytes, warm_up_ms: 700, ..small(&[Transport::WebSocket]) };
+    let scenario = Scenario { network, payload_bytes, warm_up_ms: 700, ..Scenario::small(&[Transport::WebSocket]) };
     series::round(&scenario, Transport::WebSocket).await
 }
 

@@ -7,11 +7,12 @@ use protocol::Transport;
 use protocol::network::Network;
 use protocol::result::{Round, Scenario};
 use protocol::schedule::Spacing;
+use reports::judge::is_sound;
 use reports::theory;
 
 use super::Finding;
 use crate::command::compare::warm_up_ms;
-use crate::round::series::{self, small};
+use crate::round::series;
 
 /// The average number of events in the gap between a response and the next request: lambda g.
 const EVENTS_IN_GAP: [f64; 3] = [0.1, 1.0, 10.0];
@@ -33,7 +34,7 @@ pub async fn check(quick: bool) -> anyhow::Result<Vec<Finding>> {
             subscribers: 5,
             warm_up_ms: warm_up_ms(5, network),
             duration_ms: if quick { 6_000 } else { 20_000 },
-            ..small(&[Transport::LongPolling])
+            ..Scenario::small(&[Transport::LongPolling])
         };
         let waiting = series::round(&scenario, Transport::LongPolling).await?;
         // The latency of an event that does not wait for a request.
@@ -51,8 +52,8 @@ fn judge(waiting: &Round, streaming: &Round, gap_ms: f64, scenario: &Scenario) -
     let mean = waiting.latency_ns.mean().unwrap_or(0.0) / 1e6;
     let requests = waiting.server.requests as f64 / waiting.server.deliveries.max(1) as f64;
     let within = |measured, expected| {
-        waiting.is_sound()
-            && streaming.is_sound()
+        is_sound(waiting)
+            && is_sound(streaming)
             && theory::off_percent(measured, expected).abs() <= MAX_DIFFERENCE_PERCENT
     };
     let events_in_gap = scenario.rate * gap_ms / 1e3;
@@ -82,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_long_poller_that_is_slow_or_receives_one_event_per_response_is_found() {
-        let scenario = Scenario { duration_ms: 10_000, ..small(&[Transport::LongPolling]) };
+        let scenario = Scenario { duration_ms: 10_000, ..Scenario::small(&[Transport::LongPolling]) };
         let streaming = round_with([12_000_000]);
         let expected = theory::long_polling(12.0, 25.0, RATE);
         let waiting = |mean_ms: f64, requests: f64| {

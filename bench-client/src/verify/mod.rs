@@ -117,15 +117,16 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A round whose deliveries had these latencies, in ns; all its other figures are empty.
+    /// A sound round of one event, whose deliveries had these latencies, in ns; all its other figures are empty.
     pub fn round_with(latencies: impl IntoIterator<Item = u64>) -> Round {
         let mut latency_ns = Histogram::default();
         latencies.into_iter().for_each(|ns| latency_ns.record(ns));
         Round {
             transport: Transport::WebSocket,
             round: 1,
-            sent: 0,
-            delivered: 0,
+            sent: 1,
+            delivered: 1,
+            expected: Some(1),
             schedule_hash: String::new(),
             latency_ns,
             slowest_ns: Histogram::default(),
@@ -145,7 +146,8 @@ pub(crate) mod tests {
                 resident_before_bytes: 0,
                 resident_connected_bytes: 0,
             },
-            client: ClientCost { cpu_ns: 0, lag_ns: Histogram::default(), connect_ns: 0 },
+            client: ClientCost { cpu_ns: 0, processes: 1, lag_ns: Histogram::default(), connect_ns: 0 },
+            incidents: Vec::new(),
             failures: Vec::new(),
             warnings: Vec::new(),
         }

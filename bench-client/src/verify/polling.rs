@@ -5,7 +5,7 @@ use protocol::result::{Round, Scenario};
 use protocol::schedule::Spacing;
 
 use super::Finding;
-use crate::round::series::{self, small};
+use crate::round::series;
 
 pub async fn check(quick: bool) -> anyhow::Result<Vec<Finding>> {
     let scenario = Scenario {
@@ -14,7 +14,7 @@ pub async fn check(quick: bool) -> anyhow::Result<Vec<Finding>> {
         subscribers: 100,
         poll_interval_ms: 200,
         duration_ms: if quick { 3_000 } else { 10_000 },
-        ..small(&[Transport::Polling])
+        ..Scenario::small(&[Transport::Polling])
     };
     let polling = series::round(&scenario, Transport::Polling).await?;
     // The delay of a delivery without the wait is estimated by the latency of a stream.
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_poller_that_sleeps_after_each_response_and_one_that_is_synchronised_with_the_events_are_found() {
-        let scenario = Scenario { poll_interval_ms: 200, ..small(&[Transport::Polling]) };
+        let scenario = Scenario { poll_interval_ms: 200, ..Scenario::small(&[Transport::Polling]) };
         let streaming = round_with([1_000_000]);
         let uniform = |interval_us: u64| round_with((0..10_000).map(move |i| 1_000_000 + i * interval_us / 10));
         let passed = |polling: &Round| judge(polling, &streaming, &scenario).iter().all(|finding| finding.passed);

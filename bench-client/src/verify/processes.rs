@@ -2,11 +2,12 @@
 //! client-limited.
 
 use protocol::Transport;
-use protocol::result::{CLIENT_LIMITED, Round, Scenario};
+use protocol::result::{Round, Scenario};
+use reports::judge::{Warning, warnings};
 use reports::statistics::{Ratio, ratio};
 
 use super::Finding;
-use crate::round::series::{self, small};
+use crate::round::series;
 
 /// The largest acceptable change of the tail latency, as a ratio.
 const MAX_CHANGE: f64 = 1.05;
@@ -27,7 +28,7 @@ pub async fn check() -> anyhow::Result<Result<Finding, String>> {
             duration_ms: 3_000,
             // Long enough for two processes to start.
             warm_up_ms: 1_000,
-            ..small(&[Transport::WebSocket])
+            ..Scenario::small(&[Transport::WebSocket])
         };
         let rounds = series::rounds(&[scenario(1), scenario(2)], false).await?;
         let tails = |rounds: &[Round]| -> Vec<f64> {
@@ -44,8 +45,7 @@ pub async fn check() -> anyhow::Result<Result<Finding, String>> {
 /// An interval that is too wide to decide does not pass. Otherwise, the noisier the machine, the more likely the check would be to pass.
 fn judge(change: Option<Ratio>, rounds: &[Round]) -> Result<Finding, String> {
     let Some(Ratio { estimate, low, high, .. }) = change else { return Err("too few rounds".into()) };
-    let limited =
-        rounds.iter().filter(|round| round.warnings.iter().any(|warning| warning.starts_with(CLIENT_LIMITED)));
+    let limited = rounds.iter().filter(|round| warnings(round).iter().any(Warning::is_of_client));
     let marked = 2 * limited.count() > rounds.len();
     if !marked && (high > estimate * MAX_WIDTH || low < estimate / MAX_WIDTH) {
         return Err(format!(
@@ -69,7 +69,7 @@ mod tests {
     fn rounds_whose_tail_a_second_process_shortens_must_be_marked_as_client_limited() {
         let ratio = |low, high| Some(Ratio { estimate: (low + high) / 2.0, low, high, p_value: 0.5 });
         let mut marked = round_with([]);
-        marked.warnings.push("client-limited: the client was busy for 60 % of the window".into());
+        (marked.client.cpu_ns, marked.server.window_ns) = (600_000_000, 1_000_000_000);
         let quiet = round_with([]);
         let passed = |ratio, rounds: &[Round]| judge(ratio, rounds).map(|finding| finding.passed);
         assert_eq!(passed(ratio(0.9, 1.1), &[quiet.clone(), quiet.clone()]), Ok(true));

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use protocol::Transport;
-use protocol::result::Round;
+use protocol::result::{Round, Scenario};
 
 use super::Finding;
-use crate::round::series::{self, small};
+use crate::round::series;
 use server::Options;
 use server::feed::Stall;
 
 const LENGTH: Duration = Duration::from_millis(100);
 
 pub async fn check() -> anyhow::Result<Vec<Finding>> {
-    let scenario = small(&[Transport::WebSocket]);
+    let scenario = Scenario::small(&[Transport::WebSocket]);
     let into_the_window = Duration::from_millis(scenario.warm_up_ms + 300);
     let setup =
         Options { stall: Some(Stall { after: into_the_window, length: LENGTH }), ..series::server_options(&scenario) };

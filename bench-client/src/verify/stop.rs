@@ -9,7 +9,7 @@ use protocol::transport::Exchange;
 use tokio::time::sleep;
 
 use super::Finding;
-use crate::round::series::{self, small};
+use crate::round::series;
 
 const FROZEN: Duration = Duration::from_secs(1);
 
@@ -17,7 +17,7 @@ pub async fn check(quick: bool) -> anyhow::Result<Vec<Finding>> {
     let transports = if quick { &[Transport::WebSocket][..] } else { &Transport::ALL };
     let mut findings = Vec::new();
     for &transport in transports {
-        let scenario = Scenario { duration_ms: 2_500, ..small(transports) };
+        let scenario = Scenario { duration_ms: 2_500, ..Scenario::small(transports) };
         let into_the_window = Duration::from_millis(scenario.warm_up_ms + 500);
         let stopped =
             series::round_with(&scenario, transport, series::server_options(&scenario), |server| async move {
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_client_with_coordinated_omission_is_found() {
-        let scenario = small(&[Transport::WebSocket]);
+        let scenario = Scenario::small(&[Transport::WebSocket]);
         // Events are due each 20 ms, and each is delayed until the end of the second: the latencies from the scheduled times.
         let correct = (0..50 * 20).map(|sample| 1_000_000_000 - (sample / 20) * 20_000_000);
         assert!(judge(&round_with(correct.clone()), &scenario).passed);

@@ -6,14 +6,14 @@ use protocol::Transport;
 use protocol::result::{Round, Scenario};
 
 use super::Finding;
-use crate::round::series::{self, small};
+use crate::round::series;
 use server::Options;
 use server::feed::Stall;
 
 const LENGTH: Duration = Duration::from_secs(1);
 
 pub async fn check() -> anyhow::Result<Finding> {
-    let scenario = small(&[Transport::WebSocket]);
+    let scenario = Scenario::small(&[Transport::WebSocket]);
     let half_way = Duration::from_millis(scenario.warm_up_ms + scenario.duration_ms / 2);
     let setup = Options { stall: Some(Stall { after: half_way, length: LENGTH }), ..series::server_options(&scenario) };
     let round = series::round_with(&scenario, Transport::WebSocket, setup, |_| std::future::ready(())).await?;
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn events_that_are_omitted_because_they_were_published_late_are_found() {
-        let scenario = small(&[Transport::WebSocket]);
+        let scenario = Scenario::small(&[Transport::WebSocket]);
         let mut round = round_with([1_000_000; 1_000]);
         (round.sent, round.delivered) = (50, 1_000);
         assert!(judge(&round, &scenario).passed);

@@ -141,11 +141,6 @@ impl CountedSocket {
         let _ = shutdown(&self.stream, Shutdown::Write);
     }
 
-    /// Whether a read has reached the peer's end.
-    pub fn has_ended(&self) -> bool {
-        self.ended
-    }
-
     /// What the kernel has counted on this connection; `None` where it does not provide that.
     pub fn kernel_count(&self) -> Option<KernelCount> {
         kernel::count(self.stream.as_fd(), self.ended).ok()
@@ -188,7 +183,7 @@ mod tests {
         while let Ok(length) = poll_fn(|context| socket.poll_read(context, &mut buffer)).await {
             read.extend_from_slice(&buffer[..length]);
         }
-        assert_eq!((&read[..], socket.has_ended()), (&b"hi"[..], true));
+        assert_eq!((&read[..], socket.ended), (&b"hi"[..], true));
         let counted = *ledger.borrow();
         assert_eq!((counted.connections, counted.sent_bytes, counted.received_bytes), (1, 5, 2));
         let kernel = socket.kernel_count().unwrap();

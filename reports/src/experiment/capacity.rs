@@ -8,6 +8,7 @@ use protocol::facts::capacity::{CapacityFacts, Search};
 use protocol::result::{Comparison, Round};
 
 use super::draw::{axis, dashed, line};
+use crate::judge::is_sound;
 use crate::number::{short, thousands};
 use crate::statistics::{MIN_ROUNDS, pooled};
 
@@ -43,8 +44,8 @@ impl Trial {
         Self {
             rate,
             subscribers,
-            sound: round.is_sound(),
-            carried: round.is_sound() && p99_ms <= objective_ms,
+            sound: is_sound(round),
+            carried: is_sound(round) && p99_ms <= objective_ms,
             p99_ms,
             server_busy: share(round.server.cpu_ns),
             client_busy: share(round.client.cpu_ns),

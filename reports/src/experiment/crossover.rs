@@ -8,6 +8,7 @@ use protocol::transport::Exchange;
 use protocol::{Layer, Transport};
 
 use super::draw::doubts;
+use crate::judge::is_sound;
 use crate::number::short;
 
 /// The share of the deliveries that must not be older than the acceptable staleness; a transport that delivers fewer in time is left out.
@@ -26,7 +27,7 @@ struct Cost {
 }
 
 fn cost(comparison: &Comparison, transport: Transport) -> Option<Cost> {
-    let round: &Round = comparison.rounds_of(transport).next().filter(|round| round.is_sound())?;
+    let round: &Round = comparison.rounds_of(transport).next().filter(|round| is_sound(round))?;
     let (ledger, rate) = (&round.ledger, comparison.scenario.rate);
     let per = |bytes: u64, count: u64| if count == 0 { 0.0 } else { bytes as f64 / count as f64 };
     let events = rate * per(ledger[Layer::Event] + ledger[Layer::Framing], ledger.events);
@@ -212,15 +213,15 @@ fn busy(comparisons: &[Comparison], subscribers: u32) -> String {
 #[cfg(test)]
 mod tests {
     use protocol::Ledger;
+    use protocol::result::Scenario;
 
     use super::*;
     use crate::experiment::fabricated;
 
     fn comparison(transport: Transport) -> Comparison {
-        let scenario =
-            protocol::result::Scenario { rate: 4.0, poll_interval_ms: 1_000, ..fabricated::scenario(&[transport]) };
+        let scenario = Scenario { rate: 4.0, poll_interval_ms: 1_000, ..Scenario::small(&[transport]) };
         // Four events of 240 bytes arrived with one response and 700 bytes of headers; a poll of 600 bytes brought nothing.
-        let ledger = Ledger { events: 4, requests: 2, empty_polls: 1, ..Ledger::default() }
+        let ledger = Ledger { events: 4, requests: 2, empty_polls: 1, received_bytes: 2_264, ..Ledger::default() }
             .with(Layer::Event, 960)
             .with(Layer::Framing, 4)
             .with(Layer::RequestHeaders, 550)

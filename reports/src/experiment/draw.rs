@@ -1,5 +1,6 @@
 //! Parts that the drawings and chapters of several experiments share.
 
+use crate::judge::{failures, warnings};
 use protocol::Transport;
 use protocol::experiment::{Axis, Line, Point};
 use protocol::result::{Comparison, Round};
@@ -27,18 +28,13 @@ pub fn dashed(label: &str, points: Vec<Point>) -> Line {
 /// Reasons to doubt some rounds: rejected ones and ones with warnings, a sentence each.
 pub fn doubts(comparisons: &[&Comparison]) -> Vec<String> {
     let all = || comparisons.iter().flat_map(|comparison| &comparison.rounds);
-    let rejected: Vec<_> = all().filter(|round| !round.is_sound()).collect();
-    let warned: Vec<_> = all().filter(|round| !round.warnings.is_empty()).collect();
-    let sentence = |start: &str, some: &[&Round], why: &str| {
-        let transport = some[0].transport.label();
-        format!("{start}: {} of {} rounds, the first of {transport} ({why}).", some.len(), all().count())
+    let sentence = |start: &str, reasons: Vec<(&Round, String)>| {
+        let (round, reason) = reasons.first()?;
+        let transport = round.transport.label();
+        Some(format!("{start}: {} of {} rounds, the first of {transport} ({reason}).", reasons.len(), all().count()))
     };
-    let mut doubts = Vec::new();
-    if !rejected.is_empty() {
-        doubts.push(sentence("Rejected and not counted", &rejected, &rejected[0].failures[0]));
-    }
-    if !warned.is_empty() {
-        doubts.push(sentence("Doubtful", &warned, &warned[0].warnings[0]));
-    }
-    doubts
+    let rejected = all().filter_map(|round| Some((round, failures(round).first()?.to_string())));
+    let warned = all().filter_map(|round| Some((round, warnings(round).first()?.to_string())));
+    let rejected = sentence("Rejected and not counted", rejected.collect());
+    rejected.into_iter().chain(sentence("Doubtful", warned.collect())).collect()
 }

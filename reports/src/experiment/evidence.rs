@@ -8,6 +8,7 @@ use protocol::experiment::Status;
 use protocol::result::{Comparison, Round};
 use protocol::{Histogram, Transport};
 
+use crate::judge::{is_sound, warnings};
 use crate::number::short;
 use crate::statistics::{self, MIN_ROUNDS, Ratio};
 use crate::summary::is_cpu_doubtful;
@@ -62,7 +63,7 @@ const MAX_LATE_SHARE: f64 = 0.05;
 fn is_late(round: &Round) -> bool {
     let mean = |histogram: &Histogram| histogram.mean().unwrap_or(0.0);
     let late = mean(&round.publisher_lateness_ns).max(mean(&round.client.lag_ns));
-    !round.warnings.is_empty() && late > MAX_LATE_SHARE * mean(&round.latency_ns)
+    !warnings(round).is_empty() && late > MAX_LATE_SHARE * mean(&round.latency_ns)
 }
 
 /// The result of comparing a measurement with a bound.
@@ -188,7 +189,7 @@ fn decisive(comparison: &Comparison, transport: Transport, measure: Measure) -> 
 }
 
 fn sound(comparison: &Comparison, transport: Transport) -> Vec<&Round> {
-    comparison.rounds_of(transport).filter(|round| round.is_sound()).collect()
+    comparison.rounds_of(transport).filter(|round| is_sound(round)).collect()
 }
 
 /// A figure of a transport over its sound rounds.
@@ -292,12 +293,12 @@ mod tests {
             comparison
         };
         assert_eq!(answer(&comparison, CPU), Answer::Yes);
-        let rejected = changed(|round| round.failures.push("a byte was misread".into()));
+        let rejected = changed(|round| round.faults.lost = 1);
         assert_eq!(answer(&rejected, CPU), Answer::Unclear, "two rounds are too few for an interval");
-        let disturbed = changed(|round| round.warnings.push("40 % of the events were published late".into()));
+        let disturbed = changed(|round| round.publisher_lateness_ns.record(60_000_000));
         assert_eq!(answer(&disturbed, CPU), Answer::Unclear, "three of five are doubtful");
         assert_eq!(answer(&disturbed, Measure::counted(CPU.of)), Answer::Yes, "a count is exact on a busy machine too");
-        let limited = changed(|round| round.warnings.push("client-limited: the client was busy".into()));
+        let limited = changed(|round| round.client.cpu_ns = round.server.window_ns);
         assert_eq!(answer(&limited, CPU), Answer::Yes, "a client that is late leaves the server's CPU time as it is");
     }
 
@@ -307,7 +308,6 @@ mod tests {
             let mut round = fabricated::comparison(&[(Transport::Polling, 1.0)]).rounds.remove(0);
             round.publisher_lateness_ns.record_between(0, late_ns);
             round.latency_ns.record_between(0, latency_ns);
-            round.warnings.push("the publisher was late".into());
             is_late(&round)
         };
         assert!(doubtful(300_000, 500_000));

@@ -21,38 +21,13 @@ use protocol::facts::spent::Spent;
 use protocol::facts::sweep::{Factor, SweepFacts, SweepPoint};
 use protocol::facts::tls::{Opened, TlsFacts};
 use protocol::facts::upstream::{Duplex, Sender, UpstreamFacts};
-use protocol::network::Network;
-use protocol::result::{ClientCost, Comparison, Faults, Headers, Round, Scenario, ServerCost};
-use protocol::schedule::Spacing;
+use protocol::result::{ClientCost, Comparison, Faults, Round, Scenario, ServerCost};
 use protocol::{Histogram, Layer, Ledger, Transport};
-
-/// A scenario with some transports.
-pub fn scenario(transports: &[Transport]) -> Scenario {
-    Scenario {
-        transports: transports.to_vec(),
-        subscribers: 20,
-        rate: 50.0,
-        schedule: Spacing::Periodic,
-        payload_bytes: 200,
-        poll_interval_ms: 100,
-        rounds: 1,
-        warm_up_ms: 500,
-        duration_ms: 1_000,
-        headers: Headers::Lean,
-        network: Network::default(),
-        server_threads: 1,
-        tls: false,
-        processes: 1,
-        seed: 1,
-        url: None,
-        insecure: false,
-    }
-}
 
 /// Five sound rounds of each transport; the number is the server's CPU time for each of 1,000 deliveries in a second, in us.
 pub fn comparison(transports: &[(Transport, f64)]) -> Comparison {
     let all: Vec<Transport> = transports.iter().map(|of| of.0).collect();
-    let scenario = Scenario { rounds: 5, ..scenario(&all) };
+    let scenario = Scenario { rounds: 5, ..Scenario::small(&all) };
     let rounds =
         (1..=5).flat_map(|number| transports.iter().map(move |&(transport, cpu_us)| round(transport, number, cpu_us)));
     Comparison { scenario, rounds: rounds.collect() }
@@ -76,6 +51,7 @@ pub fn round(transport: Transport, number: u32, cpu_us: f64) -> Round {
         round: number,
         sent: 50,
         delivered: 1_000,
+        expected: Some(1_000),
         schedule_hash: String::new(),
         latency_ns: Histogram::default(),
         slowest_ns: Histogram::default(),
@@ -86,7 +62,8 @@ pub fn round(transport: Transport, number: u32, cpu_us: f64) -> Round {
         window_ledger: None,
         faults: Faults::default(),
         server,
-        client: ClientCost { cpu_ns: 0, lag_ns: Histogram::default(), connect_ns: 0 },
+        client: ClientCost { cpu_ns: 0, processes: 1, lag_ns: Histogram::default(), connect_ns: 0 },
+        incidents: Vec::new(),
         failures: Vec::new(),
         warnings: Vec::new(),
     }
@@ -115,10 +92,10 @@ fn sweep(factor: Factor, values: [f64; 2], scenario: impl Fn(f64) -> Scenario) -
 /// Facts of every experiment.
 pub fn facts() -> Vec<Facts> {
     let spent = |cpu_ms| Spent { seconds: 0.4, cpu_ms, requests: 400, accepts: 0 };
-    let all = || scenario(&Transport::ALL);
-    let few = || scenario(&Transport::one_per_exchange());
+    let all = || Scenario::small(&Transport::ALL);
+    let few = || Scenario::small(&Transport::one_per_exchange());
     let over_rate = |rate| Scenario { rate, ..few() };
-    let of = scenario;
+    let of = Scenario::small;
     let pair = [Transport::LongPolling, Transport::WebSocket];
     let pull = [Transport::Polling, Transport::LongPolling];
     let groups = |subscribers: u32| pair.map(|transport| (transport, subscribers));
@@ -134,7 +111,7 @@ pub fn facts() -> Vec<Facts> {
     let frame = Received::Frame { opcode: Opcode::Text, header: vec![0x81, 0x05], payload: b"hello".to_vec() };
     let opened = |tls| Opened { tls, delay_ms: 20, ms: vec![80.0; 10], ledger: Ledger::default() };
     let one_round = |rate| {
-        let mut comparison = measured(Scenario { rate, ..scenario(&[Transport::WebSocket]) });
+        let mut comparison = measured(Scenario { rate, ..Scenario::small(&[Transport::WebSocket]) });
         comparison.rounds.truncate(1);
         comparison
     };

@@ -8,6 +8,7 @@ use protocol::experiment::{Drawing, Experiment, Lines, Point, Table};
 use protocol::facts::memory::MemoryFacts;
 
 use super::draw::{axis, doubts, line};
+use crate::judge::is_sound;
 use crate::number::short;
 
 /// The smallest number of sizes that a slope is given for, and Student's t for the 95 % interval of a slope over that many points and
@@ -46,7 +47,7 @@ pub fn growths(facts: &MemoryFacts) -> Vec<Growth> {
         facts.comparisons.iter().flat_map(|comparison| comparison.rounds.iter().map(move |round| (comparison, round)))
     };
     let growth = |transport: Transport| {
-        let sound = rounds().filter(|(_, round)| round.transport == transport && round.is_sound());
+        let sound = rounds().filter(|(_, round)| round.transport == transport && is_sound(round));
         let point = sound.map(|(comparison, round)| {
             let server = &round.server;
             let grown = server.resident_connected_bytes as f64 - server.resident_before_bytes as f64;

@@ -8,7 +8,7 @@ mod crossover;
 mod draw;
 mod evidence;
 #[cfg(test)]
-mod fabricated;
+pub(crate) mod fabricated;
 mod frames;
 mod handshake;
 mod herd;

@@ -12,6 +12,7 @@ use super::draw::doubts;
 use super::evidence::{
     Answer, DELIVERIES_PER_S, Estimate, LATENCY, Measure, crossing, figure, percent, pooled, times, utilisation,
 };
+use crate::judge::is_sound;
 use crate::number::{short, thousands};
 use crate::theory;
 
@@ -72,7 +73,7 @@ pub fn derive(facts: &PapersFacts) -> anyhow::Result<Experiment> {
 /// The first sound round of a transport, or a rejected one where there is no other; the chapter's doubts name rejected rounds.
 fn round(comparison: &Comparison, transport: Transport) -> anyhow::Result<&Round> {
     let mut rounds: Vec<&Round> = comparison.rounds_of(transport).collect();
-    rounds.sort_by_key(|round| !round.is_sound());
+    rounds.sort_by_key(|round| !is_sound(round));
     rounds.first().copied().with_context(|| format!("{transport} is missing"))
 }
 
@@ -215,7 +216,7 @@ fn rfc_6202(found: &Comparison, exchange_ms: f64) -> Row {
     // With only a few dozen events at random times, the rate differs from that of the scenario.
     let drawn = figure(found, Transport::LongPolling, DELIVERIES_PER_S).value / f64::from(found.scenario.subscribers);
     let expected = theory::long_polling(delay, exchange_ms, drawn);
-    let sound = found.rounds_of(Transport::LongPolling).filter(|round| round.is_sound());
+    let sound = found.rounds_of(Transport::LongPolling).filter(|round| is_sound(round));
     let max = sound.filter_map(|round| round.latency_ns.max()).max().unwrap_or(0) as f64 / 1e6;
     Row {
         source: "RFC 6202, section 2.2",

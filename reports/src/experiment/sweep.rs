@@ -12,6 +12,7 @@ use protocol::transport::Exchange;
 
 use super::draw::{axis, doubts, line};
 use super::evidence::{BYTES, CPU, Figure, LATENCY, REQUESTS};
+use crate::judge::is_sound;
 use crate::number::short;
 use crate::statistics;
 use crate::table::scenario;
@@ -30,7 +31,7 @@ fn label(factor: Factor) -> &'static str {
 
 /// A figure of a transport over the sound rounds of a comparison, with its interval; `None` where none is sound.
 fn figure(comparison: &Comparison, transport: Transport, of: Figure) -> Option<(f64, Option<(f64, f64)>)> {
-    let rounds: Vec<_> = comparison.rounds_of(transport).filter(|round| round.is_sound()).map(of).collect();
+    let rounds: Vec<_> = comparison.rounds_of(transport).filter(|round| is_sound(round)).map(of).collect();
     statistics::pooled(&rounds)
 }
 
@@ -130,7 +131,7 @@ fn expected(facts: &SweepFacts) -> Vec<Expected> {
 
 /// Events a second as delivered in the windows: with only a few dozen events at random times, this rate differs from that of the scenario.
 fn drawn_rate(comparison: &Comparison, transport: Transport) -> f64 {
-    let sound = || comparison.rounds_of(transport).filter(|round| round.is_sound());
+    let sound = || comparison.rounds_of(transport).filter(|round| is_sound(round));
     let deliveries: u64 = sound().map(|round| round.server.deliveries).sum();
     let seconds: f64 = sound().map(|round| round.server.window_ns as f64 / 1e9).sum();
     deliveries as f64 / f64::from(comparison.scenario.subscribers) / seconds

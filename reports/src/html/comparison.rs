@@ -9,6 +9,7 @@ use super::{escape, table};
 use crate::answer;
 use crate::capacity;
 use crate::chart::Figure;
+use crate::judge::is_sound;
 use crate::number::{short, short_or_dash, thousands};
 use crate::ranking::{CRITERIA, ranking};
 use crate::statistics::Ratio;
@@ -105,7 +106,7 @@ fn quality(comparison: &Comparison) -> String {
         <th>connect<span>ms, all</span></th></tr>\n</thead>\n<tbody>\n"
         .to_string();
     for row in rows(comparison) {
-        let sound = || comparison.rounds_of(row.transport).filter(|round| round.is_sound());
+        let sound = || comparison.rounds_of(row.transport).filter(|round| is_sound(round));
         let mut lag = protocol::Histogram::default();
         sound().for_each(|round| lag.merge(&round.client.lag_ns));
         let deliveries: u64 = sound().map(|round| round.server.deliveries).sum();
