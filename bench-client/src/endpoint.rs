@@ -1,4 +1,4 @@
-//! The address of a server, and whether it speaks TLS.
+//! The address of a server, and whether the server uses TLS.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -13,7 +13,7 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// The value of the `Host` header.
     pub host: String,
-    /// The TLS configuration, if it speaks TLS.
+    /// The TLS configuration, if the server uses TLS.
     pub tls: Option<Tls>,
 }
 
@@ -51,7 +51,7 @@ impl Endpoint {
         Ok(Self { address, host: host.into(), tls })
     }
 
-    /// The origin of its pages (RFC 6454).
+    /// The origin of the server's pages (RFC 6454).
     pub fn origin(&self) -> String {
         format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.host)
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_has_a_host_and_a_port_and_nothing_else() {
+    fn a_url_has_a_scheme_a_host_and_an_optional_port_and_nothing_else() {
         let named = |url| Endpoint::named(url, true);
         let plain = named("http://127.0.0.1:8080/").unwrap();
         assert_eq!((plain.host.as_str(), plain.address), ("127.0.0.1:8080", "127.0.0.1:8080".parse().unwrap()));

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transport_with_too_few_rounds_that_are_not_doubtful_is_not_ranked() {
+    fn a_transport_with_too_few_reliable_rounds_is_not_ranked() {
         let [sound, other] =
             [Transport::Tcp, Transport::Sse].map(|transport| row_with(transport, [1.0; 5].into_iter()));
         let mut doubtful = row_with(Transport::Polling, [9.0; 5].into_iter());

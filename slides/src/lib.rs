@@ -1,8 +1,9 @@
 //! The lecture: a deck in Markdown for each language, rendered into one self-contained page.
 //!
 //! [`deck`] contains the Markdown and divides it into slides. [`markdown`] renders a slide and inserts what the slide refers to: charts,
-//! lanes, a table and verdicts of a recorded run ([`figures`]), code of this project ([`source`]), and live lanes. The player, the script
-//! that shows one slide at a time, is in `player/`.
+//! lanes, a table and verdicts of a recorded run ([`figures`]), code of this project ([`source`]), and live lanes. A lane shows the
+//! messages of one subscription over time; a live lane is a subscription of the browser itself. The player, the script that shows one
+//! slide at a time, is in `player/`.
 
 pub mod deck;
 pub mod dictionary;

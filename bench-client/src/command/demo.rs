@@ -38,7 +38,10 @@ pub fn demo(options: &Options) -> anyhow::Result<()> {
             query = format!("?network={}", options.network);
         }
         let url = server.presenter_page(&base, &query);
-        println!("{url}\n\nThis is the live page. Press Ctrl-C to end it.\nSlides: {}", server.presenter_slides(&base));
+        println!(
+            "{url}\n\nThis is the live page. Press Ctrl-C to stop the server.\nSlides: {}",
+            server.presenter_slides(&base)
+        );
         if let Some(viewers) = server.viewers() {
             println!("For viewers, who cannot publish: {viewers}");
         }

@@ -1,4 +1,5 @@
-//! Measures the server's costs over event rate, acceptable staleness and network delay.
+//! Measures the server's costs as functions of event rate, acceptable staleness and network delay. This shows where one transport becomes
+//! cheaper than another.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub const SECONDS: u64 = 190;
 const RATES: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
 /// The acceptable ages of an event when it arrives, in ms.
 const STALENESS_MS: [u64; 4] = [100, 300, 1_000, 3_000];
-/// One-way delays of the modelled network.
+/// One-way delays of the modelled network, in ms.
 const DELAYS_MS: [u64; 2] = [2, 40];
 const SUBSCRIBERS: u32 = 300;
 const WINDOW_MS: u64 = 2_000;

@@ -1,5 +1,5 @@
-//! Measures the WebSocket handshake, right and wrong: the server's responses to wrong requests, and the client's reactions to wrong
-//! responses (RFC 6455, sections 4.1 and 4.2).
+//! Tries right and wrong WebSocket handshakes: records the server's responses to right and wrong requests, and the client's reactions to
+//! wrong responses (RFC 6455, sections 4.1 and 4.2).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -30,15 +30,15 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// How long a response, or the client's reaction to one, may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Runs it.
+/// Runs the experiment.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
-    let bare = TestBed::open(&Options { seed, ..options() }).await?;
+    let without_tls = TestBed::open(&Options { seed, ..options() }).await?;
     let within_tls = TestBed::open(&Options { seed, tls_self_signed: true, ..options() }).await?;
-    let right = right(&bare.target.endpoint.host);
+    let right = right(&without_tls.target.endpoint.host);
     let mut requests = Vec::new();
     for request in HandshakeRequest::ALL {
         let endpoint = match request {
-            HandshakeRequest::ThroughProxy => through_proxy(&bare.target.endpoint).await?,
+            HandshakeRequest::ThroughProxy => through_proxy(&without_tls.target.endpoint).await?,
             HandshakeRequest::ThroughProxyWithinTls => through_proxy(&within_tls.target.endpoint).await?,
             HandshakeRequest::Right
             | HandshakeRequest::Post
@@ -50,13 +50,13 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
             | HandshakeRequest::Offers
             | HandshakeRequest::ForeignOriginFeed
             | HandshakeRequest::ForeignOriginEcho
-            | HandshakeRequest::ForeignOriginPoll => bare.target.endpoint.clone(),
+            | HandshakeRequest::ForeignOriginPoll => without_tls.target.endpoint.clone(),
         };
         requests.push(RequestTrial { request, response: send(endpoint, &changed(request, &right)).await? });
     }
     let mut responses = Vec::new();
     for response in HandshakeResponse::ALL {
-        responses.push(ResponseTrial { response, reaction: react(&bare.target, response).await? });
+        responses.push(ResponseTrial { response, reaction: react(&without_tls.target, response).await? });
     }
     Ok(Facts::Handshake(HandshakeFacts { requests, responses }))
 }
@@ -95,7 +95,7 @@ fn changed(request: HandshakeRequest, right: &str) -> String {
     }
 }
 
-/// A wrong response to a handshake with that key.
+/// A wrong response to a handshake whose key is `key`.
 fn wrong(response: HandshakeResponse, key: &str) -> String {
     match response {
         HandshakeResponse::AcceptOfAnotherKey => switching("websocket", ACCEPT),
@@ -111,7 +111,8 @@ fn switching(protocol: &str, accept: &str) -> String {
     )
 }
 
-/// The status line and headers of a server's response; empty where it closes the connection, `None` where no response arrives in time.
+/// Sends a request, and returns the status line and headers of the response: empty where the server closes the connection, `None` where no
+/// response arrives in time.
 async fn send(endpoint: Endpoint, request: &str) -> anyhow::Result<Option<String>> {
     let mut wire = Connection::connect(endpoint.address, None, endpoint.tls.as_ref(), SharedLedger::default()).await?;
     wire.request(request.as_bytes()).await?;
@@ -129,7 +130,7 @@ async fn send(endpoint: Endpoint, request: &str) -> anyhow::Result<Option<String
     Ok(length.map(|length| String::from_utf8_lossy(&wire.received[..length]).into_owned()))
 }
 
-/// The client's reaction to a wrong response, from a server made for it.
+/// The client's reaction to a wrong response, which a server made for this trial sends.
 async fn react(target: &Target, response: HandshakeResponse) -> anyhow::Result<Reaction> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
@@ -138,7 +139,7 @@ async fn react(target: &Target, response: HandshakeResponse) -> anyhow::Result<R
         let request = request_headers(&mut stream).await?;
         let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap_or_default();
         stream.write_all(wrong(response, key).as_bytes()).await?;
-        // Open until the client closes the connection.
+        // The connection stays open until the client closes it.
         stream.read(&mut [0]).await
     });
     let target = Target { endpoint: Endpoint::plain(address), ..target.clone() };
@@ -160,7 +161,8 @@ async fn through_proxy(server: &Endpoint) -> anyhow::Result<Endpoint> {
     Ok(Endpoint { address: proxy(server.address).await?, tls: server.tls.clone(), host: String::new() })
 }
 
-/// A proxy that forwards no hop-by-hop headers, as HTTP allows (RFC 9110, section 7.6.1). Bytes that it cannot read it forwards unchanged.
+/// A proxy that forwards no hop-by-hop headers, as HTTP allows (RFC 9110, section 7.6.1). Bytes that it cannot read, such as those of TLS,
+/// are forwarded unchanged.
 async fn proxy(to: SocketAddr) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;

@@ -13,12 +13,12 @@ use crate::test_bed::server_process::options;
 use server::Options;
 
 const SIZES: [u32; 3] = [10, 100, 1_000];
-/// Windows of each group, enough for an interval.
+/// Measurement windows of each group, enough for a confidence interval.
 const WINDOWS: u32 = MIN_ROUNDS;
 const WINDOW_MS: u64 = 400;
 const POLL_INTERVAL_MS: u64 = 250;
 
-/// Runs it.
+/// Runs the experiment.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     let mut groups = Vec::new();
     for subscribers in SIZES {
@@ -27,7 +27,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
             let poll_interval = Duration::from_millis(POLL_INTERVAL_MS);
             let target = Target { poll_interval, ..test_bed.target.clone() };
             let group = test_bed.connect(transport, target, subscribers).await?;
-            // Connecting is over when every poller has sent its first poll.
+            // Every poller sends its first poll within one interval. Only then is connecting over.
             tokio::time::sleep(poll_interval).await;
             let mut windows = Vec::new();
             for _ in 0..WINDOWS {

@@ -1,7 +1,7 @@
 //! Searches for HTTP headers in bytes that were captured on the wire, independently of the parsers that attribute bytes to layers.
 //!
-//! The ledger counts what follows a 101 as frames because the WebSocket parser reads it. The search here does not rely on that: a relay
-//! keeps the bytes of both directions, and a plain search finds lines that only HTTP headers have.
+//! After a response with status 101, the ledger attributes all bytes to frames, because the WebSocket parser reads them. The search here
+//! does not rely on that parser: a relay keeps the bytes of both directions, and a plain search finds lines that only HTTP headers have.
 
 use std::cell::RefCell;
 use std::io;
@@ -58,12 +58,13 @@ pub async fn relay(server: SocketAddr) -> io::Result<(SocketAddr, Captured)> {
         near.set_nodelay(true)?;
         far.set_nodelay(true)?;
         let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
-        tokio::try_join!(carry(near_read, far_write, up), carry(far_read, near_write, down))
+        tokio::try_join!(copy(near_read, far_write, up), copy(far_read, near_write, down))
     });
     Ok((address, captured))
 }
 
-async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, kept: Bytes) -> io::Result<()> {
+/// Forwards the bytes of one direction until it ends, and keeps a copy of them.
+async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, kept: Bytes) -> io::Result<()> {
     let mut buffer = vec![0; 16 << 10];
     loop {
         match from.read(&mut buffer).await? {
@@ -83,7 +84,7 @@ fn headers(bytes: &[u8]) -> HttpHeaders {
     let mut rest = bytes;
     while let Some(end) = find(rest, b"\r\n\r\n") {
         let block = &rest[..end + 2];
-        // From the last line back to the first that belongs to the headers; a body may precede it.
+        // Backwards from the last line, for as long as the lines belong to headers; a body may precede the headers.
         let length: usize = lines(block).rev().map_while(header_line).sum();
         if length > 0 {
             found.count += 1;
@@ -91,7 +92,7 @@ fn headers(bytes: &[u8]) -> HttpHeaders {
         }
         rest = &rest[end + 4..];
     }
-    // Headers without a blank line after them count as well.
+    // Headers without a blank line after them count as well. Their length is unknown, so only that of the version is counted.
     if found.count == 0 && (find(bytes, b"HTTP/1.1").is_some() || find(bytes, b"HTTP/1.0").is_some()) {
         found = HttpHeaders { count: 1, bytes: b"HTTP/1.1".len() as u64 };
     }

@@ -60,7 +60,8 @@ impl Contents {
         if self.events.is_empty() {
             self.first = seq;
         }
-        // An event before the first one that came is out of order, which the subscriber's progress counts.
+        // An event before the first one that came is not compared, since `Progress` counts it as a fault. An event beyond the tracked range
+        // is not compared either.
         let Some(index) = seq.checked_sub(self.first).filter(|&index| index < MAX_EVENTS) else { return true };
         let index = index as usize;
         if index >= self.events.len() {

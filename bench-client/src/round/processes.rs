@@ -1,7 +1,8 @@
 //! The subscribers of a round: in this process, or distributed over several worker processes.
 //!
-//! One thread receives some hundred thousand events per second. If that limits a measurement, `--processes` adds worker processes. Each runs
-//! this program. It reads commands from standard input, one line of JSON each, and replies in the same way on standard output.
+//! One thread receives some hundred thousand events per second. If that limits a measurement, `--processes` adds worker processes. Each
+//! worker process runs this program, reads commands from standard input, one line of JSON each, and replies in the same way on standard
+//! output.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -36,13 +37,13 @@ const LAG_INTERVAL: Duration = Duration::from_millis(20);
 /// The task of a group of subscribers: where they subscribe, and what is measured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Task {
-    /// How they subscribe.
+    /// The transport over which they subscribe.
     pub transport: Transport,
     /// The server's URL.
     pub url: String,
     /// Whether any certificate of the server is accepted.
     pub insecure: bool,
-    /// Its port for raw TCP.
+    /// The server's address for raw TCP.
     pub tcp: SocketAddr,
     /// Which headers they send.
     pub headers: Headers,
@@ -54,11 +55,11 @@ pub struct Task {
     pub clock_ahead_ns: i64,
     /// The cursor at which they start.
     pub after: Bookmark,
-    /// Which of all subscribers they are.
+    /// Which of the round's subscribers they are.
     pub share: Share,
     /// The seed of the pollers' phases, and of jitter.
     pub seed: u64,
-    /// The time until which they may connect, in ns.
+    /// The time until which they may connect, in ns of this host's clock.
     pub deadline: u64,
     /// When a poll interval begins, in ns of this host's clock; the same for all processes.
     pub poll_origin_ns: u64,
@@ -73,7 +74,7 @@ pub struct Task {
 /// The state of a group of subscribers.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct GroupStatus {
-    /// How many are connected, or have been.
+    /// How many subscribers are connected, or have been.
     pub connected: u32,
     /// Time from starting to connect until all were connected, or the deadline, in ns.
     pub connect_ns: u64,
@@ -92,7 +93,7 @@ pub struct GroupStatus {
 pub struct Observations {
     /// Deliveries of events that were scheduled in the window.
     pub delivered: u64,
-    /// Delivery latency t2 - t0.
+    /// Delivery latency t2 - t0: the time from when an event was due until the subscriber received it.
     pub latency_ns: Histogram,
     /// Naive latency t2 - t1: the latency from the time at which the event entered the feed, which ignores that the event may have been
     /// published late.
@@ -111,12 +112,12 @@ pub struct Observations {
     pub all_closed: bool,
 }
 
-/// A command to a worker process. It follows the task.
+/// A command to a worker process. Commands are sent after the task.
 #[derive(Serialize, Deserialize)]
 enum WorkerCommand {
     /// Report the status.
     Status,
-    /// Start or stop to measure the lag of the event loop.
+    /// Start or stop measuring the lag of the event loop.
     MeasureLag(bool),
     /// Close all subscriptions, and report what they have observed of these events.
     Close(Vec<Published>),
@@ -131,7 +132,7 @@ pub enum Subscribers {
 }
 
 impl Subscribers {
-    /// Connects the subscribers, in that many processes; their deliveries are counted in `deliveries`.
+    /// Connects the subscribers, in this number of processes; their deliveries are counted in `deliveries`.
     ///
     /// # Errors
     /// When the server's host has no address, or a process does not start.
@@ -143,14 +144,14 @@ impl Subscribers {
         for share in task.share.split(processes) {
             workers.push(WorkerProcess::start(&Task { share, ..task.clone() }).await?);
         }
-        // All processes connect at the same time. Each sends its first status when it has finished.
+        // All processes connect at the same time. Each sends its first status when its subscribers have connected.
         for worker in &mut workers {
             worker.receive::<GroupStatus>().await?;
         }
         Ok(Self::Processes(workers, deliveries))
     }
 
-    /// The status of all of them together.
+    /// The status of all subscribers together.
     ///
     /// # Errors
     /// When a process has ended.
@@ -178,7 +179,7 @@ impl Subscribers {
         Ok(all)
     }
 
-    /// Starts or stops to measure the lag of the event loops.
+    /// Starts or stops measuring the lag of the event loops.
     ///
     /// # Errors
     /// When a process has ended.
@@ -304,7 +305,7 @@ struct Latencies {
     naive: Histogram,
     /// The slowest delivery of each event, in ns, by sequence number.
     slowest: BTreeMap<u64, u64>,
-    /// Deliveries whose event had another time t0 than it was published with.
+    /// Deliveries whose time t0 differs from the one with which the event was published.
     altered: u64,
 }
 

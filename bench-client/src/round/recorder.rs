@@ -16,8 +16,8 @@ use crate::wire::SharedLedger;
 /// The most deliveries for which memory is allocated beforehand: some 100 MB.
 const MAX_PREALLOCATED: usize = 4 << 20;
 
-/// The most ranges of missing events that a subscriber remembers. An event of a further range counts as lost, and when it comes late as a
-/// duplicate. Without this bound, a malicious server could make each search longer.
+/// The most ranges of missing events that a subscriber remembers. An event of a further range counts as lost and, if it comes late, as a
+/// duplicate too. Without this bound, a malicious server could make each search longer.
 const MAX_MISSING_RANGES: usize = 1_000;
 
 /// One delivery in the window.
@@ -79,7 +79,7 @@ impl Recorder {
         self.deliveries.load(Ordering::Relaxed)
     }
 
-    /// Polls until that many deliveries have been made. One task at a time can wait for that.
+    /// Polls until `due` deliveries have been made. One task at a time can wait for that.
     pub fn poll_deliveries(&mut self, due: u64, waker: &Waker) -> Poll<()> {
         if self.deliveries() >= due {
             return Poll::Ready(());
@@ -125,7 +125,7 @@ impl Progress {
         self.cursor
     }
 
-    /// Records that an event has come, in `faults` if it is not the next one. Returns whether it has not come before.
+    /// Records that an event has come, in `faults` if it is not the next one. Returns true if it is new, false if it is a duplicate.
     pub fn event(&mut self, seq: u64, faults: &mut Faults) -> bool {
         let next = self.cursor.next_seq();
         if seq >= next {

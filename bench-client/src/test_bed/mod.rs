@@ -1,4 +1,5 @@
-//! A test bed: a server process with a control connection. Experiments that do not consist of rounds run on it.
+//! A test bed: a server process with a control connection, over which the server's figures are requested. Experiments that do not consist
+//! of rounds run on a test bed.
 
 pub mod control;
 pub(crate) mod relay;

@@ -16,7 +16,7 @@ use tokio::task::spawn_local;
 use crate::wire::link::{Direction, Link};
 use crate::wire::timer::Timer;
 
-/// The free space that a read is given, in bytes.
+/// The buffer size of one read, in bytes.
 const READ_BYTES: usize = 4 << 10;
 
 /// Listens on a free port of the loopback interface, and forwards each connection to `server`; returns the address to connect to.

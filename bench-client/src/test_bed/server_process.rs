@@ -1,4 +1,4 @@
-//! The server under test: a separate process that is started for a round.
+//! The server under test: a separate process that is started for a round or an experiment.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +15,7 @@ use crate::wire::tls::Tls;
 /// How long a server may take to shut down: somewhat longer than it waits for its connections to close.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A server started for one round; dropping it shuts it down.
+/// A server that this program has started; dropping this value shuts the server down.
 pub struct ServerProcess {
     child: Child,
     /// Where it listens for HTTP and WebSocket.
@@ -36,7 +36,7 @@ impl ServerProcess {
     /// When it does not start, or does not print its address.
     pub fn start(options: &Options) -> anyhow::Result<Self> {
         let executable = std::env::current_exe().context("cannot find this program's own file")?;
-        // We start it ourselves, so a self-signed certificate is safe.
+        // This program starts the server itself, so it can safely accept the self-signed certificate.
         let tls = options.tls_self_signed.then(|| Tls::new("localhost", true)).transpose()?;
         // Logging would change what is measured.
         let (child, address) = spawn(Command::new(executable).env_remove("RUST_LOG"), options)?;
@@ -70,7 +70,7 @@ pub fn spawn(program: &mut Command, options: &Options) -> anyhow::Result<(Child,
 /// # Errors
 /// When the options cannot be read, or the server cannot be started.
 pub fn run_child() -> anyhow::Result<()> {
-    // If the kernel rejects this, the server may go on running after a client that was killed.
+    // If the kernel rejects this, the server may go on running after the client was killed.
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
     let options = serde_json::from_reader(std::io::stdin())
         .context("this command is for servers that the load client starts: it reads their options as JSON")?;

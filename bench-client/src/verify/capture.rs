@@ -1,7 +1,7 @@
 //! Compares the bytes of a packet capture between two network namespaces with the bytes that were counted at the sockets.
 //!
-//! A pair of virtual interfaces with an MTU of 1500 connects the two namespaces. They send no larger segments, like a network card without
-//! segmentation offload.
+//! A pair of virtual interfaces with an MTU of 1500 connects the two namespaces. The interfaces send no segments that are larger than a
+//! packet, like a network card without segmentation offload.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const CLIENT: &str = "10.213.0.2";
 /// The largest acceptable difference between the two counts, in per cent.
 const MAX_DIFFERENCE_PERCENT: f64 = 1.0;
 
-/// The result, or why the check cannot run here.
+/// The result of the check; the inner error is the reason why it cannot run here.
 pub fn check() -> anyhow::Result<Result<Finding, String>> {
     for (program, argument) in [("ip", "-V"), ("tshark", "--version")] {
         if !Command::new(program)
@@ -78,7 +78,7 @@ impl Namespaces {
         Ok(namespaces)
     }
 
-    /// A command that runs `program` in one of them.
+    /// A command that runs `program` in a namespace.
     fn command(namespace: &str, program: &Path) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace]).arg(program).stdin(Stdio::null()).stderr(Stdio::null());
@@ -206,7 +206,7 @@ fn judge(rounds: &[Round], packets: &[Packet]) -> Finding {
     let captured = captured_bytes(packets);
     let difference = (captured as f64 / counted.max(1) as f64 - 1.0) * 100.0;
     Finding {
-        requirement: "a packet capture has the same bytes, headers included",
+        requirement: "captured bytes equal counted bytes and TCP/IP headers",
         measured: format!("{captured} captured, {counted} counted"),
         bound: format!("within {MAX_DIFFERENCE_PERCENT} % ({difference:+.2} %)"),
         passed: counted > 0 && difference.abs() <= MAX_DIFFERENCE_PERCENT,

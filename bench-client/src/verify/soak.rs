@@ -1,5 +1,5 @@
 //! A soak test: for some minutes, many subscribers stay connected while others connect and leave. The server's memory and its number of open
-//! files do not grow, and the subscribers that stay receive every event.
+//! files must not grow, and the subscribers that stay must receive every event once.
 
 use std::time::{Duration, Instant};
 
@@ -21,9 +21,9 @@ const TIME: Duration = Duration::from_secs(180);
 /// The server's resources at a moment.
 #[derive(Debug, Clone, Copy)]
 struct Usage {
-    /// Resident memory without the history.
+    /// Resident memory without that of the feed's history.
     memory_kib: f64,
-    /// Open files.
+    /// Number of open files.
     files: usize,
 }
 
@@ -54,8 +54,8 @@ pub async fn check() -> anyhow::Result<Vec<Finding>> {
         let found = recorder.faults;
         faults += found.lost + found.duplicates + found.reordered + found.gaps + found.reconnects;
         faults += recorder.given_up.len() as u64 + u64::from(!all_closed);
-        // From the first event that any subscriber has received up to the newest, each has to have every event except one, since the newest
-        // may still be on its way.
+        // From the first event that any subscriber has received up to the newest, each must have received every event except one, since the
+        // newest may still be on its way.
         let first = recorder.samples.iter().map(|sample| sample.seq).min().unwrap_or(head.0);
         let due = (head.0 - first) * u64::from(STAYING);
         faults += due.saturating_sub(recorder.samples.len() as u64);
@@ -71,19 +71,19 @@ fn judge(usage: &[Usage], faults: u64) -> Vec<Finding> {
     let files = mean(late, |usage| usage.files as f64) - mean(early, |usage| usage.files as f64);
     vec![
         Finding {
-            requirement: "minutes of connecting and leaving: memory does not grow",
+            requirement: "while others connect and leave: memory does not grow",
             measured: format!("{:+.2} %, of {:.1} MiB", 100.0 * grown, mean(early, |usage| usage.memory_kib) / 1024.0),
             bound: "at most 3 % more".into(),
             passed: grown <= 0.03,
         },
         Finding {
-            requirement: "in that time: open files do not grow in number",
+            requirement: "while others connect and leave: no growth of open files",
             measured: format!("{files:+.1}"),
             bound: "at most 2 more".into(),
             passed: files <= 2.0,
         },
         Finding {
-            requirement: "in that time: subscribers that stay get every event once",
+            requirement: "while others connect and leave: every event comes once",
             measured: format!("{faults} faults, {STAYING} subscribers of each transport"),
             bound: "none".into(),
             passed: faults == 0,

@@ -43,7 +43,7 @@ pub fn derive(facts: &PapersFacts) -> anyhow::Result<Experiment> {
     let columns = ["source", "question", "load here", "published", "predicted", "measured here", "remark"];
     Ok(Experiment {
         title: "Published results, measured again".into(),
-        question: "What was published on this question, what does theory predict, and what is measured here?".into(),
+        question: "What was published on these transports, what does theory predict, and what is measured here?".into(),
         answer: vec![format!("{} published results, each with the prediction of theory and the figure measured here.", table.len())],
         doubts: doubts(&facts.comparisons()),
         tables: vec![Table {
@@ -77,7 +77,7 @@ fn round(comparison: &Comparison, transport: Transport) -> anyhow::Result<&Round
     rounds.first().copied().with_context(|| format!("{transport} is missing"))
 }
 
-/// Subscribers and events a second: "50 subscribers, 20 events/s".
+/// Subscribers, event rate and payload: "50 subscribers, 20 events/s of 200 B".
 fn load(comparison: &Comparison) -> String {
     let Scenario { subscribers, rate, payload_bytes, .. } = comparison.scenario;
     format!("{} subscribers, {rate} events/s of {payload_bytes} B", thousands(subscribers.into()))
@@ -105,7 +105,7 @@ fn envelope_bytes(comparison: &Comparison, transport: Transport) -> anyhow::Resu
     Ok(ledger[Layer::Framing] as f64 / ledger.events.max(1) as f64)
 }
 
-/// Megabits a second as the article counts them: 8 bits a byte, 2^20 bits a megabit.
+/// Megabits a second as Kaazing's article counts them: 8 bits a byte, 2^20 bits a megabit.
 fn mbps(bytes: f64, clients: f64) -> f64 {
     bytes * 8.0 * clients / f64::from(1 << 20)
 }
@@ -151,14 +151,14 @@ fn kaazing(found: &Comparison) -> anyhow::Result<Vec<Row>> {
             published: "6.6 / 66 / 665 against 0.015 / 0.153 / 1.526".into(),
             predicted: format!("{} against {}", each(PRINTED), each(FRAME)),
             measured: format!("{} against {}", each(poll), each(frame)),
-            remark: "The article computes it as well, and measures nothing. Its megabit is 2^20 bits.".into(),
+            remark: "The article computes these figures too, and measures nothing. Its megabit is 2^20 bits.".into(),
         },
         Row {
             source: SOURCE,
-            question: "how many times the overhead of WebSocket, and how many times its latency",
+            question: "overhead and latency of polling, as multiples of those of WebSocket",
             load,
             published: "500:1 \"or even 1000:1\", and 3:1".into(),
-            predicted: format!("{} and none: it depends on the interval", PRINTED / FRAME),
+            predicted: format!("{} for the overhead; none for latency, which depends on the interval", PRINTED / FRAME),
             measured: format!("{} for the overhead", short(poll / frame)),
             remark: format!(
                 "The article claims 500:1. Its own figures, {PRINTED} and {FRAME}, make it {}. Its 3:1 for latency compares polling's worst \
@@ -176,7 +176,7 @@ fn appelqvist(found: &Comparison) -> anyhow::Result<Row> {
         question: "header bytes a message: polling, long polling, SSE, WebSocket",
         load: byte_load(found),
         published: "281 + 191, 273 + 191, 8, 2".into(),
-        predicted: "the headers of the browser; SSE 8 and an id line and a chunk; 2".into(),
+        predicted: "the headers of the browser; 8, an id line and the size of a chunk for SSE; 2 for WebSocket".into(),
         measured: format!(
             "{}, {}, {}, {}",
             both(header_bytes(found, Transport::Polling)?),
@@ -204,7 +204,7 @@ fn pimentel(found: &Comparison, pause_ms: f64) -> Row {
         predicted: format!("{}, {}, {}", short(predicted), short(delay_ms), short(predicted / delay_ms)),
         measured: format!("{}; {}; {}", mean(Transport::Polling), mean(Transport::WebSocket), ratio.in_words()),
         remark: "Theory has half the pause and two one-way delays: a poller that pauses after each response has an interval of the pause \
-                 and the round trip. The network here is modelled, so WebSocket's figure is the setting."
+                 and the round trip. The network here is modelled, so WebSocket's figure only repeats its setting."
             .into(),
     }
 }
@@ -226,7 +226,7 @@ fn rfc_6202(found: &Comparison, exchange_ms: f64) -> Row {
         predicted: format!("{}, {}", short(expected.mean_ms / delay), short(expected.max_ms / delay)),
         measured: format!("{}; {}", ratio.in_words(), short(max / delay)),
         remark: "The RFC names no rate. The average is close to one transit only while events are rare compared with round trips. \"Over \
-                 three\" takes loss or work at either end; without them the longest is three: a response, a request, a response."
+                 three\" requires loss or work at either end; without them the longest is three: a response, a request, a response."
             .into(),
     }
 }
@@ -258,13 +258,14 @@ fn bozdag(own_load: &Comparison, busy: &Comparison) -> [Row; 2] {
             "server CPU, push (Comet, long polling) over pull, 1,000 clients, an event a second, a poll a second",
             "The paper compared push by Comet (Bayeux, long polling, on a Java server) with pull, publish and pull intervals of 1, 5, 15 \
              and 50 s, and 100 to 1,000 clients. This is its shortest interval and its largest number. Its server is not compared: this \
-             one is nearly idle at that load, and its CPU time is mostly wake-ups: one an event over long polling, one a poll over polling.",
+             one is nearly idle at that load, and its CPU time is mostly wake-ups: one per event over long polling, one per poll over \
+             polling.",
         ),
         row(
             busy,
             "the same at a load that keeps this server busy, which the paper did not have",
-            "The paper's figures are of a server with a thread or a continuation for each waiting request; its cost of a waiting client is \
-             not this one's.",
+            "The paper's figures are of a server with a thread or a continuation for each waiting request, where a waiting client costs \
+             something else than at this server.",
         ),
     ]
 }
@@ -290,11 +291,11 @@ fn van_de_vyvere(sse: &Comparison, polling: &[Comparison]) -> Row {
         published: "SSE serves more than twice the clients (of up to 25,000) where updates are wanted at once; beyond some acceptable \
                     latency polling serves more"
             .into(),
-        predicted: format!("cheaper where polls are rarer than events, each bringing many: beyond {} ms", 1e3 / sse.scenario.rate),
+        predicted: format!("polling is cheaper where a poll brings several events: beyond {} ms", 1e3 / sse.scenario.rate),
         measured: format!(
-            "{}; they cross {}",
+            "{}; both cost the same {}",
             costs.join(", "),
-            crossing(&curve, 1.0).map_or("nowhere between these".into(), |at| format!("at {} ms", short(at)))
+            crossing(&curve, 1.0).map_or("at no interval between these".into(), |at| format!("at {} ms", short(at)))
         ),
         remark: match cheaper {
             Some((interval, _)) => format!(
@@ -314,7 +315,7 @@ struct Peak<'a> {
     comparison: &'a Comparison,
     /// Deliveries a second, with their interval.
     delivered: Estimate,
-    /// Deliveries a second that were due of what was published.
+    /// Deliveries a second that were due for the published events.
     due: f64,
 }
 
@@ -388,7 +389,7 @@ fn signalr(found: &[Comparison]) -> anyhow::Result<Row> {
     let long_polling = Peak::of(found, Transport::LongPolling)?;
     let websocket = Peak::of(found, Transport::WebSocket)?;
     let limit = if !(long_polling.is_behind() && websocket.is_behind()) {
-        "Saturation was not reached: at least one of the two kept up with all events published, so the figures are no limits."
+        "Saturation was not reached: at least one of the two kept up with all events published, so the figures are not limits."
     } else if long_polling.is_client_limited() || websocket.is_client_limited() {
         "Saturation of the server could not be reached: the client's one thread is the first limit."
     } else {

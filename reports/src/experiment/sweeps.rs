@@ -19,20 +19,21 @@ use crate::theory;
 const MIN_WAIT: f64 = 0.25;
 /// Claim 2: the latency up to which delivery counts as real time where the crossing is given, in ms.
 const REAL_TIME_MS: f64 = 100.0;
-/// Claim 3: the largest ratio to WebSocket's latency that still counts as the moment of the event, and the smallest that counts as later
-/// than a push.
+/// Claim 3: the largest ratio of long polling's latency to WebSocket's that still counts as a response at once, and the smallest ratio that
+/// counts as later than WebSocket.
 const MAX_AT_ONCE: f64 = 1.5;
 const MIN_LATER: f64 = 1.1;
-/// Requests that the server counted in the window, for a second, from all of the scenario's subscribers together.
+/// Requests a second that the server counted in the window, from all of the scenario's subscribers together.
 const REQUESTS_PER_S: Measure =
     Measure::counted(|round| (round.server.requests as f64, round.server.window_ns as f64 / 1e9));
 
-/// Claim 2: polling is not real time. Mean latency over the poll interval, at the longest interval.
+/// Claim 2: polling is not real time. `wait` is the mean latency divided by the poll interval, at the longest interval.
 pub fn waits_for_the_poll(wait: Estimate) -> Status {
     wait.above(MIN_WAIT).decides(Status::Holds, Status::DoesNotHold)
 }
 
-/// Claim 3: a long poll gets its response the moment there is an event. Its latency over WebSocket's, near and far.
+/// Claim 3: a long poll gets its response the moment there is an event. `near` and `far` are the ratios of its latency to WebSocket's, at
+/// the shortest and the longest network delay.
 pub fn responds_at_once(near: Estimate, far: Estimate) -> Status {
     match near.below(MAX_AT_ONCE) {
         Answer::Yes => far.above(MIN_LATER).decides(Status::HoldsWithinLimits, Status::Holds),
@@ -40,8 +41,8 @@ pub fn responds_at_once(near: Estimate, far: Estimate) -> Status {
     }
 }
 
-/// Claim 4: long polling loads the server less than polling. Its requests a second over polling's, from the rarest events to the most
-/// frequent: the result depends on a setting, so the claim holds within limits wherever the curve crosses 1.
+/// Claim 4: long polling loads the server less than polling. `requests` are the ratios of its requests a second to polling's, from the
+/// lowest event rate to the highest. The result depends on a setting, so the claim holds within limits where the curve crosses 1.
 pub fn sends_fewer_requests(requests: &[Estimate]) -> Status {
     let [rarest, .., busiest] = requests else { return Status::NotMeasurable };
     match (rarest.below(1.0), busiest.below(1.0)) {
@@ -52,8 +53,8 @@ pub fn sends_fewer_requests(requests: &[Estimate]) -> Status {
     }
 }
 
-/// Claim 5: when there are many messages, long polling is no better than polling. Its requests and its latency over polling's, at the
-/// busiest rate: no better in both, in one, or in none.
+/// Claim 5: when there are many messages, long polling is no better than polling. The two figures are the ratios of its requests and of its
+/// latency to polling's, at the highest event rate: long polling is no better in both, in one, or in none.
 pub fn no_better(requests: Estimate, latency: Estimate) -> Status {
     match (requests.below(1.0), latency.below(1.0)) {
         (Answer::No, Answer::No) => Status::Holds,
@@ -75,7 +76,7 @@ fn load(comparison: &Comparison) -> String {
     format!("{} subscribers, {} events/s (Poisson)", scenario.subscribers, scenario.rate)
 }
 
-/// Over the poll interval: a shorter interval lowers latency and costs more requests.
+/// The sweep over the poll interval: a shorter interval lowers latency and costs more requests.
 pub fn poll_interval(facts: &SweepFacts) -> anyhow::Result<Experiment> {
     let experiment = sweep::derive(facts)?;
     let (shortest, longest) = ends(facts)?;
@@ -126,7 +127,7 @@ pub fn poll_interval(facts: &SweepFacts) -> anyhow::Result<Experiment> {
     })
 }
 
-/// Over the network's delay: the cost of a round trip for each event, compared with theory.
+/// The sweep over the network's delay: the cost of a round trip for each event, compared with theory.
 pub fn delay(facts: &SweepFacts) -> anyhow::Result<Experiment> {
     let experiment = sweep::derive(facts)?;
     let (nearest, farthest) = ends(facts)?;
@@ -190,11 +191,11 @@ struct Rate {
     /// Requests a second and a subscriber, of long polling and of polling.
     long_polls: f64,
     polls: f64,
-    /// Long polling over polling.
+    /// Ratios of long polling to polling.
     requests: Estimate,
     cpu: Estimate,
     latency: Estimate,
-    /// Server CPU an event of long polling over HTTP streaming.
+    /// The ratio of long polling's server CPU per event to that of HTTP streaming.
     over_streaming: Estimate,
     /// The share of a processor that the server used over long polling.
     utilisation: f64,
@@ -223,7 +224,7 @@ impl Rate {
     }
 }
 
-/// Over the rate of events: where long polling stops saving requests.
+/// The sweep over the rate of events: where long polling stops saving requests.
 pub fn rate(facts: &SweepFacts) -> anyhow::Result<Experiment> {
     let mut experiment = sweep::derive(facts)?;
     let (first, _) = ends(facts)?;
@@ -287,18 +288,18 @@ fn rate_verdicts(rates: &[Rate], first: &Comparison) -> Vec<Verdict> {
                 compared.join(", "),
                 at(crosses(rates, |rate| rate.requests))
             ),
-            why: "It depends on a setting, not on the transport: a long poll is sent once an event and not once an interval, so long \
+            why: "It depends on a setting, not on the transport: a long poll is sent once per event and not once per interval, so long \
                   polling saves requests only while events are rarer than polls."
                 .into(),
             prediction: format!(
-                "Long polling sends about one request an event, polling one an interval: they are equal at 1 / interval = {polls_per_s} \
+                "Long polling sends about one request per event, polling one per interval: they are equal at 1 / interval = {polls_per_s} \
                  events/s."
             ),
             refuted_by: "More requests a second than polling at every rate; with fewer at every rate, the claim holds without limits.".into(),
             working_point: working_point.clone(),
             turns_at: format!(
                 "The requests {} (measured, interpolated; theory: {polls_per_s}, which is 1 / interval). Server CPU an event: the curves \
-                 {}. Requests go on growing until a round trip bounds them: one over the round trip is {} a second here.",
+                 {}. Requests go on growing until round trips bound them: one request per round trip is {} a second here.",
                 at(crosses(rates, |rate| rate.requests)),
                 at(crosses(rates, |rate| rate.cpu)),
                 1e3 / (2.0 * delay_ms),
@@ -347,8 +348,8 @@ fn requests_per_s(rates: &[Rate], poll_interval_ms: f64, round_trip_ms: f64) -> 
             Some(rate) => format!("Long polling sends more requests than polling from {} events a second on", short(rate)),
             None => "Long polls and polls a second".into(),
         },
-        caption: "Requests a second and a subscriber, as the server counted them. Theory: a poll once an interval; a long poll once an \
-                  event, until a round trip bounds them."
+        caption: "Requests a second and a subscriber, as the server counted them. Theory: one poll per interval; one long poll per \
+                  event, until round trips bound them."
             .into(),
         x: axis("events a second", true),
         y: axis("requests a second and a subscriber", true),
@@ -396,7 +397,7 @@ fn against_polling(rates: &[Rate]) -> Table {
     }
 }
 
-/// Over the payload: the size of an event at which the overhead becomes negligible.
+/// The sweep over the payload: the size of an event at which the overhead becomes negligible.
 pub fn payload(facts: &SweepFacts) -> anyhow::Result<Experiment> {
     Ok(Experiment {
         title: "Effect of the payload size on the overhead".into(),
@@ -405,12 +406,12 @@ pub fn payload(facts: &SweepFacts) -> anyhow::Result<Experiment> {
     })
 }
 
-/// Over the number of subscribers: the cost of fan-out.
+/// The sweep over the number of subscribers: the cost of fan-out.
 pub fn subscribers(facts: &SweepFacts) -> anyhow::Result<Experiment> {
     let mut experiment = sweep::derive(facts)?;
     experiment.method.push(
         "The client's subscribers share one thread, so with many of them a good part of the latency is the client's own queue; rounds in \
-         which it was busy are marked."
+         which that thread was busy are marked."
             .into(),
     );
     Ok(Experiment {

@@ -1,10 +1,10 @@
 //! A connection's socket. Two parts of the server write to it: the implementation of its protocol (hyper, tungstenite, or our own), and the
 //! dispatcher, which writes an event's shared bytes directly.
 //!
-//! Both run on the connection's own worker, so they never write at the same time. But neither may write into the middle of a message that
-//! the other has begun. The dispatcher writes only while the connection's task waits for the feed and has nothing left to write (see
-//! `fan_out/subscriber.rs`). hyper does not report whether it has something left to write; instead, [`Socket::mark_unflushed`] marks the
-//! beginning of a message, and hyper's flush its end. With TLS, both write to the connection's session (see `tls.rs`).
+//! Both run on the worker thread that serves the connection, so they never write at the same time. But neither may write into the middle
+//! of a message that the other has begun. The dispatcher writes only while the connection's task waits for the feed and has nothing left to
+//! write (see `fan_out/subscriber.rs`). hyper does not report whether it has something left to write; instead, [`Socket::mark_unflushed`]
+//! marks the beginning of a message, and hyper's flush marks its end. With TLS, both write to the connection's TLS session (see `tls.rs`).
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
@@ -52,8 +52,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Opens the socket of a new connection. If the server uses TLS, this includes the handshake; then a peer that does not use TLS is sent
-    /// `plain`. `None` if the handshake fails.
+    /// Opens the socket of a new connection. If the server uses TLS, this includes the handshake, and `plain` is sent to a peer that does
+    /// not use TLS. `None` if the handshake fails.
     pub async fn open(stream: TcpStream, state: Arc<ServerState>, plain: &str) -> Option<Rc<Self>> {
         // The connection works without each of these options, so errors are ignored.
         // A small write must not wait for the acknowledgement of the one before it (Nagle's algorithm).
@@ -245,8 +245,9 @@ impl Socket {
         self.poll_flush_backlog(context)
     }
 
-    /// Writes as much of the backlog, or if there is none of `unsent`, as the socket accepts now, and returns whether it accepted anything.
-    /// The kernel reports the socket writable only when a third of its buffer is free; this tries regardless of that.
+    /// Writes as much as the socket accepts now: of the backlog or, if the backlog is empty, of the first part of `unsent`. Returns whether
+    /// the socket accepted anything. The kernel reports a socket as writable only when a third of its buffer is free; this function writes
+    /// regardless of that report.
     ///
     /// # Errors
     /// Those of the socket; that it is full is not an error.
@@ -321,7 +322,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The socket as it is.
+    /// A stream over a socket from which nothing was read before.
     pub fn new(socket: Rc<Socket>) -> Self {
         Self::after(Bytes::new(), socket)
     }
@@ -331,8 +332,8 @@ impl Stream {
         Self { socket, early, requests: None }
     }
 
-    /// The same for a connection on which only requests are received; `early` is the beginning of a request. The wire trace records the
-    /// requests.
+    /// The same as [`Self::after`], for a connection on which only requests are received; `early` is the beginning of a request. The wire
+    /// trace records the requests.
     pub fn with_requests(early: Bytes, socket: Rc<Socket>) -> Self {
         Self { requests: Some(Box::new(Requests::default())), ..Self::after(early, socket) }
     }
@@ -364,6 +365,7 @@ impl AsyncRead for Stream {
                 Part::Headers(headers, lane) => trace.request(headers, lane),
                 Part::Body(bytes) => trace.body(bytes),
             }),
+            // The creator of this stream has traced `early` already.
             None if again => {}
             None => trace.read(&buffer.filled()[before..]),
         }

@@ -245,7 +245,7 @@ impl Session {
         }
     }
 
-    /// Adds the closing alert (RFC 8446, section 6.1), which tells the peer that nothing was cut off, to the records to be written.
+    /// Adds the closing alert (RFC 8446, section 6.1) to the records to be written. It shows the peer that nothing was cut off.
     pub fn close(&mut self) {
         self.connection.send_close_notify();
         self.encrypt();

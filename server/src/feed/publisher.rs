@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::Feed;
 use crate::counters::Counters;
 
-/// How long before an event is due the thread stops sleeping and polls the clock instead. On virtual machines, a sleep can end this much
-/// too late. It is at most a tenth of the time between events: the CPU time of polling is not reported as load, and at high rates it would
-/// otherwise take a processor from the workers.
+/// The time before an event is due during which the thread polls the clock instead of sleeping. On virtual machines, a sleep can end this
+/// much too late. At high rates, a tenth of the time between events is used instead: the CPU time of polling is not reported as load, and
+/// it would otherwise take a processor from the workers.
 const POLL_CLOCK: Duration = Duration::from_micros(250);
 
 /// What is published, and when.

@@ -1,4 +1,5 @@
-// An estimate of the server's clock. Of several requests for the time, the fastest decides; its round trip bounds the error to half of it.
+// An estimate of the server's clock. It follows from the fastest of several requests for the time; its error is at most half of that
+// request's round trip.
 
 const REQUESTS = 12;
 const REPEAT_MS = 30_000;

@@ -5,14 +5,16 @@
 // of the chunk that carries it leads to the client's line, where another mark shows when the page received the event.
 
 // Sizes, in multiples of the page's font size, so that lines and marks grow with it on a large screen. `TOP` is the distance of the
-// server's line from the upper edge, `BOTTOM` that of the client's line from the lower edge.
+// server's line from the upper edge, `BOTTOM` that of the client's line from the lower edge. `EVENT` and `DELIVERY` are the sizes of the
+// marks on these lines.
 const TOP = 1.05;
 const BOTTOM = 0.95;
 const ARROWHEAD = 0.47;
 const EVENT = 0.3;
 const DELIVERY = 0.37;
 
-// Draws a lane's last `span` ms up to `now`. `em` is the font size in pixels. Returns the arrows that can be clicked, as { chunk, x }.
+// Draws a lane's last `span` ms up to `now`. `em` is the font size in pixels. Returns the arrows that can be clicked, as { chunk, x };
+// `x` is the middle of the arrow.
 export function draw(canvas, lane, { now, span, published, colours, corners, em }) {
   const { pen, width, height } = cleared(canvas);
   const [server, client] = [TOP * em, height - BOTTOM * em];
@@ -42,7 +44,7 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em 
   pen.globalAlpha = 0.35;
   for (const event of published) {
     const sentAt = sent.get(key(event.traceSession, event.seq));
-    // The trace has no time for an event that the lane had before the session began, or received after its connection was cut.
+    // The trace has no send time for an event that the lane received before the trace session began or after its connection was cut.
     if (event.at < now - 2 * span || (sentAt === undefined && event.seq <= lane.cursor)) continue;
     line(pen, x(event.at), server, x(Math.min(sentAt ?? now, now)), server);
   }
@@ -84,7 +86,7 @@ export function axis(canvas, { span, colours, unit, em }) {
   }
 }
 
-// Clears a canvas and gives it the screen's resolution. Its context then draws in the page's pixels.
+// Clears a canvas and gives it the screen's resolution. Its context then draws in CSS pixels.
 function cleared(canvas) {
   const scale = window.devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;
@@ -109,7 +111,7 @@ function line(pen, fromX, fromY, toX, toY) {
   pen.stroke();
 }
 
-// The head of an arrow, at its second end.
+// Draws the head of an arrow that ends at (toX, toY).
 function arrowhead(pen, size, fromX, fromY, toX, toY) {
   const length = Math.hypot(toX - fromX, toY - fromY) || 1;
   const [ux, uy] = [(toX - fromX) / length, (toY - fromY) / length];

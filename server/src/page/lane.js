@@ -1,17 +1,17 @@
-// A lane: one subscription over one transport, with its counts and what it received, and when.
+// A lane: one subscription over one transport, with its counts, and with the events and bytes that it received and their times.
 
 const RECONNECT_MS = 300;
-// For how long chunks and events are kept, so that they can be shown, in ms.
+// How long chunks and events are kept so that they can be shown, in ms.
 export const KEPT_MS = 60_000;
 // The browser's clock and the server's, once they are synchronized, differ by less than this, in ms.
 const MAX_CLOCK_ERROR_MS = 1_000;
-// A response whose headers were sent, but which the browser has not reported for this long, is not waited for any longer, in ms.
+// How long to wait for the browser to report a response after its headers were sent, in ms.
 const RESPONSE_TIMEOUT_MS = 2_000;
 const MAX_NOTES = 8;
 
 export class Lane {
   // Whether the user wants this lane to be subscribed.
-  wanted = true;
+  wanted;
   // The sequence number of the last event received; the next request sends it.
   cursor = 0;
   // The feed that the cursor belongs to. Every request names it: after a restart the server has another feed, and a browser repeats a poll
@@ -32,17 +32,18 @@ export class Lane {
   #chunks = 0;
   // The events that were received lately. The chunks that carried them may be reported after them.
   #delivered = [];
-  // When the requests were started that the trace has not shown yet.
+  // The start times of the requests that the trace has not shown yet.
   #requestTimes = [];
-  // When the last response came whose headers the trace had not shown yet.
+  // The time of the last response that came before the trace showed its headers.
   #responseTime = -Infinity;
   // Chunks from the server whose arrival is not known yet.
   #inFlight = [];
 
-  // A lane for a transport, which is a row of the server's table with its `subscribe`. The session has `id`, `clock` and `pollInterval`.
-  // `log` is called with everything that happens.
-  constructor({ name, path, exchange, subscribe }, session, log) {
+  // A lane for a transport, which is a row of the server's table with the `subscribe` of its module. The session has `id`, `clock` and
+  // `pollInterval`. `log` is called with every chunk, arrival and delivery.
+  constructor({ name, path, family, exchange, subscribe }, session, log) {
     this.name = name;
+    this.wanted = family === 'today';
     this.isSocket = exchange === 'socket';
     this.#path = path;
     this.#subscribe = subscribe;
@@ -61,9 +62,19 @@ export class Lane {
     return { state, cursor, wanted, ...this.#counts, connections: this.#connections.size, notes: this.#notes };
   }
 
+  // The cursor with the feed that it belongs to.
+  get bookmark() {
+    return `${this.cursor}-${this.epoch}`;
+  }
+
   // The URL of the transport's next request, with the cursor and the lane's name.
   requestUrl() {
-    return `${location.origin}${this.#path}?after=${this.cursor}-${this.epoch}&lane=${this.id}`;
+    return this.url(this.#path, { after: this.bookmark });
+  }
+
+  // The URL of a request to `path` with these parameters and the lane's name.
+  url(path, parameters) {
+    return `${location.origin}${path}?${new URLSearchParams({ ...parameters, lane: this.id })}`;
   }
 
   pollInterval() {
@@ -167,7 +178,7 @@ export class Lane {
     this.#log({ kind: 'chunk', chunk: { ...chunk } });
   }
 
-  // When a chunk arrived that the browser reported before the trace did; null if the browser has not reported it yet.
+  // The arrival time of a chunk that the trace has just shown; null if it is not known, because the browser has not reported the chunk yet.
   #knownArrival(chunk) {
     const { at, seqs, isResponse } = chunk;
     if (isResponse) {
@@ -176,7 +187,7 @@ export class Lane {
       return known ? Math.max(at, this.#responseTime) : null;
     }
     if (!seqs) return this.#estimatedArrival(chunk);
-    // An event that came long before has the same number in another feed.
+    // An event with the same number that came long before belongs to another feed.
     for (let index = this.#delivered.length - 1; index >= 0; index -= 1) {
       const { seq, receivedAt } = this.#delivered[index];
       if (receivedAt <= at - MAX_CLOCK_ERROR_MS) break;
@@ -185,7 +196,8 @@ export class Lane {
     return null;
   }
 
-  // When a chunk arrived that the browser does not report, such as a heartbeat: after half of the fastest round trip.
+  // The estimated arrival time of a chunk that the browser does not report, such as a heartbeat: half of the fastest round trip after it
+  // was sent.
   #estimatedArrival({ at }) {
     return at + this.#session.clock.error;
   }

@@ -1,13 +1,13 @@
 //! Finds where the requests on a connection begin and end.
 //!
-//! hyper parses the requests but does not report this. The wire trace needs it: a proxy may send the requests of several clients over one
-//! connection, and a page must receive the bytes of its own requests only.
+//! hyper parses the requests but does not report their positions. The wire trace needs these: a proxy may send the requests of several
+//! clients over one connection, and a page must receive the bytes of its own requests only.
 
 use httparse::{EMPTY_HEADER, Request, Status};
 
 use crate::api::query;
 
-/// The longest request line and headers that are parsed here, in bytes.
+/// The maximum length of the request line and headers that are parsed here, in bytes.
 const MAX_HEADERS_BYTES: usize = 64 << 10;
 /// The most headers of a request; hyper rejects more.
 const MAX_HEADERS: usize = 100;
@@ -15,13 +15,13 @@ const MAX_HEADERS: usize = 100;
 /// A part of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Part<'a> {
-    /// The request line and all headers, and the lane that the request names.
+    /// The request line and all headers, and the value of `lane` in the query of the request, if it has one.
     Headers(&'a [u8], Option<&'a str>),
     /// Bytes of the body of the last request.
     Body(&'a [u8]),
 }
 
-/// The position within a connection's requests, from the first byte of the connection on.
+/// Finds the requests in the bytes of one connection, from its first byte on. The state is the position within the current request.
 pub struct Requests(State);
 
 enum State {
@@ -67,7 +67,7 @@ impl Requests {
                     }
                     let before = received.len();
                     received.extend_from_slice(bytes);
-                    // Headers that arrive in small pieces are not parsed again for each of them.
+                    // Headers that arrive in small pieces are parsed once they are complete, and not after each piece.
                     if received.len() <= MAX_HEADERS_BYTES && !has_empty_line(&received[before.saturating_sub(3)..]) {
                         return;
                     }
@@ -105,7 +105,8 @@ fn has_empty_line(bytes: &[u8]) -> bool {
     [&b"\n\r\n"[..], b"\n\n"].into_iter().any(|end| bytes.windows(end.len()).any(|window| window == end))
 }
 
-/// The length of a request's body; `None` if the headers do not announce it, or contradict each other.
+/// The length of a request's body, 0 if it has none; `None` if the length is unknown: the body is chunked, or `Content-Length` is not valid
+/// or occurs twice.
 fn body_length(request: &Request<'_, '_>) -> Option<u64> {
     let mut length = None;
     for header in request.headers.iter() {

@@ -31,6 +31,7 @@ pub async fn run(
     closing: impl Future<Output = ()>,
 ) {
     let mut closing = std::pin::pin!(closing);
+    // The current settings are sent at once, and not only after the next change.
     plan.mark_changed();
     loop {
         let message = tokio::select! {

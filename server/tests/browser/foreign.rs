@@ -11,11 +11,11 @@ pub fn page() -> SocketAddr {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let stream = stream.unwrap();
-            // A browser may open a connection in advance and send nothing on it. It must not block the next one.
+            // A browser may open a connection in advance and send nothing on it. Such a connection must not block the next one.
             stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
             let mut stream = BufReader::new(stream);
             let mut line = String::new();
-            // The request ends with an empty line, which is two bytes long.
+            // The request ends with an empty line, which consists of CR and LF.
             while stream.read_line(&mut line).is_ok_and(|length| length > 2) {
                 line.clear();
             }

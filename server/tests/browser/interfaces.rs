@@ -90,7 +90,7 @@ fn a_page_of_another_origin_may_read_but_not_publish() {
     let options = Options { listen: free, tcp_listen: free, rate: 0.0, payload: 0, history: 10, ..Options::default() };
     let server = Server::start(&options).unwrap();
     server.feed().publish(1, "public");
-    // The other page's port differs from the server's, so its origin does.
+    // The other page's port differs from the server's, so its origin differs too.
     browser.open(&format!("http://{}/", foreign::page()));
     let host = server.addresses().http;
     let read = browser.run(&format!(
@@ -115,7 +115,7 @@ fn the_page_s_line_reader_ignores_heartbeats() {
     let Some(browser) = Browser::start() else { return };
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let server = Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, ..Options::default() }).unwrap();
-    // The module is imported by the live page, whose content security policy allows it.
+    // The content security policy of the live page allows the import of the server's module below.
     browser.open(&format!("http://{}/?lanes=polling", server.addresses().http));
     let received = browser.run(
         r#"const received = [];

@@ -32,7 +32,7 @@ fn an_injected_script_does_not_run() {
 }
 
 #[test]
-fn a_page_of_another_origin_can_frame_neither_the_page_nor_the_slides() {
+fn a_page_of_another_origin_can_frame_neither_the_live_page_nor_the_slides() {
     let Some(browser) = Browser::start() else { return };
     let server = server();
     let foreign = foreign::page();

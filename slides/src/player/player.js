@@ -7,6 +7,7 @@ const texts = JSON.parse(get('texts').textContent);
 const slides = [...document.querySelectorAll('.slide')];
 const parameters = new URLSearchParams(location.search);
 const presenting = parameters.has('presenter');
+// Whether the slides come from the server, so that the live page is available.
 const served = root.dataset.live === 'yes';
 const startedAt = Date.now();
 let current = 0;
@@ -25,7 +26,8 @@ function show(index, notify = true) {
   if (notify) other?.postMessage({ slide: current }, '*');
 }
 
-// Adds the live page to the current slide, and removes it from the others: it keeps connections open, of which a browser has six.
+// Adds the live page to the current slide, and removes it from the others: each live page keeps connections open, and a browser opens only
+// six to a host.
 function updateLiveFrames() {
   const talk = document.body.classList.contains('talk');
   for (const container of document.querySelectorAll('.live')) {
@@ -43,7 +45,7 @@ function updateLiveFrames() {
   }
 }
 
-// A copy of a slide without the live page; a note instead if there is no slide.
+// A copy of a slide without the live page; a message instead if there is no slide.
 function copy(slide) {
   const made = slide?.cloneNode(true) ?? document.createElement('p');
   made.querySelectorAll('iframe').forEach((frame) => frame.remove());
@@ -115,7 +117,7 @@ const KEYS = {
 
 const action = (key) => KEYS[key] ?? KEYS[key.toLowerCase()];
 
-// Handles a key; returns whether it has a meaning here. Other keys are passed to the live page, if the slide contains it.
+// Handles a key; returns whether the player uses it. Other keys are passed to the live page, if the slide contains it.
 function handleKey(key) {
   const act = action(key);
   if (act) act();
