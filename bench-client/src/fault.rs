@@ -25,6 +25,9 @@ pub enum Fault {
     /// The WebSocket handshake failed: the response's `Upgrade` header is missing, or names another protocol.
     #[error("the Upgrade header of the response is not websocket")]
     OtherProtocol,
+    /// The WebSocket handshake failed: the server has not chosen the sub-protocol that was offered.
+    #[error("the server has not chosen the sub-protocol {0}")]
+    OtherSubprotocol(&'static str),
     /// The peer responded with an unexpected status.
     #[error("the peer responded with status {0}")]
     Status(u16),

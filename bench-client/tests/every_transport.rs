@@ -272,9 +272,19 @@ fn tls_adds_22_bytes_to_each_write_in_either_direction() {
                 writes
             }
             // The request, and the headers of the response.
-            (Exchange::Stream, Carrier::H1) => 2 + EVENTS,
-            // Two writes each for the opening and the closing handshake.
-            (Exchange::Socket, _) => 4 + EVENTS,
+            (Exchange::Stream, Carrier::H1) => 2 + u64::from(!transport.envelope().prelude("f").is_empty()) + EVENTS,
+            // Two writes each for the opening and the closing handshake, and those with which a session is opened.
+            (Exchange::Socket, _) => {
+                4 + EVENTS
+                    + match transport.envelope() {
+                        // CONNECT, CONNECTED, SUBSCRIBE.
+                        Envelope::Stomp => 3,
+                        Envelope::SockJs => 1,
+                        // Three requests and responses, a probe and its reply, and the upgrade.
+                        Envelope::SocketIo => 6 + 3,
+                        _ => 0,
+                    }
+            }
             // The line that subscribes.
             (Exchange::Stream, Carrier::Tcp) => 1 + EVENTS,
         };
@@ -374,6 +384,23 @@ fn every_byte_is_attributed_to_the_layer_that_follows_from_the_formats() {
             Envelope::Sse => "id: 1\ndata: \n\n".len() as u64,
             // The header of a short frame without a mask.
             Envelope::WebSocket => 2,
+            Envelope::Multipart => "Content-Type: application/json\r\n\r\n\r\n--event\r\n".len() as u64,
+            Envelope::Jsonp => "f();\n".len() as u64,
+            Envelope::Iframe => "<script>p()</script>\n".len() as u64,
+            Envelope::Stomp => {
+                2 + "MESSAGE\nsubscription:0\nmessage-id:1\ndestination:/feed\ncontent-type:application/json\n\n\0"
+                    .len() as u64
+            }
+            // A backslash for each of the eight quotation marks of the event.
+            Envelope::SockJs => 2 + "a[\"\"]".len() as u64 + 8,
+            Envelope::SocketIo => 2 + "42[\"event\",]".len() as u64,
+        };
+        // What a response has once, before the first event: a delimiter, or the beginning of a page.
+        let prelude = match transport.envelope() {
+            Envelope::Multipart => "9\r\n--event\r\n\r\n".len() as u64,
+            Envelope::Iframe => 1_024 + "400\r\n\r\n".len() as u64,
+            Envelope::Line | Envelope::Sse | Envelope::WebSocket | Envelope::Jsonp => 0,
+            Envelope::Stomp | Envelope::SockJs | Envelope::SocketIo => 0,
         };
         let chunk = match (transport.exchange(), transport.carrier()) {
             // Each event is a chunk: its size in hexadecimal digits, and two line ends.
@@ -382,12 +409,13 @@ fn every_byte_is_attributed_to_the_layer_that_follows_from_the_formats() {
         };
         assert_eq!(ledger.events, EVENTS, "{transport}");
         assert_eq!(ledger[Layer::Event], EVENTS * event, "{transport}");
-        assert_eq!(ledger[Layer::Framing], EVENTS * (envelope + chunk), "{transport}");
+        assert_eq!(ledger[Layer::Framing], prelude + EVENTS * (envelope + chunk), "{transport}");
         assert_eq!(ledger.connections, 1, "{transport}");
 
         let (host, path) = (server.addresses().http, transport.row().path.unwrap_or_default());
         let accept = if transport.envelope() == Envelope::Sse { "Accept: text/event-stream\r\n" } else { "" };
-        let request = format!("GET {path}?after=0 HTTP/1.1\r\nHost: {host}\r\n{accept}\r\n").len() as u64;
+        let callback = if transport.envelope().has_callback() { "&callback=f" } else { "" };
+        let request = format!("GET {path}?after=0{callback} HTTP/1.1\r\nHost: {host}\r\n{accept}\r\n").len() as u64;
         let with_events = ledger.requests - ledger.empty_polls;
         match (transport.exchange(), transport.carrier()) {
             (Exchange::Poll, _) => {
@@ -408,7 +436,9 @@ fn every_byte_is_attributed_to_the_layer_that_follows_from_the_formats() {
             }
             (Exchange::Socket, _) => {
                 // All HTTP bytes belong to the handshake. There are no request or response headers after it.
-                assert_eq!((ledger.requests, ledger[Layer::RequestHeaders], ledger[Layer::ResponseHeaders]), (1, 0, 0));
+                let requests = if transport.envelope() == Envelope::SocketIo { 4 } else { 1 };
+                let headers = (ledger[Layer::RequestHeaders], ledger[Layer::ResponseHeaders]);
+                assert_eq!((ledger.requests, headers), (requests, (0, 0)), "{transport}");
             }
             (Exchange::Stream, Carrier::Tcp) => {
                 assert_eq!((ledger.requests, ledger[Layer::Handshake]), (0, "SUB 0\n".len() as u64));

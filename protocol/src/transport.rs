@@ -10,7 +10,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, stomp};
 
 /// The protocol that moves the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -41,6 +41,18 @@ impl Exchange {
     pub const ALL: [Self; 4] = [Self::Poll, Self::LongPoll, Self::Stream, Self::Socket];
 }
 
+/// The generation of a transport, by which it is selected: by default, only the transports of [`Family::Today`] are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// What applications use without a library.
+    Today,
+    /// What applications used before browsers had server-sent events and WebSocket.
+    BeforeWebSocket,
+    /// A protocol or a library on top of WebSocket.
+    Library,
+}
+
 /// The compression of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,6 +71,10 @@ pub enum BrowserApi {
     EventSource,
     /// `new WebSocket()`.
     WebSocket,
+    /// A `script` element, which a document can make, but a worker cannot.
+    Script,
+    /// An `iframe` element, which a document can make, but a worker cannot.
+    Iframe,
 }
 
 /// Red, green and blue.
@@ -78,8 +94,8 @@ impl Serialize for Rgb {
     }
 }
 
-/// A transport's colour on each background. All three are variants of one colour of the Okabe-Ito palette, which colour-blind readers can
-/// distinguish.
+/// A transport's colour on each background. All three are variants of one colour of the Okabe-Ito palette or of Paul Tol's muted palette,
+/// which colour-blind readers can distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Colours {
     /// For lines and areas on white.
@@ -105,6 +121,18 @@ pub enum Marker {
     Diamond,
     /// A plus sign.
     Plus,
+    /// A plus sign, rotated by 45 degrees.
+    Cross,
+    /// A triangle that points left.
+    TriangleLeft,
+    /// A triangle that points right.
+    TriangleRight,
+    /// A regular pentagon that stands on a side.
+    Pentagon,
+    /// A regular hexagon that stands on a corner.
+    Hexagon,
+    /// A star with five points.
+    Star,
 }
 
 impl Marker {
@@ -131,6 +159,36 @@ impl Marker {
                 (-1.0, -THIRD),
                 (-THIRD, -THIRD),
             ],
+            Self::Cross => &[
+                (0.0, -0.5),
+                (0.7, -1.2),
+                (1.2, -0.7),
+                (0.5, 0.0),
+                (1.2, 0.7),
+                (0.7, 1.2),
+                (0.0, 0.5),
+                (-0.7, 1.2),
+                (-1.2, 0.7),
+                (-0.5, 0.0),
+                (-1.2, -0.7),
+                (-0.7, -1.2),
+            ],
+            Self::TriangleLeft => &[(-1.2, 0.0), (1.0, -1.1), (1.0, 1.1)],
+            Self::TriangleRight => &[(1.2, 0.0), (-1.0, 1.1), (-1.0, -1.1)],
+            Self::Pentagon => &[(0.0, -1.2), (1.14, -0.37), (0.71, 0.97), (-0.71, 0.97), (-1.14, -0.37)],
+            Self::Hexagon => &[(0.0, -1.2), (1.04, -0.6), (1.04, 0.6), (0.0, 1.2), (-1.04, 0.6), (-1.04, -0.6)],
+            Self::Star => &[
+                (0.0, -1.4),
+                (0.32, -0.44),
+                (1.33, -0.43),
+                (0.52, 0.17),
+                (0.82, 1.13),
+                (0.0, 0.55),
+                (-0.82, 1.13),
+                (-0.52, 0.17),
+                (-1.33, -0.43),
+                (-0.32, -0.44),
+            ],
         }
     }
 }
@@ -153,6 +211,8 @@ pub struct Row {
     pub in_words: &'static str,
     /// How it works, in one or two sentences.
     pub summary: &'static str,
+    /// Its generation.
+    pub family: Family,
     /// The protocol that moves the bytes.
     pub carrier: Carrier,
     /// The pattern of requests and responses.
@@ -163,6 +223,8 @@ pub struct Row {
     pub coding: Coding,
     /// The path of its HTTP endpoint; `None` for a transport with a port of its own.
     pub path: Option<&'static str>,
+    /// The WebSocket sub-protocol by which a client selects it among the transports of its path (RFC 6455, section 1.9).
+    pub subprotocol: Option<&'static str>,
     /// How a page subscribes; `None` if a browser cannot.
     pub browser: Option<BrowserApi>,
     /// Its colours.
@@ -204,11 +266,13 @@ transports! {
         in_words: "polling",
         summary: "The client sends a request at each interval, and the server responds at once, with 204 if there is no event. An event waits \
             for the next request.",
+        family: Family::Today,
         carrier: Carrier::H1,
         exchange: Exchange::Poll,
         envelope: Envelope::Line,
         coding: Coding::Identity,
         path: Some("/poll"),
+        subprotocol: None,
         browser: Some(BrowserApi::Fetch),
         colours: Colours { chart: Rgb(213, 94, 0), light: Rgb(213, 94, 0), dark: Rgb(255, 143, 74) },
         marker: Marker::Circle,
@@ -220,14 +284,34 @@ transports! {
         in_words: "long polling",
         summary: "The request waits at the server until there is an event. An event that is published while the response and the next request \
             are in transit waits for that request.",
+        family: Family::Today,
         carrier: Carrier::H1,
         exchange: Exchange::LongPoll,
         envelope: Envelope::Line,
         coding: Coding::Identity,
         path: Some("/long-poll"),
+        subprotocol: None,
         browser: Some(BrowserApi::Fetch),
         colours: Colours { chart: Rgb(230, 159, 0), light: Rgb(184, 122, 0), dark: Rgb(240, 184, 64) },
         marker: Marker::Square,
+    }
+    /// Long polling by script elements, which may be loaded from any origin.
+    Jsonp {
+        name: "jsonp",
+        label: "JSONP",
+        in_words: "JSONP polling",
+        summary: "A script element requests a script, which the server sends when there is an event: a call of the page's function. The next \
+            script element is the next request.",
+        family: Family::BeforeWebSocket,
+        carrier: Carrier::H1,
+        exchange: Exchange::LongPoll,
+        envelope: Envelope::Jsonp,
+        coding: Coding::Identity,
+        path: Some("/jsonp"),
+        subprotocol: None,
+        browser: Some(BrowserApi::Script),
+        colours: Colours { chart: Rgb(136, 34, 85), light: Rgb(136, 34, 85), dark: Rgb(209, 106, 155) },
+        marker: Marker::Cross,
     }
     /// One endless HTTP response, with one event per line (RFC 6202, section 3).
     Ndjson {
@@ -235,11 +319,13 @@ transports! {
         label: "HTTP stream",
         in_words: "HTTP streaming",
         summary: "One request, and an endless response with a chunk for each event.",
+        family: Family::Today,
         carrier: Carrier::H1,
         exchange: Exchange::Stream,
         envelope: Envelope::Line,
         coding: Coding::Identity,
         path: Some("/stream"),
+        subprotocol: None,
         browser: Some(BrowserApi::Fetch),
         colours: Colours { chart: Rgb(0, 158, 115), light: Rgb(0, 133, 98), dark: Rgb(63, 208, 168) },
         marker: Marker::TriangleUp,
@@ -250,14 +336,50 @@ transports! {
         label: "SSE",
         in_words: "SSE",
         summary: "One request, and an endless response with a block of fields for each event, which browsers parse themselves.",
+        family: Family::Today,
         carrier: Carrier::H1,
         exchange: Exchange::Stream,
         envelope: Envelope::Sse,
         coding: Coding::Identity,
         path: Some("/sse"),
+        subprotocol: None,
         browser: Some(BrowserApi::EventSource),
         colours: Colours { chart: Rgb(204, 121, 167), light: Rgb(179, 88, 139), dark: Rgb(231, 156, 197) },
         marker: Marker::TriangleDown,
+    }
+    /// One endless HTTP response of several parts, as Netscape introduced it in 1995 (RFC 2046, section 5.1).
+    Multipart {
+        name: "multipart",
+        label: "Multipart",
+        in_words: "multipart streaming",
+        summary: "One request, and an endless response with a part for each event: the server push of 1995.",
+        family: Family::BeforeWebSocket,
+        carrier: Carrier::H1,
+        exchange: Exchange::Stream,
+        envelope: Envelope::Multipart,
+        coding: Coding::Identity,
+        path: Some("/multipart"),
+        subprotocol: None,
+        browser: Some(BrowserApi::Fetch),
+        colours: Colours { chart: Rgb(153, 153, 51), light: Rgb(122, 122, 34), dark: Rgb(198, 198, 90) },
+        marker: Marker::Pentagon,
+    }
+    /// One endless HTML page in a hidden iframe, with a script for each event.
+    Iframe {
+        name: "iframe",
+        label: "Hidden iframe",
+        in_words: "a hidden iframe",
+        summary: "A hidden iframe loads an endless page, in which each event is a script that calls the page around it.",
+        family: Family::BeforeWebSocket,
+        carrier: Carrier::H1,
+        exchange: Exchange::Stream,
+        envelope: Envelope::Iframe,
+        coding: Coding::Identity,
+        path: Some("/iframe"),
+        subprotocol: None,
+        browser: Some(BrowserApi::Iframe),
+        colours: Colours { chart: Rgb(170, 68, 153), light: Rgb(170, 68, 153), dark: Rgb(217, 138, 203) },
+        marker: Marker::Hexagon,
     }
     /// WebSocket: frames on a connection that was upgraded from HTTP (RFC 6455).
     WebSocket {
@@ -265,14 +387,67 @@ transports! {
         label: "WebSocket",
         in_words: "WebSocket",
         summary: "One handshake that upgrades the connection; after that, either side sends frames at any time.",
+        family: Family::Today,
         carrier: Carrier::H1,
         exchange: Exchange::Socket,
         envelope: Envelope::WebSocket,
         coding: Coding::Identity,
         path: Some("/ws"),
+        subprotocol: None,
         browser: Some(BrowserApi::WebSocket),
         colours: Colours { chart: Rgb(0, 114, 178), light: Rgb(0, 114, 178), dark: Rgb(86, 180, 233) },
         marker: Marker::Diamond,
+    }
+    /// STOMP 1.2 as a sub-protocol of WebSocket.
+    Stomp {
+        name: "stomp",
+        label: "STOMP",
+        in_words: "STOMP",
+        summary: "A WebSocket with the sub-protocol v12.stomp: the client subscribes to a destination, and each event is a frame with headers.",
+        family: Family::Library,
+        carrier: Carrier::H1,
+        exchange: Exchange::Socket,
+        envelope: Envelope::Stomp,
+        coding: Coding::Identity,
+        path: Some("/ws"),
+        subprotocol: Some(stomp::SUBPROTOCOL),
+        browser: Some(BrowserApi::WebSocket),
+        colours: Colours { chart: Rgb(86, 180, 233), light: Rgb(31, 127, 181), dark: Rgb(143, 208, 245) },
+        marker: Marker::TriangleLeft,
+    }
+    /// SockJS over its WebSocket transport.
+    SockJs {
+        name: "sockjs",
+        label: "SockJS",
+        in_words: "SockJS",
+        summary: "A WebSocket whose messages are arrays of JSON strings. Its library falls back to streaming and polling.",
+        family: Family::Library,
+        carrier: Carrier::H1,
+        exchange: Exchange::Socket,
+        envelope: Envelope::SockJs,
+        coding: Coding::Identity,
+        path: Some("/sockjs"),
+        subprotocol: None,
+        browser: Some(BrowserApi::WebSocket),
+        colours: Colours { chart: Rgb(51, 34, 136), light: Rgb(75, 58, 176), dark: Rgb(156, 143, 240) },
+        marker: Marker::TriangleRight,
+    }
+    /// Socket.IO 5 over Engine.IO 4: begins with long polling, and continues on a WebSocket.
+    SocketIo {
+        name: "socket_io",
+        label: "Socket.IO",
+        in_words: "Socket.IO",
+        summary: "Begins with long polling, then upgrades to a WebSocket whose messages are named events with arguments, acknowledgements and rooms.",
+        family: Family::Library,
+        carrier: Carrier::H1,
+        exchange: Exchange::Socket,
+        envelope: Envelope::SocketIo,
+        coding: Coding::Identity,
+        path: Some("/socket.io/"),
+        subprotocol: None,
+        browser: Some(BrowserApi::WebSocket),
+        colours: Colours { chart: Rgb(17, 119, 51), light: Rgb(17, 119, 51), dark: Rgb(92, 194, 125) },
+        marker: Marker::Star,
     }
     /// One event per line on a plain TCP socket, without HTTP: the lower bound for the others.
     Tcp {
@@ -280,11 +455,13 @@ transports! {
         label: "Raw TCP",
         in_words: "raw TCP",
         summary: "One line to subscribe, then a line for each event, without HTTP.",
+        family: Family::Today,
         carrier: Carrier::Tcp,
         exchange: Exchange::Stream,
         envelope: Envelope::Line,
         coding: Coding::Identity,
         path: None,
+        subprotocol: None,
         browser: None,
         colours: Colours { chart: Rgb(70, 70, 70), light: Rgb(70, 70, 70), dark: Rgb(170, 170, 170) },
         marker: Marker::Plus,
@@ -333,6 +510,16 @@ impl Transport {
     /// Whether a subscriber without an event has a connection or a request that waits at the server. Only with polling it has none.
     pub const fn waits_at_server(self) -> bool {
         self.is_push() || matches!(self.exchange(), Exchange::LongPoll)
+    }
+
+    /// Whether applications use it today without a library. These transports are compared by default.
+    pub fn is_today(self) -> bool {
+        self.row().family == Family::Today
+    }
+
+    /// The transports that are compared by default.
+    pub fn today() -> Vec<Self> {
+        Self::all_where(Self::is_today)
     }
 
     /// The transports for which `condition` is true, in the order of the table.
@@ -433,7 +620,7 @@ mod tests {
             for other in Transport::ALL[..index].iter().map(|transport| transport.row()) {
                 let both = format!("{} and {}", one.name, other.name);
                 assert!(one.name != other.name && one.label != other.label, "{both}");
-                assert!(one.path.is_none() || one.path != other.path, "{both}");
+                assert!(one.path.is_none() || (one.path, one.subprotocol) != (other.path, other.subprotocol), "{both}");
                 assert!(one.colours.chart != other.colours.chart && one.marker != other.marker, "{both}");
             }
         }

@@ -23,7 +23,7 @@ fn feed(criterion: &mut Criterion) {
         b.iter(|| {
             let mut cursor = oldest;
             while let Next::Event(entry) = feed.next(cursor) {
-                black_box(entry.encoded(Encoding::plain(Envelope::WebSocket)));
+                black_box(entry.encoded(&Encoding::plain(Envelope::WebSocket)));
                 cursor = Cursor(entry.seq);
             }
         });

@@ -114,6 +114,8 @@ impl Server {
             plan: watch::Sender::new(plan.clone()),
             plans: plans.clone(),
             traces: Arc::default(),
+            sockjs: Arc::default(),
+            socket_io: Arc::default(),
             echoes: Arc::new(Budget::new(echo::MAX_TOTAL_BYTES)),
             origins: options.origins.clone(),
             hosts: options.hosts.clone(),

@@ -13,6 +13,8 @@ use crate::counters::Counters;
 use crate::feed::{Feed, Plan};
 use crate::sampler::Sampler;
 use crate::trace::Traces;
+use crate::transport::socket_io::hub::Hub;
+use crate::transport::sockjs::sessions::Sessions;
 
 /// The state that the endpoints and connections of a server share.
 pub struct ServerState {
@@ -34,6 +36,10 @@ pub struct ServerState {
     pub traces: Arc<Traces>,
     /// The memory, in bytes, that all echoed messages together may take.
     pub echoes: Arc<Budget>,
+    /// The sessions of SockJS clients that use several requests.
+    pub sockjs: Arc<Sessions>,
+    /// The clients of Socket.IO.
+    pub socket_io: Arc<Hub>,
     /// The origins of other pages that have the rights of the server's own pages.
     pub origins: Vec<String>,
     /// The host names that the server accepts.

@@ -36,7 +36,7 @@ pub struct Options {
 #[group(id = "fixed")]
 pub struct Fixed {
     /// Transports to compare, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = Transport::ALL)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = Transport::today())]
     pub transports: Vec<Transport>,
     /// Events per second
     #[arg(long, value_name = "EVENTS_PER_S", default_value_t = 20.0, value_parser = rate, allow_negative_numbers = true, conflicts_with = "url")]

@@ -27,7 +27,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
         duration_ms: 900,
         headers: Headers::Browser,
         seed,
-        ..Scenario::small(&Transport::ALL)
+        ..Scenario::small(&Transport::today())
     };
     let many = Scenario {
         transports: vec![Transport::LongPolling, Transport::Ndjson],

@@ -17,7 +17,7 @@ const SIZES: [u32; 6] = [500, 1_000, 1_500, 2_000, 3_000, 4_000];
 pub async fn measure(seed: u64) -> anyhow::Result<MemoryFacts> {
     let mut comparisons = Vec::new();
     // Between two polls, a poller has no more state than a waiting long poll.
-    for transport in Transport::all_where(Transport::waits_at_server) {
+    for transport in Transport::all_where(|transport| transport.is_today() && transport.waits_at_server()) {
         for subscribers in SIZES {
             let scenario = Scenario {
                 subscribers,

@@ -19,7 +19,7 @@ const START_MS: u64 = 100;
 /// Runs the experiment.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     let kaazing = one(seed, short_messages(&[Transport::Polling, Transport::WebSocket])).await?;
-    let in_browsers = Transport::all_where(|transport| transport.row().browser.is_some());
+    let in_browsers = Transport::all_where(|transport| transport.is_today() && transport.row().browser.is_some());
     let appelqvist = one(seed, short_messages(&in_browsers)).await?;
     let (scenario, pimentel_pause_ms) = pimentel();
     let pimentel = one(seed, scenario).await?;

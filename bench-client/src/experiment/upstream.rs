@@ -36,7 +36,9 @@ const SILENT: Duration = Duration::from_millis(200);
 
 /// The transports over HTTP that wait for events; a poller sends as a long poller does.
 fn transports() -> Vec<Transport> {
-    Transport::all_where(|transport| transport.carrier() == Carrier::H1 && transport.waits_at_server())
+    Transport::all_where(|transport| {
+        transport.is_today() && transport.carrier() == Carrier::H1 && transport.waits_at_server()
+    })
 }
 
 /// Runs it.

@@ -1,7 +1,7 @@
 //! The headers of the requests that subscribers send: lean, or those of a browser.
 //!
-//! The browser's headers are those that a desktop Chrome 156 on Linux sent for `fetch`, `EventSource` and `WebSocket`, in its order, with a
-//! session cookie of the usual size. Only the lengths of their values matter.
+//! The browser's headers are those that a desktop Chrome 156 on Linux sent for `fetch`, `EventSource`, `WebSocket`, a script and an iframe, in
+//! its order, with a session cookie of the usual size. Only the lengths of their values matter.
 
 use std::fmt::Write;
 
@@ -50,8 +50,17 @@ fn add_browser_headers(request: &mut String, api: BrowserApi, origin: &str) {
             write!(request, "Origin: {origin}\r\n{LANGUAGES_AND_COOKIE}").expect("writing to memory");
             return;
         }
-        BrowserApi::Fetch => "*/*",
+        BrowserApi::Fetch | BrowserApi::Script => "*/*",
         BrowserApi::EventSource => "text/event-stream",
+        BrowserApi::Iframe => {
+            "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,\
+             application/signed-exchange;v=b3;q=0.7"
+        }
+    };
+    let (mode, purpose) = match api {
+        BrowserApi::Script => ("no-cors", "script"),
+        BrowserApi::Iframe => ("navigate", "iframe"),
+        BrowserApi::Fetch | BrowserApi::EventSource | BrowserApi::WebSocket => ("cors", "empty"),
     };
     request.push_str("Connection: keep-alive\r\n");
     if api == BrowserApi::EventSource {
@@ -60,7 +69,7 @@ fn add_browser_headers(request: &mut String, api: BrowserApi, origin: &str) {
     write!(
         request,
         "sec-ch-ua-platform: \"Linux\"\r\n{USER_AGENT}{CLIENT_HINTS}Accept: {accept}\r\nSec-Fetch-Site: same-origin\r\n\
-         Sec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nReferer: {origin}/\r\n{LANGUAGES_AND_COOKIE}"
+         Sec-Fetch-Mode: {mode}\r\nSec-Fetch-Dest: {purpose}\r\nReferer: {origin}/\r\n{LANGUAGES_AND_COOKIE}"
     )
     .expect("writing to memory");
 }
@@ -83,7 +92,9 @@ mod tests {
 
     #[test]
     fn every_line_of_a_request_ends_with_cr_lf_and_no_header_occurs_twice() {
-        for api in [BrowserApi::Fetch, BrowserApi::EventSource, BrowserApi::WebSocket] {
+        for api in
+            [BrowserApi::Fetch, BrowserApi::EventSource, BrowserApi::WebSocket, BrowserApi::Script, BrowserApi::Iframe]
+        {
             let request = get(Headers::Browser, api, &endpoint(), "/x");
             let lines: Vec<_> = request.strip_suffix("\r\n").unwrap().split("\r\n").skip(1).collect();
             let mut names: Vec<_> = lines.iter().map(|line| line.split_once(": ").unwrap().0.to_lowercase()).collect();

@@ -103,8 +103,14 @@ impl Target {
     /// The request line and headers of the transport's request for the events after `after`, without the blank line.
     pub fn get(&self, transport: Transport, after: Bookmark) -> String {
         let path = transport.row().path.unwrap_or("/");
+        let callback = if transport.envelope().has_callback() { "&callback=f" } else { "" };
+        self.get_target(transport, &format!("{path}?after={after}{callback}"))
+    }
+
+    /// The request line and headers of a GET of `target` by the transport's interface, without the blank line.
+    pub fn get_target(&self, transport: Transport, target: &str) -> String {
         let api = transport.row().browser.unwrap_or(BrowserApi::Fetch);
-        headers::get(self.headers, api, &self.endpoint, &format!("{path}?after={after}"))
+        headers::get(self.headers, api, &self.endpoint, target)
     }
 }
 

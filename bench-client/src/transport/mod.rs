@@ -3,9 +3,13 @@
 //! Each file has a `subscribe`, which runs until its connection ends. It passes every event to the [`Subscriber`] and attributes every byte
 //! to a layer.
 
+mod frames;
 mod long_polling;
 mod poll;
 mod polling;
+mod socket_io;
+mod sockjs;
+mod stomp;
 mod stream;
 mod tcp;
 pub mod websocket;

@@ -1,33 +1,28 @@
-//! WebSocket: a handshake, then a text frame per event (RFC 6455).
+//! WebSocket: a handshake, then a text frame per event (RFC 6455). STOMP, SockJS and Socket.IO differ in how a session is opened, and in the
+//! content of the frames.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::envelope::websocket::{Opcode, encode_masked, parse};
-use protocol::{Bookmark, Gap, Layer};
+use protocol::envelope::websocket::{Opcode, encode_masked};
+use protocol::{Envelope, Gap, Layer};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 
+use super::frames::{MASK, closed, upgrade, whole_frame};
+use super::{socket_io, sockjs, stomp};
 use crate::fault::Fault;
 use crate::subscriber::Subscriber;
 use crate::subscriber::receive::Step;
 
-/// The longest payload of a frame that is accepted, in bytes.
-const MAX_PAYLOAD_BYTES: u64 = 1 << 20;
-/// The close code that reports a gap, and the beginning of its reason, which the cursor follows.
-const GAP: (u16, &str) = (4410, "gap: go on after=");
 /// The code of a normal closure (RFC 6455, section 7.4.1).
 const NORMAL_CLOSURE: u16 = 1000;
 /// How long the server may take to reply to a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The masking key. Masking keeps a client's bytes from looking like HTTP to proxies, even if an attacker chooses the payload (RFC 6455,
-/// section 10.3). Here no attacker chooses the payload, so a constant key is enough.
-const MASK: [u8; 4] = *b"mask";
-
-/// Performs the opening handshake, and receives frames until the connection ends.
+/// Opens the session, and receives frames until the connection ends.
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
-    handshake(subscriber).await?;
+    // Boxed, since this future is large and would make that of every subscriber larger.
+    Box::pin(open(subscriber)).await?;
     subscriber.connected();
     let close = until_close(subscriber).await?;
     let reply = encode_masked(Opcode::Close, &close, MASK);
@@ -47,34 +42,33 @@ pub async fn close(subscriber: &mut Subscriber) {
     let _ = timeout(CLOSE_TIMEOUT, handshake).await;
 }
 
-/// The opening handshake (RFC 6455, section 4.1).
+/// Opens the session of the transport's protocol.
+async fn open(subscriber: &mut Subscriber) -> Result<(), Fault> {
+    match subscriber.transport.envelope() {
+        Envelope::Stomp => stomp::open(subscriber).await,
+        Envelope::SockJs => sockjs::open(subscriber).await,
+        Envelope::SocketIo => socket_io::open(subscriber).await,
+        Envelope::WebSocket
+        | Envelope::Line
+        | Envelope::Sse
+        | Envelope::Multipart
+        | Envelope::Jsonp
+        | Envelope::Iframe => handshake(subscriber).await,
+    }
+}
+
+/// The opening handshake for the events after the subscriber's cursor (RFC 6455, section 4.1).
 pub async fn handshake(subscriber: &mut Subscriber) -> Result<(), Fault> {
-    let key = generate_key();
     let after = subscriber.after();
-    let mut request = subscriber.target.get(subscriber.transport, after);
-    request.push_str("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
-    request.push_str(&format!("Sec-WebSocket-Key: {key}\r\n\r\n"));
-    let wire = &mut subscriber.wire;
-    wire.request(request.as_bytes()).await?;
-    let head = wire.head().await?;
-    wire.attribute_request(Layer::Handshake);
-    wire.attribute(Layer::Handshake, head.bytes);
-    if head.status != 101 {
-        return Err(Fault::Status(head.status));
-    }
-    // The right value proves that the peer has understood the handshake.
-    if head.accept != Some(derive_accept_key(key.as_bytes())) {
-        return Err(Fault::WrongAccept);
-    }
-    if !head.upgrade.is_some_and(|to| to.eq_ignore_ascii_case("websocket")) {
-        return Err(Fault::OtherProtocol);
-    }
-    Ok(())
+    let request = subscriber.target.get(subscriber.transport, after);
+    upgrade(subscriber, request).await
 }
 
 /// A frame that was parsed.
 enum Frame {
     Event,
+    /// A text message without an event or a gap.
+    Text(Bytes),
     Ping(Bytes),
     Close(Bytes),
     Other,
@@ -83,16 +77,20 @@ enum Frame {
 /// Parses one frame from the front of `bytes`, delivers the event in it, and attributes its bytes to layers. Returns the frame and its
 /// length in bytes; `None` while it is incomplete.
 fn frame(subscriber: &mut Subscriber, bytes: &[u8]) -> Result<Option<(usize, Frame)>, Fault> {
-    let Some(header) = parse(bytes)? else { return Ok(None) };
-    if header.payload_length > MAX_PAYLOAD_BYTES || header.mask.is_some() || !header.fin {
-        return Err(Fault::NotHttp("a frame that is fragmented, masked, or larger than 1 MiB".into()));
-    }
-    let length = header.length + header.payload_length as usize;
-    let Some(payload) = bytes.get(header.length..length) else { return Ok(None) };
+    let Some((header, payload)) = whole_frame(bytes)? else { return Ok(None) };
+    let length = header.length + payload.len();
     let (layer, attributed, frame) = match header.opcode {
         Opcode::Text => {
-            subscriber.deliver(payload)?;
-            (Layer::Framing, header.length, Frame::Event)
+            let json = subscriber.transport.envelope().content(payload)?;
+            if json.is_empty() {
+                (Layer::Framing, length, Frame::Text(Bytes::copy_from_slice(payload)))
+            } else if Gap::is_announced_by(&json) {
+                subscriber.gap(Gap::decode(&json)?);
+                (Layer::Framing, length, Frame::Other)
+            } else {
+                subscriber.deliver(&json)?;
+                (Layer::Framing, length - json.len(), Frame::Event)
+            }
         }
         Opcode::Ping => (Layer::Framing, length, Frame::Ping(Bytes::copy_from_slice(payload))),
         Opcode::Close => (Layer::Handshake, length, Frame::Close(Bytes::copy_from_slice(payload))),
@@ -118,9 +116,28 @@ async fn receive(subscriber: &mut Subscriber, until_event: bool) -> Result<Optio
             Frame::Ping(payload) => {
                 subscriber.wire.send(&encode_masked(Opcode::Pong, &payload, MASK), Layer::Framing).await?;
             }
+            Frame::Text(text) => control(subscriber, &text).await?,
             Frame::Close(payload) => return Ok(Some(payload)),
             Frame::Event | Frame::Other => return Ok(None),
         }
+    }
+}
+
+/// Handles a text message of the session's protocol that contains neither an event nor a gap.
+///
+/// # Errors
+/// When it reports an error or the end of the session.
+async fn control(subscriber: &mut Subscriber, text: &[u8]) -> Result<(), Fault> {
+    match subscriber.transport.envelope() {
+        Envelope::SocketIo => socket_io::control(subscriber, text).await,
+        Envelope::SockJs => sockjs::control(text),
+        Envelope::Stomp => stomp::control(text),
+        Envelope::WebSocket
+        | Envelope::Line
+        | Envelope::Sse
+        | Envelope::Multipart
+        | Envelope::Jsonp
+        | Envelope::Iframe => Err(Fault::NotHttp("an empty message".into())),
     }
 }
 
@@ -143,18 +160,4 @@ pub async fn event(subscriber: &mut Subscriber) -> Result<(), Fault> {
 /// Publishes an event with this data: sends it as a text frame on the subscriber's own connection.
 pub async fn publish(subscriber: &mut Subscriber, data: &str) -> Result<(), Fault> {
     Ok(subscriber.wire.send(&encode_masked(Opcode::Text, data.as_bytes(), MASK), Layer::Framing).await?)
-}
-
-/// Interprets the payload of a close frame. If it reports a gap, moves the cursor past the gap. Returns the error that ends the connection.
-fn closed(subscriber: &mut Subscriber, payload: &[u8]) -> Fault {
-    let Some((code, reason)) = payload.split_first_chunk::<2>() else {
-        return Fault::Ended("a close frame without a code".into());
-    };
-    let (code, reason) = (u16::from_be_bytes(*code), String::from_utf8_lossy(reason));
-    if code == GAP.0
-        && let Some(Ok(Bookmark { cursor, epoch: Some(epoch) })) = reason.strip_prefix(GAP.1).map(str::parse)
-    {
-        subscriber.gap(Gap { after: subscriber.cursor(), oldest: cursor.next_seq(), epoch });
-    }
-    Fault::Ended(format!("close code {code}, {reason}"))
 }

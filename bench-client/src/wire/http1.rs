@@ -32,6 +32,8 @@ pub struct Head {
     pub accept: Option<String>,
     /// `Upgrade`.
     pub upgrade: Option<String>,
+    /// `Sec-WebSocket-Protocol`.
+    pub subprotocol: Option<String>,
     /// The length of status line and headers, including the blank line, in bytes.
     pub bytes: usize,
 }
@@ -66,6 +68,7 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Head>, Fault> {
             "cursor" => head.cursor = Some(text()?.parse().map_err(|_| not_http("a Cursor that is not a number"))?),
             "sec-websocket-accept" => head.accept = Some(text()?.into()),
             "upgrade" => head.upgrade = Some(text()?.into()),
+            "sec-websocket-protocol" => head.subprotocol = Some(text()?.into()),
             _ => {}
         }
     }

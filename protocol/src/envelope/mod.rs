@@ -1,11 +1,19 @@
 //! Envelopes: how one event is delimited from the next, one file each. They are pure functions from bytes to bytes and do not depend on
-//! sockets or HTTP.
+//! sockets or HTTP. Those of libraries, such as STOMP, are the content of WebSocket frames.
 //!
 //! Encoding an event produces bytes that are the same for every subscriber. Decoding accepts a buffer that may end anywhere: `Ok(None)`
 //! means that the message is incomplete, and an error means that the bytes are invalid, whatever follows.
 
+pub mod engine_io;
+pub mod iframe;
+pub mod javascript;
+pub mod jsonp;
 pub mod line;
+pub mod multipart;
+pub mod socket_io;
+pub mod sockjs;
 pub mod sse;
+pub mod stomp;
 pub mod websocket;
 
 use std::borrow::Cow;
@@ -22,6 +30,18 @@ pub struct Malformed {
     pub(crate) fault: &'static str,
 }
 
+impl Malformed {
+    /// The error of bytes in this format.
+    pub const fn new(format: &'static str, fault: &'static str) -> Self {
+        Self { format, fault }
+    }
+
+    /// What is wrong, without the name of the format.
+    pub const fn fault(&self) -> &'static str {
+        self.fault
+    }
+}
+
 /// How one event is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,6 +53,40 @@ pub enum Envelope {
     /// A WebSocket text frame.
     #[serde(rename = "websocket")]
     WebSocket,
+    /// A part of a multipart body.
+    Multipart,
+    /// A function call in a script (JSONP).
+    Jsonp,
+    /// A script in a page that a hidden iframe loads.
+    Iframe,
+    /// A STOMP frame in a WebSocket text frame.
+    Stomp,
+    /// A SockJS message in a WebSocket text frame.
+    #[serde(rename = "sockjs")]
+    SockJs,
+    /// A Socket.IO packet in a WebSocket text frame.
+    SocketIo,
+}
+
+/// The bytes that escapes add to an event's JSON in some envelopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Escapes {
+    /// In a script.
+    pub in_script: usize,
+    /// In a JSON string.
+    pub in_string: usize,
+}
+
+impl Escapes {
+    /// Those that this JSON needs.
+    pub fn of(json: &[u8]) -> Self {
+        Self { in_script: javascript::escape_bytes(json), in_string: sockjs::escape_bytes(json) }
+    }
+
+    /// The most that JSON of that length can need.
+    pub const fn worst(json_bytes: usize) -> Self {
+        Self { in_script: (javascript::MAX_GROWTH - 1) * json_bytes, in_string: (sockjs::MAX_GROWTH - 1) * json_bytes }
+    }
 }
 
 /// A message at the front of a buffer.
@@ -46,17 +100,74 @@ pub struct Message<'a> {
 
 impl Envelope {
     /// All envelopes.
-    pub const ALL: [Self; 3] = [Self::Line, Self::Sse, Self::WebSocket];
+    pub const ALL: [Self; 9] = [
+        Self::Line,
+        Self::Sse,
+        Self::WebSocket,
+        Self::Multipart,
+        Self::Jsonp,
+        Self::Iframe,
+        Self::Stomp,
+        Self::SockJs,
+        Self::SocketIo,
+    ];
 
-    /// The most that an envelope adds to an event's JSON, in bytes: an SSE block with a sequence number of twenty digits.
-    pub const MAX_ADDED_BYTES: usize = 33;
+    /// The most bytes that an event takes in this envelope, if its JSON has `json_bytes` and needs these `escapes`.
+    pub const fn max_bytes(self, json_bytes: usize, escapes: Escapes) -> usize {
+        match self {
+            Self::Line => json_bytes + 1,
+            // A sequence number has at most twenty digits.
+            Self::Sse => json_bytes + 13 + 20,
+            Self::WebSocket => json_bytes + websocket::MAX_HEADER_BYTES,
+            Self::Multipart => json_bytes + 45,
+            Self::Jsonp => json_bytes + escapes.in_script + 4,
+            Self::Iframe => json_bytes + escapes.in_script + 21,
+            Self::Stomp => json_bytes + 77 + 20 + 2 * stomp::MAX_ID_BYTES + websocket::MAX_HEADER_BYTES,
+            Self::SockJs => json_bytes + escapes.in_string + 5 + websocket::MAX_HEADER_BYTES,
+            Self::SocketIo => json_bytes + 12 + websocket::MAX_HEADER_BYTES,
+        }
+    }
 
     /// The media type of a response body that consists of such messages. A WebSocket frame is never in a body.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Line => "application/x-ndjson",
             Self::Sse => "text/event-stream",
-            Self::WebSocket => "application/octet-stream",
+            Self::Multipart => multipart::CONTENT_TYPE,
+            Self::Jsonp => "text/javascript; charset=utf-8",
+            Self::Iframe => "text/html; charset=utf-8",
+            Self::WebSocket | Self::Stomp | Self::SockJs | Self::SocketIo => "application/octet-stream",
+        }
+    }
+
+    /// Whether an event is a call of a function that the request names.
+    pub const fn has_callback(self) -> bool {
+        matches!(self, Self::Jsonp | Self::Iframe)
+    }
+
+    /// The bytes before the first message of a response body. `callback` is the function that the request names; other envelopes ignore it.
+    pub fn prelude(self, callback: &str) -> Vec<u8> {
+        match self {
+            Self::Multipart => multipart::PRELUDE.to_vec(),
+            Self::Iframe => iframe::prelude(callback),
+            Self::Line | Self::Sse | Self::Jsonp | Self::WebSocket | Self::Stomp | Self::SockJs | Self::SocketIo => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// The bytes after the last message of a response body.
+    pub const fn end(self) -> &'static [u8] {
+        match self {
+            Self::Multipart => multipart::END,
+            Self::Line
+            | Self::Sse
+            | Self::Jsonp
+            | Self::Iframe
+            | Self::WebSocket
+            | Self::Stomp
+            | Self::SockJs
+            | Self::SocketIo => b"",
         }
     }
 
@@ -65,7 +176,13 @@ impl Envelope {
         match self {
             Self::Line => line::encode(json),
             Self::Sse => sse::encode(seq, json),
-            Self::WebSocket => websocket::encode(websocket::Opcode::Text, json),
+            Self::WebSocket => websocket::text(json),
+            Self::Multipart => multipart::encode(json),
+            Self::Jsonp => jsonp::encode(json),
+            Self::Iframe => iframe::encode(json),
+            Self::Stomp => websocket::text(&stomp::message(stomp::SUBSCRIPTION, seq, json)),
+            Self::SockJs => websocket::text(&sockjs::encode(json)),
+            Self::SocketIo => websocket::text(&socket_io::encode(json)),
         }
     }
 
@@ -74,6 +191,12 @@ impl Envelope {
         match self {
             Self::Line => Some(line::encode(&gap.encode())),
             Self::Sse => Some(sse::encode_gap(gap)),
+            Self::Multipart => Some(multipart::encode(&gap.encode())),
+            Self::Jsonp => Some(jsonp::encode(&gap.encode())),
+            Self::Iframe => Some(iframe::encode(&gap.encode())),
+            Self::Stomp => Some(websocket::text(&stomp::message(stomp::SUBSCRIPTION, gap.resume().0, &gap.encode()))),
+            Self::SockJs => Some(websocket::text(&sockjs::encode(&gap.encode()))),
+            Self::SocketIo => Some(websocket::text(&socket_io::encode_gap(&gap.encode()))),
             Self::WebSocket => None,
         }
     }
@@ -84,6 +207,12 @@ impl Envelope {
             Self::Line => line::HEARTBEAT,
             Self::Sse => sse::HEARTBEAT,
             Self::WebSocket => websocket::PING,
+            Self::Multipart => multipart::HEARTBEAT,
+            Self::Jsonp => jsonp::HEARTBEAT,
+            Self::Iframe => iframe::HEARTBEAT,
+            Self::Stomp => const { &websocket::one_byte(stomp::HEARTBEAT) },
+            Self::SockJs => const { &websocket::one_byte(sockjs::HEARTBEAT) },
+            Self::SocketIo => const { &websocket::one_byte(socket_io::HEARTBEAT) },
         }
     }
 
@@ -96,8 +225,36 @@ impl Envelope {
         match self {
             Self::Line => Ok(line::decode(buffer, known)),
             Self::Sse => Ok(sse::decode(buffer, known)),
-            Self::WebSocket => websocket::decode(buffer),
+            Self::Multipart => multipart::decode(buffer, known),
+            Self::Jsonp => Ok(jsonp::decode(buffer, known)),
+            Self::Iframe => Ok(iframe::decode(buffer, known)),
+            Self::WebSocket | Self::Stomp | Self::SockJs | Self::SocketIo => {
+                let Some((text, length)) = websocket::decode(buffer)? else { return Ok(None) };
+                Ok(Some(Message { data: self.content(text)?, length }))
+            }
         }
+    }
+
+    /// The JSON of the event or the gap in the text of a WebSocket message; empty if it contains neither. An envelope that is not in
+    /// WebSocket messages has the text itself.
+    ///
+    /// # Errors
+    /// When the text violates the format.
+    pub fn content(self, text: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
+        Ok(match self {
+            Self::Stomp => match stomp::parse(text)? {
+                (Some(frame), _) if frame.command == "MESSAGE" => Cow::Borrowed(frame.body),
+                _ => Cow::Borrowed(&[]),
+            },
+            Self::SockJs => match text {
+                b"" => Cow::Borrowed(&[]),
+                text => sockjs::content(text)?,
+            },
+            Self::SocketIo => Cow::Borrowed(socket_io::content(text)),
+            Self::Line | Self::Sse | Self::WebSocket | Self::Multipart | Self::Jsonp | Self::Iframe => {
+                Cow::Borrowed(text)
+            }
+        })
     }
 }
 
@@ -114,7 +271,7 @@ mod tests {
             let json = Event { seq, at, data: data.into() }.encode();
             for envelope in Envelope::ALL {
                 let bytes = envelope.encode(seq, &json);
-                prop_assert!(bytes.len() <= json.len() + Envelope::MAX_ADDED_BYTES);
+                prop_assert!(bytes.len() <= envelope.max_bytes(json.len(), Escapes::of(&json)), "{envelope:?}");
                 let cut = cut.index(bytes.len());
                 prop_assert_eq!(envelope.decode(&bytes[..cut], 0), Ok(None));
                 let message = envelope.decode(&bytes, cut).unwrap().unwrap();

@@ -1,11 +1,9 @@
 //! WebSocket frames: a header of 2 to 14 bytes, then the payload. Frames from client to server are masked (RFC 6455, section 5.2).
 
-use std::borrow::Cow;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Malformed, Message};
+use super::Malformed;
 
 /// The type of a frame (RFC 6455, section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +46,8 @@ impl Opcode {
 /// The message that keeps an idle connection alive: a ping without payload, as a server sends it.
 pub const PING: &[u8] = &[0x80 | Opcode::Ping as u8, 0];
 
+/// The longest header of a frame without a mask, in bytes.
+pub const MAX_HEADER_BYTES: usize = 10;
 /// The largest payload whose length fits into the header's 7 bits.
 const SEVEN_BITS: usize = 125;
 
@@ -55,6 +55,16 @@ const SEVEN_BITS: usize = 125;
 pub fn encode(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     // Allocated with its exact length, since it is kept for as long as its event.
     [&*header(opcode, payload.len(), 0), payload].concat()
+}
+
+/// Encodes a server's text frame.
+pub fn text(payload: &[u8]) -> Vec<u8> {
+    encode(Opcode::Text, payload)
+}
+
+/// A server's text frame with a payload of one byte.
+pub const fn one_byte(payload: &[u8]) -> [u8; 3] {
+    [0x80 | Opcode::Text as u8, 1, payload[0]]
 }
 
 /// Encodes a client's frame: one complete message, masked with `key`.
@@ -149,12 +159,12 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Header>, Malformed> {
     Ok(Some(Header { fin, opcode, mask, length, payload_length }))
 }
 
-/// Decodes a server's frame, which must be neither masked nor fragmented, from the front of `buffer`; `None` while it is incomplete. A
-/// control frame contains no event, so its data is empty.
+/// Decodes a server's frame, which must be neither masked nor fragmented, from the front of `buffer`: its text and its length; `None` while
+/// it is incomplete. A control frame has no text.
 ///
 /// # Errors
 /// Those of [`parse`], and when the frame is masked or fragmented.
-pub fn decode(buffer: &[u8]) -> Result<Option<Message<'_>>, Malformed> {
+pub fn decode(buffer: &[u8]) -> Result<Option<(&[u8], usize)>, Malformed> {
     let Some(header) = parse(buffer)? else { return Ok(None) };
     if header.mask.is_some() || !header.fin {
         return Err(Malformed {
@@ -164,8 +174,8 @@ pub fn decode(buffer: &[u8]) -> Result<Option<Message<'_>>, Malformed> {
     }
     let end = usize::try_from(header.payload_length).ok().and_then(|length| header.length.checked_add(length));
     let Some(payload) = end.and_then(|end| buffer.get(header.length..end)) else { return Ok(None) };
-    let data = if header.opcode == Opcode::Text { payload } else { &[] };
-    Ok(Some(Message { data: Cow::Borrowed(data), length: header.length + payload.len() }))
+    let text = if header.opcode == Opcode::Text { payload } else { &[] };
+    Ok(Some((text, header.length + payload.len())))
 }
 
 #[cfg(test)]

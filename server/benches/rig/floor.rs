@@ -21,7 +21,7 @@ pub fn floor(subscribers: usize) {
     let feed = Feed::new(1, usize::MAX);
     feed.publish(clock::now_ns(), &schedule::payload(1, 1, super::PAYLOAD));
     let Next::Event(entry) = feed.next(Cursor(0)) else { unreachable!("it was just published") };
-    let bytes = entry.encoded(Encoding::plain(Envelope::WebSocket));
+    let bytes = entry.encoded(&Encoding::plain(Envelope::WebSocket));
     super::report(0);
     let mut cpu_ns = 0;
     while super::wait_for_command() {

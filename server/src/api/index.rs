@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use protocol::Transport;
-use protocol::transport::Exchange;
+use protocol::transport::{Exchange, Row};
+use protocol::{Envelope, Transport};
 
 use crate::addresses::Addresses;
 
@@ -27,13 +27,19 @@ pub fn text(addresses: &Addresses, self_signed: bool, token: Option<&str>) -> St
         writeln!(text, "{name:<14} {command}").expect("writing to memory");
     };
     for transport in Transport::ALL {
-        let path = transport.row().path;
+        let &Row { path, subprotocol, envelope, .. } = transport.row();
+        let callback = if envelope.has_callback() { "&callback=f" } else { "" };
+        let protocol = subprotocol.map_or(String::new(), |name| format!(" --protocol {name}"));
         let command = match (transport.exchange(), path) {
             (_, None) => format!("(echo 'SUB 0'; cat) | {tcp}"),
             (Exchange::Poll, Some(path)) => format!("curl -{k}i '{http}{path}?after=0'"),
-            (Exchange::LongPoll, Some(path)) => format!("curl -{k}i '{http}{path}?wait=25s'"),
-            (Exchange::Stream, Some(path)) => format!("curl -{k}N '{http}{path}?after=0'"),
-            (Exchange::Socket, Some(path)) => format!("websocat{insecure} '{ws}{path}?after=0'"),
+            (Exchange::LongPoll, Some(path)) => format!("curl -{k}i '{http}{path}?wait=25s{callback}'"),
+            (Exchange::Stream, Some(path)) => format!("curl -{k}N '{http}{path}?after=0{callback}'"),
+            (Exchange::Socket, Some(path)) => match envelope {
+                Envelope::SockJs => format!("websocat{insecure} '{ws}{path}/000/x/websocket?after=0'"),
+                Envelope::SocketIo => format!("curl{insecure} '{http}{path}?EIO=4&transport=polling'"),
+                _ => format!("websocat{insecure}{protocol} '{ws}{path}?after=0'"),
+            },
         };
         line(transport.label(), &command);
     }

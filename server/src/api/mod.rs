@@ -9,7 +9,7 @@ mod load;
 mod origin;
 mod page;
 pub(crate) mod presenter;
-mod publish;
+pub(crate) mod publish;
 pub(crate) mod query;
 mod respond;
 pub(crate) mod response;

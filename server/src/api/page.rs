@@ -23,11 +23,12 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const TRANSPORTS: &str = "transports.js";
 
 /// All other files of the page: the path below `/page/`, the media type, and the content.
-const FILES: [(&str, &str, &str); 23] = [
+const FILES: [(&str, &str, &str); 30] = [
     ("page.css", "text/css; charset=utf-8", include_str!("../page/page.css")),
     ("main.js", SCRIPT, include_str!("../page/main.js")),
     ("bytes.js", SCRIPT, include_str!("../page/bytes.js")),
     ("clock.js", SCRIPT, include_str!("../page/clock.js")),
+    ("document.js", SCRIPT, include_str!("../page/document.js")),
     ("ladder.js", SCRIPT, include_str!("../page/ladder.js")),
     ("kept.js", SCRIPT, include_str!("../page/kept.js")),
     ("lane.js", SCRIPT, include_str!("../page/lane.js")),
@@ -47,6 +48,12 @@ const FILES: [(&str, &str, &str); 23] = [
     ("transport/ndjson.js", SCRIPT, include_str!("../page/transport/ndjson.js")),
     ("transport/sse.js", SCRIPT, include_str!("../page/transport/sse.js")),
     ("transport/websocket.js", SCRIPT, include_str!("../page/transport/websocket.js")),
+    ("transport/jsonp.js", SCRIPT, include_str!("../page/transport/jsonp.js")),
+    ("transport/multipart.js", SCRIPT, include_str!("../page/transport/multipart.js")),
+    ("transport/iframe.js", SCRIPT, include_str!("../page/transport/iframe.js")),
+    ("transport/stomp.js", SCRIPT, include_str!("../page/transport/stomp.js")),
+    ("transport/sockjs.js", SCRIPT, include_str!("../page/transport/sockjs.js")),
+    ("transport/socket_io.js", SCRIPT, include_str!("../page/transport/socket_io.js")),
 ];
 
 /// Whether the client accepts HTML. Browsers say so in `Accept`; curl does not.
@@ -118,8 +125,12 @@ mod tests {
         for (name, _, content) in FILES {
             let folder = name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
             for line in content.lines().filter(|line| line.starts_with("import ")) {
-                let path = line.split('\'').nth(1).unwrap().trim_start_matches("./");
-                assert!(known(&format!("{folder}{path}")), "{name} imports {path}");
+                let path = line.split('\'').nth(1).unwrap();
+                let file = match path.strip_prefix("../") {
+                    Some(above) => above.to_string(),
+                    None => format!("{folder}{}", path.trim_start_matches("./")),
+                };
+                assert!(known(&file), "{name} imports {path}");
             }
             assert!(!content.contains("http://") && !content.contains("https://"), "{name}");
         }

@@ -85,6 +85,11 @@ impl Presenter {
         }
     }
 
+    /// Whether `token` is the presenter's, for protocols that send it in a message of their own.
+    pub fn accepts(&self, token: &str) -> bool {
+        hmac::verify(&self.key, token.as_bytes(), self.token.as_ref()).is_ok()
+    }
+
     /// The response that sets the presenter's cookie.
     pub fn welcome(&self) -> Response {
         let mut response = response::empty(StatusCode::NO_CONTENT);

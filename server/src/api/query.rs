@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use protocol::Bookmark;
+use protocol::envelope::javascript;
 
 /// The parameters of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,11 +16,37 @@ pub struct Query {
     pub lane: Option<String>,
     /// `session`: the name of a trace session.
     pub session: Option<String>,
+    /// `callback`: the name of the function that the response calls.
+    pub callback: Option<String>,
 }
 
 /// The value of `lane` in a query, even if it is not valid.
 pub fn lane(text: Option<&str>) -> Option<&str> {
     text?.split('&').find_map(|pair| pair.strip_prefix("lane="))
+}
+
+/// The value of a parameter in a query that is not parsed strictly, such as that of a library's request. It is not decoded.
+pub fn parameter<'a>(text: Option<&'a str>, name: &str) -> Option<&'a str> {
+    text?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Decodes a field of a form (WHATWG URL, section 5.1). Malformed escapes stay as they are.
+pub fn decode(field: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, others @ ..] = rest {
+        let hex = |index: usize| others.get(index).and_then(|digit| (*digit as char).to_digit(16));
+        rest = others;
+        decoded.push(match (first, hex(0), hex(1)) {
+            (b'+', ..) => b' ',
+            (b'%', Some(high), Some(low)) => {
+                rest = &others[2..];
+                (high << 4 | low) as u8
+            }
+            _ => *first,
+        });
+    }
+    decoded
 }
 
 /// The longest `wait` of a long poll.
@@ -47,13 +74,27 @@ impl Query {
                 }
                 "lane" => query.lane.replace(self::name(name, value, ".")?).is_some(),
                 "session" => query.session.replace(self::name(name, value, "")?).is_some(),
+                "callback" => query.callback.replace(callback(value)?).is_some(),
                 _ => query.wait.replace(wait(value)?).is_some(),
             };
             if twice {
                 return Err(format!("{name} is given twice"));
             }
         }
+        if known.contains(&"callback") && query.callback.is_none() {
+            return Err("callback: the name of a function is required".into());
+        }
         Ok(query)
+    }
+}
+
+fn callback(value: &str) -> Result<String, String> {
+    match javascript::is_callback(value) {
+        true => Ok(value.into()),
+        false => Err(format!(
+            "callback: the name of a function, like lab.on, of at most {} characters",
+            javascript::MAX_CALLBACK_BYTES
+        )),
     }
 }
 
@@ -100,6 +141,13 @@ mod tests {
     }
 
     #[test]
+    fn a_field_of_a_form_is_decoded() {
+        assert_eq!(decode(b"%5B%22a+b%22%5D%"), b"[\"a b\"]%");
+        assert_eq!(parameter(Some("t=1&c=f"), "c"), Some("f"));
+        assert_eq!((parameter(Some("cc=f"), "c"), parameter(None, "c")), (None, None));
+    }
+
+    #[test]
     fn errors_name_the_parameter_and_its_valid_values() {
         let fault = |text| Query::parse(Some(text), &["after", "wait"]).unwrap_err();
         assert!(fault("after=x").starts_with("after: a cursor is an event's number"));
@@ -111,6 +159,11 @@ mod tests {
         assert_eq!(lane("lane=a1.long_polling"), Ok(Some("a1.long_polling".into())));
         for wrong in ["lane=a", "lane=.a", "lane=a.b.c", "lane=a.%20", "lane="] {
             assert!(lane(wrong).unwrap_err().starts_with("lane: two names"), "{wrong}");
+        }
+        let callback = |text| Query::parse(Some(text), &["callback"]).map(|query| query.callback);
+        assert_eq!(callback("callback=lab.on"), Ok(Some("lab.on".into())));
+        for wrong in ["callback=alert(1)", "callback=", "callback=a;b", ""] {
+            assert!(callback(wrong).unwrap_err().starts_with("callback: the name of a function"), "{wrong}");
         }
         assert_eq!(fault("afer=1"), "unknown parameter; this path has after and wait");
         assert_eq!(Query::parse(Some("a=1"), &[]).unwrap_err(), "this path has no parameters");

@@ -4,12 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{HOST, UPGRADE};
+use hyper::header::{HOST, HeaderMap, UPGRADE};
 use hyper::{Method, Request, StatusCode, Version};
 use protocol::envelope::line;
 use protocol::status::{Published, Time};
 use protocol::transport::{BrowserApi, Exchange, Row};
-use protocol::{Cursor, Transport, clock};
+use protocol::{Cursor, Envelope, Transport, clock};
 
 use super::presenter::{Credentials, Presenter};
 use super::query::Query;
@@ -23,7 +23,7 @@ use crate::feed::{Entry, Feed};
 use crate::options::MAX_PAYLOAD_BYTES;
 use crate::state::ServerState;
 use crate::trace;
-use crate::transport::{MAX_BATCH_BYTES, long_polling, polling, stream, websocket};
+use crate::transport::{MAX_BATCH_BYTES, long_polling, polling, socket_io, sockjs, stomp, stream, websocket};
 
 /// Responds to a request that came over `socket`.
 pub async fn respond(
@@ -55,6 +55,16 @@ pub async fn respond(
                 Err(refusal) => *refusal,
             };
         }
+        Endpoint::SockJs | Endpoint::SocketIo => {
+            let may_publish = match check_rights(route.endpoint, &request, &state).await {
+                Ok(may_publish) => may_publish,
+                Err(refusal) => return *refusal,
+            };
+            return match route.endpoint {
+                Endpoint::SockJs => sockjs::respond(request, state, dispatcher, socket, may_publish).await,
+                _ => socket_io::respond(request, state, dispatcher, socket, may_publish).await,
+            };
+        }
         _ => {}
     }
     let query = match Query::parse(request.uri().query(), route.parameters) {
@@ -74,7 +84,7 @@ pub async fn respond(
         Endpoint::Transports => response::json(StatusCode::OK, &Transport::ALL.map(Transport::row)),
         Endpoint::Echo => {
             let reservation = Reservation::new(state.echoes.clone());
-            carrier::upgrade(&request, socket, echo::MAX_MESSAGE_BYTES, Some(reservation), async move |socket| {
+            carrier::upgrade(&request, socket, echo::MAX_MESSAGE_BYTES, Some(reservation), None, async move |socket| {
                 echo::session(socket, state).await;
             })
         }
@@ -93,7 +103,7 @@ pub async fn respond(
         Endpoint::Metrics => response::metrics(load::metrics(&load::read(&state).await)),
         Endpoint::Viewers => response::json(StatusCode::OK, &viewers::viewers(&state.addresses)),
         Endpoint::Health => response::text(StatusCode::OK, "ok\n"),
-        Endpoint::Index | Endpoint::Slides => response::text(
+        Endpoint::Index | Endpoint::Slides | Endpoint::SockJs | Endpoint::SocketIo => response::text(
             StatusCode::OK,
             index::text(&state.addresses, state.is_self_signed(), state.presenter.as_ref().map(|_| "TOKEN")),
         ),
@@ -113,31 +123,46 @@ async fn subscribe(
     let feed = &state.feed;
     let &Row { envelope, browser, .. } = transport.row();
     match transport.exchange() {
-        Exchange::Poll => polling::respond(feed, query).unwrap_or_else(response::gap),
-        Exchange::LongPoll => {
-            long_polling::respond(feed, dispatcher, &socket, query).await.unwrap_or_else(response::gap)
-        }
+        Exchange::Poll => polling::respond(feed, query, envelope).unwrap_or_else(response::gap),
+        Exchange::LongPoll => long_polling::respond(feed, dispatcher, &socket, query, envelope).await,
         Exchange::Stream => {
             let after = match browser {
                 Some(BrowserApi::EventSource) => stream::last_event_id(request.headers(), query.after),
-                Some(BrowserApi::Fetch | BrowserApi::WebSocket) | None => Ok(query.after),
+                Some(BrowserApi::Fetch | BrowserApi::WebSocket | BrowserApi::Script | BrowserApi::Iframe) | None => {
+                    Ok(query.after)
+                }
             };
             match after {
                 Ok(after) => {
                     let subscription = Subscription::new(feed.clone(), dispatcher, after);
-                    stream::respond(subscription, socket, request.version(), envelope)
+                    let callback = query.callback.unwrap_or_default();
+                    stream::respond(subscription, socket, request.version(), envelope, &callback)
                 }
                 Err(fault) => response::bad_request(fault),
             }
         }
         Exchange::Socket => {
-            let subscription = Subscription::new(feed.clone(), dispatcher, query.after);
-            let feed = feed.clone();
-            carrier::upgrade(request, socket, MAX_PAYLOAD_BYTES, None, async move |socket| {
-                websocket::session(socket, &feed, subscription, may_publish).await;
+            let transport = by_subprotocol(transport, request.headers());
+            let &Row { envelope, subprotocol, .. } = transport.row();
+            let after = query.after;
+            carrier::upgrade(request, socket, MAX_PAYLOAD_BYTES, None, subprotocol, async move |socket| {
+                if envelope == Envelope::Stomp {
+                    return stomp::session(socket, state, dispatcher, after, may_publish).await;
+                }
+                let subscription = Subscription::new(state.feed.clone(), dispatcher, after);
+                websocket::session(socket, &state.feed, subscription, may_publish).await;
             })
         }
     }
+}
+
+/// The transport at the same path whose sub-protocol the client offers; `transport` itself if there is none.
+fn by_subprotocol(transport: Transport, headers: &HeaderMap) -> Transport {
+    let has = |other: Transport, name: &str| {
+        other.row().path == transport.row().path && other.row().subprotocol == Some(name)
+    };
+    carrier::choose_subprotocol(headers, |name| Transport::ALL.into_iter().find(|&other| has(other, name)))
+        .unwrap_or(transport)
 }
 
 /// Opens a page's trace session.
@@ -162,7 +187,7 @@ fn watch(
     };
     let subscription = Subscription::new(state.feed.clone(), dispatcher, None);
     let (plan, closing) = (state.plan.subscribe(), state.closing());
-    carrier::upgrade(request, socket, trace::MAX_MESSAGE_BYTES, None, async move |socket| {
+    carrier::upgrade(request, socket, trace::MAX_MESSAGE_BYTES, None, None, async move |socket| {
         trace::run_session(socket, session, subscription, plan, may_control, closing).await;
     })
 }
@@ -198,7 +223,7 @@ async fn check_rights(
     let refused = |why| Err(Box::new(response::text(StatusCode::FORBIDDEN, why)));
     let opens = match endpoint {
         Endpoint::Subscribe(transport) => transport.exchange() == Exchange::Socket,
-        Endpoint::Watch => true,
+        Endpoint::Watch | Endpoint::SockJs | Endpoint::SocketIo => true,
         _ => false,
     };
     let writes = matches!(endpoint, Endpoint::Publish | Endpoint::Control | Endpoint::Presenter);
@@ -207,7 +232,9 @@ async fn check_rights(
     }
     match origin::may_publish(request.headers(), state.addresses.http_scheme(), &state.origins) {
         true => {}
-        false if opens => return refused("only pages of this server may open this WebSocket\n"),
+        false if opens => {
+            return refused("only pages of this server and of the origins in its options may subscribe here\n");
+        }
         false => return refused("only pages of this server may publish\n"),
     }
     match is_presenter(request, state).await? {

@@ -10,9 +10,11 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::StatusCode;
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
+use protocol::envelope::jsonp;
 use protocol::{Cursor, Envelope, Gap};
 
 use crate::feed::{Encoding, Entry};
@@ -95,6 +97,10 @@ fn guarded(mut response: Response) -> Response {
 
 /// Allows pages of any origin to read the response and its cursor, since everything that is published here is public.
 pub fn for_any_origin(mut response: Response) -> Response {
+    // The endpoints of libraries allow only the page that asks, since their requests have credentials.
+    if response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        return response;
+    }
     response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("cursor"));
     response
@@ -152,15 +158,30 @@ pub fn lines(lines: VecDeque<Bytes>) -> Response {
     with_type(response(StatusCode::OK, Body::Complete(lines)), Envelope::Line.content_type())
 }
 
-/// The response to a poll: the events as lines, or 204 without a body; in both cases with the cursor to resume from. All polls get their
-/// responses from here.
-pub fn batch(events: &[Arc<Entry>], after: Cursor) -> Response {
+/// The response to a poll: the events as messages of the envelope, or 204 without a body; in both cases with the cursor to resume from. All
+/// polls get their responses from here. A message that is a call follows the name of its function, `callback`.
+pub fn batch(events: &[Arc<Entry>], after: Cursor, envelope: Envelope, callback: Option<String>) -> Response {
     let mut response = match events {
         [] => response(StatusCode::NO_CONTENT, Body::Complete(VecDeque::new())),
-        events => lines(events.iter().map(|event| event.encoded(Encoding::plain(Envelope::Line))).collect()),
+        events => {
+            let encoding = Encoding::plain(envelope);
+            let name = callback.map(Bytes::from);
+            let parts = events.iter().flat_map(|event| name.clone().into_iter().chain([event.encoded(&encoding)]));
+            with_type(response(StatusCode::OK, Body::Complete(parts.collect())), envelope.content_type())
+        }
     };
     let cursor = events.last().map_or(after, |event| Cursor(event.seq));
     response.headers_mut().insert(CURSOR, HeaderValue::from(cursor.0));
+    response
+}
+
+/// The response to a JSONP poll whose cursor has left the history: a call with the gap. Its status is 200, since a `script` element ignores
+/// the content of any other.
+pub fn gap_call(gap: Gap, callback: &str) -> Response {
+    let call = [callback.as_bytes(), &jsonp::encode(&gap.encode())].concat();
+    let mut response =
+        with_type(response(StatusCode::OK, Body::Complete([call.into()].into())), Envelope::Jsonp.content_type());
+    response.headers_mut().insert(CURSOR, HeaderValue::from(gap.resume().0));
     response
 }
 
@@ -177,6 +198,22 @@ pub fn gap(gap: Gap) -> Response {
 pub fn endless(content_type: &'static str, body: Body) -> Response {
     let mut response = with_type(response(StatusCode::OK, body), content_type);
     response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+/// A complete script, which may also be the lines of a library.
+pub fn script(content_type: &'static str, content: Vec<u8>) -> Response {
+    complete(StatusCode::OK, content_type, content)
+}
+
+/// Allows the page that sent the request to read the response, with cookies. The caller has checked its origin.
+pub fn for_its_origin(mut response: Response, request: &HeaderMap) -> Response {
+    if let Some(origin) = request.get(ORIGIN) {
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(VARY, HeaderValue::from_static("Origin"));
+    }
     response
 }
 

@@ -3,6 +3,8 @@
 use protocol::Transport;
 use protocol::transport::Exchange;
 
+use crate::transport::{socket_io, sockjs};
+
 /// The resource at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
@@ -14,6 +16,10 @@ pub enum Endpoint {
     Transports,
     /// A WebSocket that returns each message.
     Echo,
+    /// SockJS, with all its paths.
+    SockJs,
+    /// Socket.IO.
+    SocketIo,
     /// Publishes an event.
     Publish,
     /// Changes what is published, and cuts connections.
@@ -53,6 +59,14 @@ pub struct Route {
 
 /// The route of a path; `None` if there is nothing at that path.
 pub fn find(path: &str) -> Option<Route> {
+    // Libraries have parameters and methods of their own.
+    let library = |endpoint| Some(Route { endpoint, methods: "GET, HEAD, POST, OPTIONS", parameters: &[] });
+    if path.strip_prefix(sockjs::PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return library(Endpoint::SockJs);
+    }
+    if path.strip_suffix('/').unwrap_or(path) == socket_io::PATH {
+        return library(Endpoint::SocketIo);
+    }
     if let Some(transport) = Transport::ALL.into_iter().find(|transport| transport.row().path == Some(path)) {
         return Some(subscribe(transport));
     }
@@ -79,23 +93,34 @@ pub fn find(path: &str) -> Option<Route> {
 }
 
 fn subscribe(transport: Transport) -> Route {
-    let (methods, parameters): (_, &[_]) = match transport.exchange() {
-        Exchange::Poll | Exchange::Stream => ("GET, HEAD", &["after", "lane"]),
-        Exchange::LongPoll => ("GET, HEAD", &["after", "wait", "lane"]),
-        Exchange::Socket => ("GET", &["after", "lane"]),
+    let (methods, parameters): (_, &[_]) = match (transport.exchange(), transport.envelope().has_callback()) {
+        (Exchange::Poll | Exchange::Stream, false) => ("GET, HEAD", &["after", "lane"]),
+        (Exchange::Poll | Exchange::Stream, true) => ("GET, HEAD", &["after", "lane", "callback"]),
+        (Exchange::LongPoll, false) => ("GET, HEAD", &["after", "wait", "lane"]),
+        (Exchange::LongPoll, true) => ("GET, HEAD", &["after", "wait", "lane", "callback"]),
+        (Exchange::Socket, _) => ("GET", &["after", "lane"]),
     };
     Route { endpoint: Endpoint::Subscribe(transport), methods, parameters }
 }
 
 #[cfg(test)]
 mod tests {
+    use protocol::Envelope;
+
     use super::*;
 
     #[test]
     fn every_http_transport_has_a_route_and_unknown_paths_have_none() {
         for transport in Transport::ALL {
             if let Some(path) = transport.row().path {
-                assert_eq!(find(path).map(|route| route.endpoint), Some(Endpoint::Subscribe(transport)));
+                let expected = match (transport.envelope(), transport.row().subprotocol) {
+                    (Envelope::SockJs, _) => Endpoint::SockJs,
+                    (Envelope::SocketIo, _) => Endpoint::SocketIo,
+                    // Selected by its sub-protocol among the transports at its path.
+                    (_, Some(_)) => Endpoint::Subscribe(Transport::WebSocket),
+                    (_, None) => Endpoint::Subscribe(transport),
+                };
+                assert_eq!(find(path).map(|route| route.endpoint), Some(expected));
             }
         }
         for path in ["", "/nothing", "/slidesx", "/page", "/poll/"] {

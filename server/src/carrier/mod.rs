@@ -15,4 +15,4 @@ pub(crate) use admission::{Admission, Refusals};
 pub(crate) use frames::WebSocket;
 pub(crate) use socket::{Socket, Stream, Unsent, advance};
 pub use tls::Identity;
-pub(crate) use upgrade::upgrade;
+pub(crate) use upgrade::{choose_subprotocol, upgrade};

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::{Buf, Bytes, BytesMut};
 use httparse::{Request, Status};
 use hyper::StatusCode;
+use protocol::Envelope;
 use protocol::transport::Exchange;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
@@ -41,7 +42,7 @@ const MAX_COPIED_BYTES: usize = 4 << 10;
 /// The result of parsing the received bytes.
 enum Parsed {
     /// The request of a poll, `length` bytes long.
-    Poll { length: usize, exchange: PollExchange, query: Query },
+    Poll { length: usize, exchange: PollExchange, envelope: Envelope, query: Query },
     /// The beginning of a request that may be a poll.
     Incomplete,
     /// Anything else.
@@ -61,9 +62,9 @@ pub async fn serve(socket: &Rc<Socket>, state: &ServerState, dispatcher: &Rc<Dis
     let mut closing = pin!(state.closing());
     loop {
         let due = Instant::now() + state.idle_timeout;
-        let (length, exchange, query) = loop {
+        let (length, exchange, envelope, query) = loop {
             match parse(&received, &state.hosts) {
-                Parsed::Poll { length, exchange, query } => break (length, exchange, query),
+                Parsed::Poll { length, exchange, envelope, query } => break (length, exchange, envelope, query),
                 Parsed::Other => return Some(received.freeze()),
                 Parsed::Incomplete => {}
             }
@@ -92,12 +93,13 @@ pub async fn serve(socket: &Rc<Socket>, state: &ServerState, dispatcher: &Rc<Dis
         if received.is_empty() {
             received = BytesMut::new();
         }
-        let polled = match exchange {
-            PollExchange::LongPolling => long_polling::respond(&state.feed, dispatcher.clone(), socket, query).await,
-            PollExchange::Polling => polling::respond(&state.feed, query),
+        let response = match exchange {
+            PollExchange::LongPolling => {
+                long_polling::respond(&state.feed, dispatcher.clone(), socket, query, envelope).await
+            }
+            PollExchange::Polling => polling::respond(&state.feed, query, envelope).unwrap_or_else(response::gap),
         };
         let last = *state.closing.borrow();
-        let response = polled.unwrap_or_else(response::gap);
         trace!(status = response.status().as_u16(), "poll");
         let mut unsent = encode(response, last);
         poll_fn(|context| socket.poll_write_all(context, &mut unsent)).await.ok()?;
@@ -127,14 +129,13 @@ fn parse(bytes: &[u8], hosts: &[String]) -> Parsed {
     }
     let (path, text) = target.split_once('?').map_or((target, None), |(path, text)| (path, Some(text)));
     let Some(route) = routes::find(path) else { return Parsed::Other };
-    let exchange = match route.endpoint {
-        Endpoint::Subscribe(transport) => match transport.exchange() {
-            Exchange::Poll => PollExchange::Polling,
-            Exchange::LongPoll => PollExchange::LongPolling,
-            Exchange::Stream | Exchange::Socket => return Parsed::Other,
-        },
-        _ => return Parsed::Other,
+    let Endpoint::Subscribe(transport) = route.endpoint else { return Parsed::Other };
+    let exchange = match transport.exchange() {
+        Exchange::Poll => PollExchange::Polling,
+        Exchange::LongPoll => PollExchange::LongPolling,
+        Exchange::Stream | Exchange::Socket => return Parsed::Other,
     };
+    let envelope = transport.envelope();
     let mut host_headers = 0;
     for header in request.headers.iter() {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -156,7 +157,7 @@ fn parse(bytes: &[u8], hosts: &[String]) -> Parsed {
         }
     }
     match Query::parse(text, route.parameters) {
-        Ok(query) if host_headers == 1 => Parsed::Poll { length, exchange, query },
+        Ok(query) if host_headers == 1 => Parsed::Poll { length, exchange, envelope, query },
         _ => Parsed::Other,
     }
 }

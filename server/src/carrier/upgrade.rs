@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Request, StatusCode, Version};
 use tokio_tungstenite::WebSocketStream;
@@ -32,12 +32,14 @@ fn config(max_bytes: usize) -> WebSocketConfig {
 }
 
 /// Responds with 101 and then runs `session` on the connection, or responds with the error of the request. Messages may be up to
-/// `max_bytes` long. If there is a `reservation`, their memory is reserved with it.
+/// `max_bytes` long. If there is a `reservation`, their memory is reserved with it. The response names the `subprotocol`, if one was chosen
+/// with [`choose_subprotocol`].
 pub fn upgrade<F>(
     request: &Request<Incoming>,
     socket: Rc<Socket>,
     max_bytes: usize,
     reservation: Option<Reservation>,
+    subprotocol: Option<&'static str>,
     session: impl FnOnce(WebSocket) -> F + 'static,
 ) -> Response
 where
@@ -58,7 +60,17 @@ where
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(name) = subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
+    }
     switching
+}
+
+/// The first of the sub-protocols that the client offers, in its order of preference, for which `choose` returns something (RFC 6455, section
+/// 4.2.2). Without a common sub-protocol, the response names none, and the client decides whether to go on.
+pub fn choose_subprotocol<T>(headers: &HeaderMap, choose: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).find_map(|name| choose(name.trim()))
 }
 
 fn accept_key(version: Version, headers: &HeaderMap) -> Result<HeaderValue, Box<Response>> {

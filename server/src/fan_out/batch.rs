@@ -25,13 +25,14 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub fn new(feed: &Feed, after: Cursor, encoding: Encoding) -> Self {
+    pub fn new(feed: &Feed, after: Cursor, encoding: &Encoding) -> Self {
+        let encoding = encoding.clone();
         let mut batch = Self { after, encoding, parts: Vec::new(), bytes: 0, end: after, more: false };
         while feed.has_next(batch.end) {
             match feed.next(batch.end) {
                 Next::Event(entry) if batch.parts.len() < MAX_EVENTS && batch.bytes < MAX_BYTES => {
                     batch.end = Cursor(entry.seq);
-                    let part = entry.encoded(encoding);
+                    let part = entry.encoded(&batch.encoding);
                     batch.bytes += part.len();
                     batch.parts.push(part);
                 }
@@ -55,7 +56,7 @@ mod tests {
     fn a_batch_contains_up_to_64_events_after_a_cursor() {
         let feed = Feed::new(100, usize::MAX);
         (0..100).for_each(|at| _ = feed.publish(at, ""));
-        let batch = |after| Batch::new(&feed, Cursor(after), Encoding::plain(Envelope::Line));
+        let batch = |after| Batch::new(&feed, Cursor(after), &Encoding::plain(Envelope::Line));
         let figures = |batch: Batch| (batch.parts.len(), batch.end, batch.more);
         assert_eq!(figures(batch(10)), (64, Cursor(74), true));
         assert_eq!(figures(batch(99)), (1, Cursor(100), false));

@@ -46,8 +46,14 @@ pub struct Delivery {
 impl Delivery {
     /// Delivers the events of `subscription` to `socket`.
     pub fn new(subscription: Subscription, socket: Rc<Socket>, encoding: Encoding) -> Self {
-        let subscription = subscription.with_output(socket.clone(), encoding);
+        let subscription = subscription.with_output(socket.clone(), encoding.clone());
         Self { subscription, socket, encoding, due: None, stall_timeout: None }
+    }
+
+    /// Sends `message` before the first event.
+    pub fn beginning_with(mut self, message: Bytes) -> Self {
+        self.push(message);
+        self
     }
 
     /// Delivers until either side ends the connection. Heartbeats and gaps are sent as messages of the envelope. Bytes from the peer are
@@ -60,13 +66,14 @@ impl Delivery {
                     Err(error) if error.kind() != ErrorKind::WouldBlock => return,
                     Ok(_) | Err(_) => {}
                 },
-                Due::Heartbeat => self.push(Some(self.encoding.wrap(self.encoding.envelope().heartbeat().to_vec()))),
+                Due::Heartbeat => self.push(self.encoding.wrap(self.encoding.envelope().heartbeat().to_vec())),
                 Due::Gap(gap) => {
-                    let message = self.encoding.envelope().encode_gap(gap);
-                    self.push(message.map(|message| self.encoding.wrap(message)));
+                    if let Some(message) = self.encoding.envelope().encode_gap(gap) {
+                        self.push(self.encoding.wrap(message));
+                    }
                 }
                 Due::End => {
-                    self.push(self.encoding.end());
+                    self.push(self.encoding.end().into());
                     // An error means that the peer disconnected first.
                     let _ = poll_fn(|context| self.poll_unsent(context)).await;
                     return;
@@ -75,9 +82,12 @@ impl Delivery {
         }
     }
 
-    fn push(&mut self, message: Option<Bytes>) {
-        if let Some(output) = &mut self.subscription.record().output {
-            output.unsent.extend(message);
+    /// Adds a message to the unsent bytes.
+    pub fn push(&mut self, message: Bytes) {
+        if let Some(output) = &mut self.subscription.record().output
+            && !message.is_empty()
+        {
+            output.unsent.push_back(message);
         }
     }
 
@@ -106,16 +116,26 @@ impl Delivery {
         }
     }
 
+    /// Whether no message is partly written, so that another one may be written to the socket after [`Self::pause`].
+    pub fn is_between_messages(&self) -> bool {
+        self.subscription.record().output.as_ref().is_none_or(|output| output.unsent_bytes() == 0)
+    }
+
+    /// Ends the waiting of [`Self::poll`]: until the next call, the dispatcher writes nothing to the socket.
+    pub fn pause(&mut self) {
+        self.subscription.stop_waiting();
+    }
+
     /// Adds the next events to the unsent bytes, up to the limits of one write; returns whether there were any.
     fn take_events(&mut self) -> bool {
         let (mut events, mut bytes) = (0, 0);
         while events < MAX_EVENTS && bytes < MAX_BYTES {
             match self.subscription.take() {
                 Next::Event(event) => {
-                    let part = event.encoded(self.encoding);
+                    let part = event.encoded(&self.encoding);
                     events += 1;
                     bytes += part.len();
-                    self.push(Some(part));
+                    self.push(part);
                 }
                 Next::Gap(gap) => {
                     self.due = Some(Due::Gap(gap));

@@ -10,11 +10,11 @@ use std::cell::{Cell, RefCell};
 use slab::Slab;
 
 use super::batch::Batch;
-use super::subscriber::Subscriber;
+use super::subscriber::{Output, Subscriber};
 use crate::feed::Feed;
 
 /// The most batches that are kept at once: one for each encoding, and some for slow consumers.
-const MAX_BATCHES: usize = 8;
+const MAX_BATCHES: usize = 16;
 
 /// All subscribers of one worker, and its heartbeat.
 #[derive(Default)]
@@ -31,12 +31,12 @@ impl Dispatcher {
     pub fn fan_out(&self, feed: &Feed) {
         let mut batches: Vec<Batch> = Vec::new();
         for (_, subscriber) in self.subscribers.borrow_mut().iter_mut().filter(|(_, subscriber)| subscriber.waiting) {
-            let Some(encoding) = subscriber.output.as_ref().map(|output| output.encoding) else {
+            let Some(Output { encoding, .. }) = &subscriber.output else {
                 subscriber.wake();
                 continue;
             };
             let after = subscriber.cursor;
-            let known = batches.iter().position(|batch| batch.after == after && batch.encoding == encoding);
+            let known = batches.iter().position(|batch| batch.after == after && batch.encoding == *encoding);
             let index = known.unwrap_or_else(|| {
                 // Subscribers that keep up all have the same cursor; only slow consumers differ.
                 if batches.len() == MAX_BATCHES {

@@ -14,4 +14,4 @@ mod worker;
 pub use delivery::{Delivery, Due};
 pub use dispatcher::Dispatcher;
 pub use subscription::{Subscription, Turn};
-pub use worker::{Worker, WorkerThread, start_worker};
+pub use worker::{HEARTBEAT, Worker, WorkerThread, start_worker};

@@ -22,7 +22,7 @@ use crate::feed::Feed;
 
 /// The heartbeat interval. If nothing was sent on a connection for a whole interval, a heartbeat is sent, so that a proxy or NAT on the
 /// path keeps the connection; many of them drop a connection that is idle for 60 s.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How many tasks run before the event loop checks the sockets, and the feed, again.
 const TASKS_PER_TURN: u32 = 256;
 

@@ -1,51 +1,90 @@
-//! An event in the feed, with its encoded forms. Each form is encoded when it is first used, and shared from then on.
+//! An event in the feed, with its encoded forms. Each form that is the same for all subscribers is encoded when it is first used, and shared
+//! from then on.
 
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use protocol::envelope::{Escapes, stomp, websocket};
 use protocol::{Envelope, Event, chunked, clock};
 
 /// The form in which an event is written to a socket: the envelope, and whether it is sent as a chunk of HTTP/1.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoding {
     envelope: Envelope,
     chunked: bool,
+    /// The `id` of a STOMP subscription, which is part of each of its messages.
+    subscription: Option<Rc<str>>,
 }
 
-impl Encoding {
-    /// How many encodings there are.
-    const COUNT: usize = 2 * Envelope::ALL.len();
-    /// The most that an encoding adds to an event's JSON, in bytes.
-    const MAX_ADDED_BYTES: usize = Envelope::MAX_ADDED_BYTES + chunked::MAX_ADDED_BYTES;
+/// The encodings that are the same for all subscribers, and that are encoded once for each event.
+const SHARED: [(Envelope, bool); 9] = [
+    (Envelope::Line, false),
+    (Envelope::Line, true),
+    (Envelope::Sse, true),
+    (Envelope::WebSocket, false),
+    (Envelope::Multipart, true),
+    (Envelope::Jsonp, false),
+    (Envelope::Iframe, true),
+    (Envelope::SockJs, false),
+    (Envelope::SocketIo, false),
+];
+/// The index of the line, which every event has from the beginning.
+const LINE: usize = 0;
 
+impl Encoding {
     /// The envelope alone.
     pub const fn plain(envelope: Envelope) -> Self {
-        Self { envelope, chunked: false }
+        Self { envelope, chunked: false, subscription: None }
     }
 
     /// The envelope in a chunk of HTTP/1.1 (RFC 9112, section 7.1).
     pub const fn chunked(envelope: Envelope) -> Self {
-        Self { envelope, chunked: true }
+        Self { envelope, chunked: true, subscription: None }
+    }
+
+    /// STOMP messages of the subscription `id`.
+    pub fn stomp(id: Rc<str>) -> Self {
+        Self { envelope: Envelope::Stomp, chunked: false, subscription: Some(id) }
     }
 
     /// The envelope.
-    pub const fn envelope(self) -> Envelope {
+    pub const fn envelope(&self) -> Envelope {
         self.envelope
     }
 
     /// Encodes a message, which already has its envelope, as a chunk if this encoding is chunked.
-    pub fn wrap(self, message: Vec<u8>) -> Bytes {
+    pub fn wrap(&self, message: Vec<u8>) -> Bytes {
         if self.chunked { chunked::encode(&message).into() } else { message.into() }
     }
 
-    /// The end of a series of such messages: the last chunk, or nothing.
-    pub fn end(self) -> Option<Bytes> {
-        self.chunked.then(|| Bytes::from_static(chunked::LAST))
+    /// The end of a series of such messages: that of the envelope, and the last chunk; empty if there is neither.
+    pub fn end(&self) -> Vec<u8> {
+        let mut end = match self.envelope.end() {
+            [] => Vec::new(),
+            end => self.wrap(end.to_vec()).into(),
+        };
+        end.extend_from_slice(if self.chunked { chunked::LAST } else { b"" });
+        end
     }
 
-    const fn index(self) -> usize {
-        2 * self.envelope as usize + self.chunked as usize
+    /// All shared encodings.
+    #[cfg(test)]
+    pub(super) fn shared() -> impl Iterator<Item = Self> {
+        SHARED.into_iter().map(|(envelope, chunked)| Self { envelope, chunked, subscription: None })
+    }
+
+    fn encode(&self, seq: u64, json: &[u8]) -> Bytes {
+        self.wrap(match &self.subscription {
+            Some(id) => websocket::text(&stomp::message(id, seq, json)),
+            None => self.envelope.encode(seq, json),
+        })
+    }
+
+    /// The index in [`SHARED`]; `None` for an encoding that is not shared.
+    fn index(&self) -> Option<usize> {
+        SHARED.iter().position(|&(envelope, chunked)| (envelope, chunked) == (self.envelope, self.chunked))
     }
 }
 
@@ -58,7 +97,9 @@ pub struct Entry {
     /// When it entered the feed, t1, in ns on the same clock.
     pub entered: u64,
     json: Bytes,
-    encoded: [OnceLock<Bytes>; Encoding::COUNT],
+    encoded: [OnceLock<Bytes>; SHARED.len()],
+    /// The most memory that it can take, in bytes.
+    max_bytes: usize,
     /// The memory of all events of the feed, in bytes. This event is included until it is dropped.
     memory_bytes: Arc<AtomicUsize>,
 }
@@ -69,9 +110,10 @@ impl Entry {
         // The JSON is a part of the line, so that the two share their memory.
         let line = Bytes::from(Envelope::Line.encode(seq, &json));
         let json = line.slice(..json.len());
-        let encoded: [OnceLock<Bytes>; Encoding::COUNT] = Default::default();
-        _ = encoded[Encoding::plain(Envelope::Line).index()].set(line);
-        let entry = Self { seq, at, entered: clock::now_ns(), json, encoded, memory_bytes };
+        let encoded: [OnceLock<Bytes>; SHARED.len()] = Default::default();
+        _ = encoded[LINE].set(line);
+        let max_bytes = max_bytes(json.len(), Escapes::of(&json));
+        let entry = Self { seq, at, entered: clock::now_ns(), json, encoded, max_bytes, memory_bytes };
         entry.memory_bytes.fetch_add(entry.bytes(), Ordering::Relaxed);
         entry
     }
@@ -82,9 +124,10 @@ impl Entry {
     }
 
     /// The event's bytes in an encoding.
-    pub fn encoded(&self, encoding: Encoding) -> Bytes {
-        let made = self.encoded[encoding.index()].get_or_init(|| {
-            let bytes = encoding.wrap(encoding.envelope.encode(self.seq, &self.json));
+    pub fn encoded(&self, encoding: &Encoding) -> Bytes {
+        let Some(index) = encoding.index() else { return encoding.encode(self.seq, &self.json) };
+        let made = self.encoded[index].get_or_init(|| {
+            let bytes = encoding.encode(self.seq, &self.json);
             self.memory_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
             bytes
         });
@@ -96,15 +139,20 @@ impl Entry {
         size_of::<Self>() + self.encoded.iter().filter_map(OnceLock::get).map(Bytes::len).sum::<usize>()
     }
 
-    /// The most memory that it can take, in bytes: with every encoding.
+    /// The most memory that it can take, in bytes: with every shared encoding.
     pub(super) fn max_bytes(&self) -> usize {
-        max_event_bytes(self.json.len())
+        self.max_bytes
     }
 }
 
-/// The most memory, in bytes, that an event whose JSON has `json_bytes` can take in all encodings together.
-pub const fn max_event_bytes(json_bytes: usize) -> usize {
-    size_of::<Entry>() + Encoding::COUNT * (json_bytes + Encoding::MAX_ADDED_BYTES)
+/// The most memory, in bytes, that an event whose JSON has `json_bytes` can take in all shared encodings together.
+pub fn max_event_bytes(json_bytes: usize) -> usize {
+    max_bytes(json_bytes, Escapes::worst(json_bytes))
+}
+
+fn max_bytes(json_bytes: usize, escapes: Escapes) -> usize {
+    let encoded = SHARED.iter().map(|(envelope, _)| envelope.max_bytes(json_bytes, escapes) + chunked::MAX_ADDED_BYTES);
+    size_of::<Entry>() + encoded.sum::<usize>()
 }
 
 impl Drop for Entry {
@@ -115,21 +163,36 @@ impl Drop for Entry {
 
 #[cfg(test)]
 mod tests {
+    use protocol::Transport;
+    use protocol::transport::{Carrier, Exchange};
+
     use super::*;
 
-    /// Encodes an event in every encoding.
+    /// Encodes an event in every shared encoding.
     fn encode_all(entry: &Entry) -> Vec<Bytes> {
-        let encodings = Envelope::ALL.map(|envelope| [Encoding::plain(envelope), Encoding::chunked(envelope)]);
-        encodings.into_iter().flatten().map(|encoding| entry.encoded(encoding)).collect()
+        Encoding::shared().map(|encoding| entry.encoded(&encoding)).collect()
+    }
+
+    #[test]
+    fn the_encoding_of_every_transport_is_shared_except_that_of_stomp() {
+        for transport in Transport::ALL {
+            let chunked = (transport.exchange(), transport.carrier()) == (Exchange::Stream, Carrier::H1);
+            let shared = SHARED.contains(&(transport.envelope(), chunked));
+            assert_eq!(shared, transport.envelope() != Envelope::Stomp, "SHARED in feed/entry.rs: {transport}");
+        }
+        assert_eq!(SHARED[LINE], (Envelope::Line, false));
     }
 
     #[test]
     fn an_event_in_all_encodings_takes_at_most_the_memory_it_was_counted_with() {
         for (seq, at) in [(1, 0), (u64::MAX, u64::MAX)] {
-            for length in [0, 1, 99, 100, 101, 125, 126, 4_000, 65_535, 65_536, 1 << 20] {
-                let entry = Entry::new(seq, at, &"x".repeat(length), Arc::default());
+            for (length, text) in [0, 1, 99, 100, 101, 125, 126, 4_000, 65_535, 65_536, 1 << 20]
+                .into_iter()
+                .flat_map(|length| ["x", "<", "\""].map(|text| (length, text)))
+            {
+                let entry = Entry::new(seq, at, &text.repeat(length), Arc::default());
                 let encoded = encode_all(&entry);
-                assert_eq!(encoded.len(), Encoding::COUNT);
+                assert_eq!(encoded.len(), SHARED.len());
                 assert_eq!(entry.memory_bytes.load(Ordering::Relaxed), entry.bytes());
                 assert!(entry.bytes() <= entry.max_bytes(), "{length}: {} of {}", entry.bytes(), entry.max_bytes());
             }
@@ -141,18 +204,18 @@ mod tests {
         let entry = Entry::new(7, 12, "a", Arc::default());
         let json = br#"{"seq":7,"at":12,"data":"a"}"#;
         assert_eq!(entry.json(), json);
-        let line = entry.encoded(Encoding::plain(Envelope::Line));
+        let line = entry.encoded(&Encoding::plain(Envelope::Line));
         assert_eq!(line, [&json[..], b"\n"].concat());
         assert_eq!(line.as_ptr(), entry.json().as_ptr(), "line and JSON share their memory");
-        assert_eq!(entry.encoded(Encoding::chunked(Envelope::Line)), [b"1d\r\n", &line[..], b"\r\n"].concat());
+        assert_eq!(entry.encoded(&Encoding::chunked(Envelope::Line)), [b"1d\r\n", &line[..], b"\r\n"].concat());
         let block = [b"id: 7\ndata: ", &json[..], b"\n\n"].concat();
-        assert_eq!(entry.encoded(Encoding::plain(Envelope::Sse)), block);
-        assert_eq!(entry.encoded(Encoding::chunked(Envelope::Sse)), [b"2a\r\n", &block[..], b"\r\n"].concat());
+        assert_eq!(entry.encoded(&Encoding::plain(Envelope::Sse)), block);
+        assert_eq!(entry.encoded(&Encoding::chunked(Envelope::Sse)), [b"2a\r\n", &block[..], b"\r\n"].concat());
         assert_eq!(
-            entry.encoded(Encoding::plain(Envelope::WebSocket)),
+            entry.encoded(&Encoding::plain(Envelope::WebSocket)),
             [&[0x81, json.len() as u8], &json[..]].concat()
         );
-        let pointer = || entry.encoded(Encoding::plain(Envelope::Sse)).as_ptr();
+        let pointer = || entry.encoded(&Encoding::plain(Envelope::Sse)).as_ptr();
         assert_eq!(pointer(), pointer());
     }
 }

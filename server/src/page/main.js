@@ -11,7 +11,8 @@ const BURST = 100;
 const parameters = new URLSearchParams(location.search);
 const get = (id) => document.getElementById(id);
 const shared = new SharedSubscriptions(showShared);
-let lanes = [];
+// The lanes that are shown.
+const { lanes } = shared;
 const rows = new Map();
 let paused = null;
 let span = Number(get('span').value) * 1000;
@@ -47,6 +48,35 @@ function addRow(lane) {
   });
   get('lanes').append(element);
   rows.set(lane, { element, part, canvas, pick, corners: marker, hits: [] });
+}
+
+// Shows a lane. One that is not among the usual ones is subscribed by this.
+function addLane(lane) {
+  if (!lane.wanted) shared.order('pick', { name: lane.name, wanted: true });
+  lanes.push(lane);
+  addRow(lane);
+  listOtherLanes();
+}
+
+// Lists the lanes that are not shown, by the generation of their transports.
+function listOtherLanes() {
+  const list = get('more');
+  list.replaceChildren(Object.assign(document.createElement('option'), { value: '' }));
+  list.firstChild.dataset.text = 'more';
+  for (const { name, family } of TRANSPORTS) {
+    if (lanes.some((lane) => lane.name === name)) continue;
+    let group = list.querySelector(`[data-family="${family}"]`);
+    if (!group) {
+      group = document.createElement('optgroup');
+      Object.assign(group.dataset, { family, label: family });
+      list.append(group);
+    }
+    const option = Object.assign(document.createElement('option'), { value: name });
+    option.dataset.text = name;
+    group.append(option);
+  }
+  list.closest('label').hidden = !list.querySelector('optgroup');
+  translate();
 }
 
 // Shows the bytes of a chunk.
@@ -187,6 +217,14 @@ function connectControls() {
     translate();
   });
   on('afresh', () => shared.order('reset'));
+  on(
+    'more',
+    () => {
+      const lane = shared.all.find(({ name }) => name === get('more').value);
+      if (lane) addLane(lane);
+    },
+    'change',
+  );
   on('previous', () => step(-1));
   on('next', () => step(1));
   on('language', () => {
@@ -253,9 +291,10 @@ async function start() {
   addEventListener('pageshow', (event) => event.persisted && location.reload());
   await shared.ready;
   // The address may select some of the lanes.
-  const named = shared.lanes.filter((lane) => parameters.get('lanes')?.split(',').includes(lane.name));
-  lanes = named.length > 0 ? named : shared.lanes;
-  lanes.forEach(addRow);
+  const named = shared.all.filter((lane) => parameters.get('lanes')?.split(',').includes(lane.name));
+  const isToday = ({ name }) => TRANSPORTS.find((transport) => transport.name === name).family === 'today';
+  const shownFirst = named.length > 0 ? named : shared.all.filter((lane) => isToday(lane) || lane.wanted);
+  shownFirst.forEach(addLane);
   enableControls();
   translate();
   updateFigures();

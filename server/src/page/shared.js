@@ -1,5 +1,6 @@
 // A tab's connection to the subscriptions that all tabs share: polls for what has happened, and sends orders.
 
+import { makeElement } from './document.js';
 import { KEPT_MS } from './lane.js';
 
 // Thirty times a second is smooth enough, and leaves the processor to the subscriptions.
@@ -7,6 +8,8 @@ const POLL_MS = 33;
 
 export class SharedSubscriptions {
   // For each lane: { name, its figures, deliveries, chunks }. Times are in ms of the server's clock.
+  all = [];
+  // Those of them that the page shows.
   lanes = [];
   published = [];
   settings = null;
@@ -68,7 +71,10 @@ export class SharedSubscriptions {
     this.#port = port;
     this.#seen = 0;
     this.#requestedAt = null;
-    port.onmessage = ({ data }) => this.#receive(data);
+    port.onmessage = ({ data }) => {
+      if (data.element) makeElement(data.element, (element) => port.postMessage({ element }));
+      else this.#receive(data);
+    };
   }
 
   #poll() {
@@ -84,7 +90,7 @@ export class SharedSubscriptions {
     this.#seen = next;
     Object.assign(this, rest);
     for (const { name, figures } of lanes) {
-      if (!this.lanes.some((lane) => lane.name === name)) this.lanes.push({ name, deliveries: [], chunks: [] });
+      if (!this.all.some((lane) => lane.name === name)) this.all.push({ name, deliveries: [], chunks: [] });
       Object.assign(this.#lane(name), figures);
     }
     for (const entry of log) this.#apply(entry);
@@ -94,7 +100,7 @@ export class SharedSubscriptions {
   }
 
   #lane(name) {
-    return this.lanes.find((lane) => lane.name === name);
+    return this.all.find((lane) => lane.name === name);
   }
 
   #apply(entry) {
@@ -107,7 +113,7 @@ export class SharedSubscriptions {
     } else if (entry.kind === 'published') this.published.push(entry);
     else if (entry.kind === 'reset') {
       this.published.length = 0;
-      for (const lane of this.lanes) lane.deliveries.length = lane.chunks.length = 0;
+      for (const lane of this.all) lane.deliveries.length = lane.chunks.length = 0;
     }
   }
 
@@ -119,7 +125,7 @@ export class SharedSubscriptions {
       list.splice(0, young < 0 ? list.length : young);
     };
     discard(this.published, ({ at }) => at);
-    for (const { deliveries, chunks } of this.lanes) {
+    for (const { deliveries, chunks } of this.all) {
       discard(deliveries, ({ receivedAt }) => receivedAt);
       discard(chunks, ({ at }) => at);
     }

@@ -5,6 +5,7 @@
 // draws them.
 
 import { Clock } from './clock.js';
+import { elementReported, tabPolled } from './document.js';
 import { KEPT_MS, Lane } from './lane.js';
 import { watch } from './watch.js';
 import { TRANSPORTS } from './transports.js';
@@ -41,11 +42,15 @@ export class Subscriptions {
     this.#start();
   }
 
-  // Serves a tab: responds to { since } with what happened since then, and carries out { order }.
+  // Serves a tab: responds to { since } with what happened since then, carries out { order }, and passes on what it reports of an { element }.
   serve(port) {
     port.onmessage = ({ data }) => {
       if (data.order) this.#orders[data.order](data);
-      else port.postMessage(this.#since(data.since));
+      else if (data.element) elementReported(data.element);
+      else {
+        tabPolled(port);
+        port.postMessage(this.#since(data.since));
+      }
     };
   }
 

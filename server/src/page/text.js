@@ -16,7 +16,9 @@ export function text(key) {
 export function translate() {
   document.documentElement.lang = language;
   for (const element of document.querySelectorAll('[data-text]')) element.textContent = text(element.dataset.text);
-  for (const element of document.querySelectorAll('[data-label]')) element.setAttribute('aria-label', text(element.dataset.label));
+  for (const element of document.querySelectorAll('[data-label]')) {
+    element.setAttribute(element.matches('optgroup') ? 'label' : 'aria-label', text(element.dataset.label));
+  }
 }
 
 export function switchLanguage() {

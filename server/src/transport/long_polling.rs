@@ -6,6 +6,9 @@
 //! - Resumes like polling: from the header `cursor`, which is the `after` of the next request; 410 reports a gap.
 //! - Costs a request and a response per batch of events. Events that are published between a response and the next request wait for that
 //!   request. So the busier the feed, the more events share a response, and the more long polling resembles polling.
+//!
+//! JSONP differs in its envelope only: the response to `GET /jsonp?callback=NAME` is a script that calls NAME for each event. A script
+//! element sees neither status nor headers, so a gap is a call as well.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -13,21 +16,45 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use protocol::{Cursor, Envelope, Gap};
+
 use crate::api::query::Query;
-use crate::api::response::{self, Polled};
+use crate::api::response::{self, Response};
 use crate::carrier::Socket;
 use crate::fan_out::{Dispatcher, Subscription};
-use crate::feed::Feed;
+use crate::feed::{Entry, Feed};
 use crate::transport::MAX_BATCH_BYTES;
 
 /// How long a request without `wait` waits: less than the 30 s after which many proxies abort a request without response.
 const DEFAULT_WAIT: Duration = Duration::from_secs(25);
 
 /// Responds to one long poll, as soon as there is an event.
+pub async fn respond(
+    feed: &Arc<Feed>,
+    dispatcher: Rc<Dispatcher>,
+    socket: &Socket,
+    mut query: Query,
+    envelope: Envelope,
+) -> Response {
+    let callback = query.callback.take();
+    let polled = poll(feed, dispatcher, socket, query).await;
+    match (polled, callback) {
+        (Ok((events, after)), callback) => response::batch(&events, after, envelope, callback),
+        (Err(gap), Some(callback)) => response::gap_call(gap, &callback),
+        (Err(gap), None) => response::gap(gap),
+    }
+}
+
+/// The events after the query's cursor, as soon as there is one; none after the timeout. Returns them with the cursor.
 ///
 /// # Errors
 /// The gap, if the history does not reach back to the cursor, or the cursor belongs to another feed.
-pub async fn respond(feed: &Arc<Feed>, dispatcher: Rc<Dispatcher>, socket: &Socket, query: Query) -> Polled {
+async fn poll(
+    feed: &Arc<Feed>,
+    dispatcher: Rc<Dispatcher>,
+    socket: &Socket,
+    query: Query,
+) -> Result<(Vec<Arc<Entry>>, Cursor), Gap> {
     let after = feed.start(query.after)?;
     let mut subscription = Subscription::new(feed.clone(), dispatcher, Some(after.into()));
     // A client that has disconnected, or ended its side, gets its response at once.
@@ -35,8 +62,6 @@ pub async fn respond(feed: &Arc<Feed>, dispatcher: Rc<Dispatcher>, socket: &Sock
         Poll::Ready(()) => Poll::Ready(()),
         Poll::Pending => socket.poll_end(context),
     });
-    // After the timeout, the batch below is empty, and the response 204.
     let _ = tokio::time::timeout(query.wait.unwrap_or(DEFAULT_WAIT), event_or_end).await;
-    let events = feed.since(after, MAX_BATCH_BYTES)?;
-    Ok(response::batch(&events, after))
+    Ok((feed.since(after, MAX_BATCH_BYTES)?, after))
 }

@@ -1,9 +1,13 @@
-//! The server's side of each way to deliver events: polling, long polling, streaming over HTTP, raw TCP, and WebSocket. Each file describes
-//! how a subscription starts and resumes, and what it costs. The envelopes, which mark where an event ends, are in
+//! The server's side of each way to deliver events: polling, long polling, streaming over HTTP, raw TCP, WebSocket, and the protocols on top of
+//! WebSocket. Each file describes how a subscription starts and resumes, and what it costs. The envelopes, which mark where an event ends, are in
 //! `protocol/src/envelope/`.
 
 pub(crate) mod long_polling;
 pub(crate) mod polling;
+mod session;
+pub(crate) mod socket_io;
+pub(crate) mod sockjs;
+pub(crate) mod stomp;
 pub(crate) mod stream;
 pub(crate) mod tcp;
 pub(crate) mod websocket;

@@ -6,6 +6,8 @@
 //!   `after`, the response is 410 with the gap, and with the cursor to resume from.
 //! - Costs a request and a response per poll, with or without an event. An event waits half an interval on average.
 
+use protocol::Envelope;
+
 use crate::api::query::Query;
 use crate::api::response::{self, Polled};
 use crate::feed::Feed;
@@ -15,8 +17,8 @@ use crate::transport::MAX_BATCH_BYTES;
 ///
 /// # Errors
 /// The gap, if the history does not reach back to the cursor, or the cursor belongs to another feed.
-pub fn respond(feed: &Feed, query: Query) -> Polled {
+pub fn respond(feed: &Feed, query: Query, envelope: Envelope) -> Polled {
     let after = feed.start(query.after)?;
     let events = feed.since(after, MAX_BATCH_BYTES)?;
-    Ok(response::batch(&events, after))
+    Ok(response::batch(&events, after, envelope, query.callback))
 }

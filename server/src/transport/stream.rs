@@ -1,8 +1,9 @@
-//! Streaming over HTTP/1.1: one endless response (RFC 6202, section 3). HTTP streaming and SSE differ in their envelope only.
+//! Streaming over HTTP/1.1: one endless response (RFC 6202, section 3). HTTP streaming, SSE, multipart streaming and the hidden iframe differ
+//! in their envelope only.
 //!
-//! - Starts with `GET /stream?after=N` or `GET /sse?after=N`. After this request and the response's headers, only messages follow: events,
+//! - Starts with a GET request to the transport's path, such as `/stream?after=N` or `/sse?after=N`. After this request and the response's headers, only messages follow: events,
 //!   gaps and heartbeats.
-//! - Each event is one message in the format of the envelope: a line, or an SSE block. The length of an endless body is unknown, so each
+//! - Each event is one message in the format of the envelope, such as a line or an SSE block. The length of an endless body is unknown, so each
 //!   message is also a chunk (RFC 9112, section 7.1).
 //! - Resumes with a new request whose `after` is the last sequence number received. A browser's `EventSource` resumes by itself, with the
 //!   last `id` in the header `Last-Event-ID`. A gap is reported in a message of its own.
@@ -15,6 +16,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use hyper::Version;
 use hyper::header::HeaderMap;
 use protocol::{Bookmark, Envelope};
@@ -24,14 +26,25 @@ use crate::carrier::Socket;
 use crate::fan_out::{Delivery, Subscription};
 use crate::feed::Encoding;
 
-/// Starts the response to a request that came over `socket` in the HTTP version `version`.
-pub fn respond(subscription: Subscription, socket: Rc<Socket>, version: Version, envelope: Envelope) -> Response {
+/// Starts the response to a request that came over `socket` in the HTTP version `version`. `callback` is the function that a script in the
+/// response calls; it is empty for envelopes without one.
+pub fn respond(
+    subscription: Subscription,
+    socket: Rc<Socket>,
+    version: Version,
+    envelope: Envelope,
+    callback: &str,
+) -> Response {
     let encoding = match version {
         Version::HTTP_11 => Encoding::chunked(envelope),
         // HTTP/1.0 has no chunks (RFC 9112, section 6.1).
         _ => Encoding::plain(envelope),
     };
-    let session = async move |_| Delivery::new(subscription, socket, encoding).run().await;
+    let prelude = match envelope.prelude(callback) {
+        nothing if nothing.is_empty() => Bytes::new(),
+        prelude => encoding.wrap(prelude),
+    };
+    let session = async move |_| Delivery::new(subscription, socket, encoding).beginning_with(prelude).run().await;
     response::endless(envelope.content_type(), Body::continued(session))
 }
 

@@ -179,7 +179,10 @@ fn only_the_server_s_own_pages_may_open_the_websocket_of_the_feed() {
     assert_eq!(handshake(&server, "/ws", "none", &[&own]).0.status, 101);
     for origin in ["Origin: http://evil.example", "Origin: null"] {
         let (response, body) = handshake(&server, "/ws", "none", &[origin]);
-        assert_eq!((response.status, body.as_str()), (403, "only pages of this server may open this WebSocket\n"));
+        assert_eq!(
+            (response.status, body.as_str()),
+            (403, "only pages of this server and of the origins in its options may subscribe here\n")
+        );
         // Any page may open `/echo`, since it publishes nothing.
         assert_eq!(handshake(&server, "/echo", "none", &[origin]).0.status, 101);
     }

@@ -44,7 +44,7 @@ fn skip_headers(stream: &mut impl Read) {
 }
 
 /// Reads in small pieces, and compares the bytes with those of the events in the feed.
-fn follow(server: &Server, stream: &mut impl Read, encoding: Encoding) {
+fn follow(server: &Server, stream: &mut impl Read, encoding: &Encoding) {
     let mut cursor = Cursor(0);
     while cursor.0 < BEFORE + DURING {
         let Next::Event(event) = server.feed().next(cursor) else {
@@ -118,22 +118,23 @@ fn assert_complete_streams<S: Read + Write + Send>(server: &Server, connect: imp
         subscribe(http, &format!("GET {path}?after=0 HTTP/{version}\r\nHost: {http}\r\n{more}\r\n"))
     };
     let handshake = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    type EncodingOf = fn(Envelope) -> Encoding;
     let subscribers = [
-        (get("/stream", "1.1", ""), Encoding::chunked(Envelope::Line)),
-        (get("/stream", "1.0", ""), Encoding::plain(Envelope::Line)),
-        (get("/sse", "1.1", ""), Encoding::chunked(Envelope::Sse)),
-        (get("/sse", "1.0", ""), Encoding::plain(Envelope::Sse)),
-        (get("/ws", "1.1", handshake), Encoding::plain(Envelope::WebSocket)),
-        (subscribe(tcp, "SUB 0\n"), Encoding::plain(Envelope::Line)),
+        (get("/stream", "1.1", ""), Encoding::chunked as EncodingOf, Envelope::Line),
+        (get("/stream", "1.0", ""), Encoding::plain as EncodingOf, Envelope::Line),
+        (get("/sse", "1.1", ""), Encoding::chunked as EncodingOf, Envelope::Sse),
+        (get("/sse", "1.0", ""), Encoding::plain as EncodingOf, Envelope::Sse),
+        (get("/ws", "1.1", handshake), Encoding::plain as EncodingOf, Envelope::WebSocket),
+        (subscribe(tcp, "SUB 0\n"), Encoding::plain as EncodingOf, Envelope::Line),
     ];
     publish(server, BEFORE);
     std::thread::scope(|scope| {
-        for (number, (mut stream, encoding)) in subscribers.into_iter().enumerate() {
+        for (number, (mut stream, encoding, envelope)) in subscribers.into_iter().enumerate() {
             scope.spawn(move || {
                 if number < 5 {
                     skip_headers(&mut stream);
                 }
-                follow(server, &mut stream, encoding);
+                follow(server, &mut stream, &encoding(envelope));
             });
         }
         publish(server, DURING);
@@ -159,7 +160,7 @@ fn pongs_are_sent_between_frames_and_not_within_one() {
             let mut received = Vec::new();
             let mut buffer = [0; 900];
             let expected = |seq| match server.feed().next(Cursor(seq)) {
-                Next::Event(event) => Some(event.encoded(Encoding::plain(Envelope::WebSocket))),
+                Next::Event(event) => Some(event.encoded(&Encoding::plain(Envelope::WebSocket))),
                 _ => None,
             };
             let (mut seq, mut pongs) = (0, 0);

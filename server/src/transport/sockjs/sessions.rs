@@ -1,0 +1,141 @@
+//! The sessions of SockJS clients that use several requests.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use protocol::Bookmark;
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::sleep;
+
+/// The most sessions at once.
+const MAX_SESSIONS: usize = 10_000;
+/// How long a session is kept while no request waits for its messages. The protocol suggests five seconds.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// All sessions of the server.
+#[derive(Default)]
+pub struct Sessions(Mutex<HashMap<String, Arc<Session>>>);
+
+/// A session.
+#[derive(Default)]
+pub struct Session {
+    state: Mutex<State>,
+    /// Notified when the session is closed.
+    closing: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// The cursor; `None` before the first event of a client that wants future events only.
+    cursor: Option<Bookmark>,
+    /// Whether the opening message was sent.
+    open: bool,
+    /// Whether a request waits for the session's messages.
+    receiving: bool,
+    /// How many requests have waited so far.
+    receivers: u64,
+    /// The code and the reason with which it was closed.
+    closed: Option<(u16, &'static str)>,
+}
+
+impl Sessions {
+    /// The session with that name.
+    pub fn get(&self, id: &str) -> Option<Arc<Session>> {
+        self.lock().get(id).cloned()
+    }
+
+    /// The session with that name, or a new one; `None` if there are too many.
+    pub fn get_or_begin(&self, id: &str, after: Option<Bookmark>) -> Option<Arc<Session>> {
+        let mut sessions = self.lock();
+        if let Some(session) = sessions.get(id) {
+            return Some(session.clone());
+        }
+        if sessions.len() >= MAX_SESSIONS {
+            return None;
+        }
+        let session = Arc::new(Session::default());
+        session.state().cursor = after;
+        sessions.insert(id.into(), session.clone());
+        Some(session)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
+        self.0.lock().expect("no holder of the sessions panics")
+    }
+}
+
+impl Session {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of a session panics")
+    }
+
+    /// Closes it with a code and a reason, which its next message contains.
+    pub fn close(&self, code: u16, reason: &'static str) {
+        self.state().closed.get_or_insert((code, reason));
+        self.closing.notify_one();
+    }
+
+    /// Resolves when it is closed.
+    pub async fn closing(&self) {
+        self.closing.notified().await;
+    }
+
+    /// The code and the reason with which it was closed.
+    pub fn closed(&self) -> Option<(u16, &'static str)> {
+        self.state().closed
+    }
+
+    /// The cursor.
+    pub fn cursor(&self) -> Option<Bookmark> {
+        self.state().cursor
+    }
+
+    /// Moves the cursor.
+    pub fn advance(&self, to: Bookmark) {
+        self.state().cursor = Some(to);
+    }
+
+    /// Whether the opening message is still to be sent, which the caller does now.
+    pub fn opens(&self) -> bool {
+        !std::mem::replace(&mut self.state().open, true)
+    }
+}
+
+/// A request that waits for the messages of a session. Dropping it ends the waiting; without another one, the session then ends, too.
+pub struct Receiver {
+    /// The session.
+    pub session: Arc<Session>,
+    sessions: Arc<Sessions>,
+    id: String,
+}
+
+impl Receiver {
+    /// Begins to wait; `None` if another request does already.
+    pub fn begin(sessions: &Arc<Sessions>, session: Arc<Session>, id: &str) -> Option<Self> {
+        let mut state = session.state();
+        if std::mem::replace(&mut state.receiving, true) {
+            return None;
+        }
+        state.receivers += 1;
+        drop(state);
+        Some(Self { session, sessions: sessions.clone(), id: id.into() })
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let mut state = self.session.state();
+        state.receiving = false;
+        let receivers = state.receivers;
+        drop(state);
+        let (session, sessions, id) = (self.session.clone(), self.sessions.clone(), std::mem::take(&mut self.id));
+        spawn_local(async move {
+            sleep(TIMEOUT).await;
+            if session.state().receivers == receivers {
+                sessions.lock().remove(&id);
+            }
+        });
+    }
+}
