@@ -103,8 +103,9 @@ export class Subscriptions {
     pick: ({ name, wanted }) => {
       const lane = this.#lane(name);
       lane.wanted = wanted;
-      if (wanted) lane.run();
-      else lane.stop();
+      if (!wanted) lane.stop();
+      // Before the trace session is open, no lane runs; then all that are wanted start.
+      else if (this.#server && this.#watch) lane.run();
     },
     reset: () => {
       this.#lanes.forEach((lane) => lane.reset());

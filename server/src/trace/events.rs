@@ -1,8 +1,12 @@
 //! Finds the events in the bytes that are written to a connection, also if an event is divided among several writes.
 //!
-//! An event is JSON on one line, `{"seq":N,"at":T,"data":"..."}`. No transport inserts other bytes into it.
+//! An event is JSON on one line, `{"seq":N,"at":T,"data":"..."}`. No transport inserts other bytes into it, except SockJS: its events are JSON
+//! strings, so there is a backslash before each quotation mark and each backslash. These do not count as the event's bytes.
 
-const BEGIN: &[u8] = br#"{"seq":"#;
+/// How an event begins, as it is and within a JSON string.
+const BEGIN: [&[u8]; 2] = [br#"{"seq":"#, br#"{\"seq\":"#];
+/// The backslashes in the second of them.
+const ESCAPES: usize = 2;
 
 /// The events in one write.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,17 +27,37 @@ pub struct EventScanner {
 
 #[derive(Clone, Copy)]
 enum State {
-    /// Outside of events; this many of the last bytes match [`BEGIN`].
-    Outside(usize),
+    /// Outside of events; this many of the last bytes match [`BEGIN`], the second one if `nested`.
+    Outside { matched: usize, nested: bool },
     /// In the number after [`BEGIN`]; the last `length` bytes may belong to an event.
-    Number { seq: u64, length: usize },
-    /// After the number; `quoted` is true within a string, and `escaped` directly after a backslash in it.
-    Inside { seq: u64, quoted: bool, escaped: bool },
+    Number { seq: u64, length: usize, nested: bool },
+    /// After the number.
+    Inside(Inside),
+}
+
+/// The position within an event.
+#[derive(Clone, Copy)]
+struct Inside {
+    seq: u64,
+    /// Whether it is within a string.
+    quoted: bool,
+    /// Whether it is directly after a backslash in that.
+    escaped: bool,
+    /// Whether the event is within a JSON string, and `unescaping`, whether it is directly after a backslash of that.
+    nested: bool,
+    unescaping: bool,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self::Outside(0)
+        Self::Outside { matched: 0, nested: false }
+    }
+}
+
+impl State {
+    /// The state after a byte that does not continue an event.
+    fn outside(byte: u8) -> Self {
+        Self::Outside { matched: usize::from(byte == BEGIN[0][0]), nested: false }
     }
 }
 
@@ -43,44 +67,54 @@ impl EventScanner {
         let mut found = TracedEvents::default();
         // Where the current event begins in this write.
         let mut begin = 0;
-        if let State::Inside { seq, .. } = self.state {
+        if let State::Inside(Inside { seq, .. }) = self.state {
             found.note(seq);
         }
         let bytes = parts.iter().flat_map(|part| part.iter());
         for (at, &byte) in bytes.enumerate() {
             self.state = match self.state {
-                State::Outside(matched) if byte == BEGIN[matched] && matched + 1 == BEGIN.len() => {
-                    State::Number { seq: 0, length: BEGIN.len() }
+                State::Outside { matched, nested } => {
+                    // The two beginnings differ from the second byte on.
+                    let nested = if matched == 1 { byte == BEGIN[1][1] } else { nested };
+                    let whole = BEGIN[usize::from(nested)];
+                    match byte == whole[matched] {
+                        true if matched + 1 == whole.len() => State::Number { seq: 0, length: whole.len(), nested },
+                        true => State::Outside { matched: matched + 1, nested },
+                        false => State::outside(byte),
+                    }
                 }
-                State::Outside(matched) if byte == BEGIN[matched] => State::Outside(matched + 1),
-                State::Outside(_) => State::Outside(usize::from(byte == BEGIN[0])),
-                State::Number { seq, length } if byte.is_ascii_digit() => {
-                    State::Number { seq: seq.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')), length: length + 1 }
+                State::Number { seq, length, nested } if byte.is_ascii_digit() => {
+                    let seq = seq.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+                    State::Number { seq, length: length + 1, nested }
                 }
-                State::Number { seq, length } if byte == b',' => {
+                State::Number { seq, length, nested } if byte == b',' => {
                     found.note(seq);
                     // The first bytes of the event are counted here, even if an earlier write contained them.
-                    found.event_bytes += length + 1;
+                    found.event_bytes += length + 1 - if nested { ESCAPES } else { 0 };
                     begin = at.saturating_sub(length);
-                    State::Inside { seq, quoted: false, escaped: false }
+                    State::Inside(Inside { seq, quoted: false, escaped: false, nested, unescaping: false })
                 }
                 // The response to a publication looks similar: {"seq":5}.
-                State::Number { .. } => State::Outside(usize::from(byte == BEGIN[0])),
-                State::Inside { seq, quoted, escaped } => {
+                State::Number { .. } => State::outside(byte),
+                State::Inside(inside) if inside.nested && byte == b'\\' && !inside.unescaping => {
+                    State::Inside(Inside { unescaping: true, ..inside })
+                }
+                State::Inside(inside) => {
                     found.event_bytes += 1;
+                    let inside = Inside { unescaping: false, ..inside };
                     match byte {
-                        b'}' if !quoted => {
+                        b'}' if !inside.quoted => {
                             found.add_range(begin, at + 1, shown);
-                            State::Outside(0)
+                            State::default()
                         }
-                        b'"' if !escaped => State::Inside { seq, quoted: !quoted, escaped: false },
-                        b'\\' if !escaped => State::Inside { seq, quoted, escaped: true },
-                        _ => State::Inside { seq, quoted, escaped: false },
+                        b'"' if !inside.escaped => State::Inside(Inside { quoted: !inside.quoted, ..inside }),
+                        b'\\' if !inside.escaped => State::Inside(Inside { escaped: true, ..inside }),
+                        _ => State::Inside(Inside { escaped: false, ..inside }),
                     }
                 }
             };
         }
-        if let State::Inside { .. } = self.state {
+        if let State::Inside(_) = self.state {
             found.add_range(begin, parts.iter().map(|part| part.len()).sum(), shown);
         }
         found
@@ -117,6 +151,21 @@ mod tests {
         assert_eq!(found.seqs, Some((41, 43)));
         assert_eq!(found.event_bytes, small.len() + large.len() + last);
         assert_eq!(found.events, [(19, small.len()), (20 + small.len(), large.len())]);
+    }
+
+    #[test]
+    fn an_event_in_a_json_string_is_found_and_its_escapes_are_not_counted() {
+        let events = [encoded(7, "a}\"{\\"), encoded(8, "")];
+        let bytes = protocol::envelope::sockjs::encode_all(events.iter().map(|event| &event[..]));
+        let whole: usize = events.iter().map(Vec::len).sum();
+        for cut in 0..bytes.len() {
+            let mut scanner = EventScanner::default();
+            let (before, after) = bytes.split_at(cut);
+            let (first, second) = (scanner.read(&[before], 4_096), scanner.read(&[after], 4_096));
+            assert_eq!(first.event_bytes + second.event_bytes, whole, "cut at {cut}");
+        }
+        let found = EventScanner::default().read(&[&bytes], 4_096);
+        assert_eq!((found.seqs, found.events.len(), found.events[0].0), (Some((7, 8)), 2, 3));
     }
 
     #[test]

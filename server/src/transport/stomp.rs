@@ -42,7 +42,8 @@ pub async fn session(
     loop {
         let open = match session.next().await {
             Step::Text(text) => match client.receive(text.as_bytes(), &mut session).await {
-                Ok(open) => open,
+                Ok(true) => true,
+                Ok(false) => return session.close(CloseCode::Normal.into(), "").await,
                 Err(error) => {
                     session.send(error.frame()).await;
                     return session.close(CloseCode::Protocol.into(), error.message).await;
@@ -90,7 +91,7 @@ impl Error {
 }
 
 impl Client {
-    /// Handles a message: frames, or heartbeats. Returns whether the connection stays open.
+    /// Handles a message: frames, or heartbeats. Returns whether the session goes on.
     async fn receive(&mut self, mut text: &[u8], session: &mut Session) -> Result<bool, Error> {
         while !text.is_empty() {
             let (frame, length) = parse(text).map_err(|error| Error { message: error.fault(), receipt: None })?;

@@ -57,6 +57,49 @@ fn every_lane_shows_every_event_once_and_in_order_and_its_bytes_on_the_wire() {
 }
 
 #[test]
+fn the_lanes_of_older_transports_and_of_libraries_receive_every_event_once_and_resume() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    // A browser opens six connections of HTTP/1.1 to a host, and four of these lanes need one each. The others are WebSockets.
+    for lanes in ["jsonp,multipart,iframe", "stomp,sockjs,socket_io"] {
+        let first = server.feed().head().0 + 1;
+        browser.open(&format!("{}/?lang=en&lanes={lanes}", server.addresses().http_url()));
+        // The worker also runs the usual lanes, which are not shown here.
+        let ready = "const look = () => window.livePage?.lanes.length === 3 && livePage.lanes.every(lane => lane.state === 'on' && lane.chunks.length > 0)
+             ? done(true) : setTimeout(look, 20);
+             look();";
+        assert_eq!(browser.run(ready), json!(true), "{lanes}");
+        let publish = |from: u64, to: u64| {
+            (from..to).for_each(|number| {
+                _ = server.feed().publish(protocol::clock::now_ns(), &format!("<{number}> \u{2028}"))
+            });
+        };
+        publish(0, 10);
+        let received = |events: u64| {
+            browser.run(&format!(
+                "const look = () => livePage.lanes.every(lane => lane.received >= {events})
+                     ? done(livePage.lanes.map(lane => [lane.deliveries.map(({{ seq }}) => seq), lane.missed, lane.repeated]))
+                     : setTimeout(look, 20);
+                 look();"
+            ))
+        };
+        let seqs = |count: u64| (first..first + count).collect::<Vec<_>>();
+        assert_eq!(received(10), json!(vec![json!([seqs(10), 0, 0]); 3]), "{lanes}");
+        // The trace finds the events in the bytes of every lane, also where they are escaped.
+        let event_bytes =
+            browser.run("setTimeout(() => done(livePage.lanes.map(lane => lane.bytes.event > 300)), 300);");
+        assert_eq!(event_bytes, json!([true, true, true]), "{lanes}");
+        // After a failure of the connections, every lane resumes at its cursor.
+        browser.run("livePage.order('cut'); done(true);");
+        publish(10, 20);
+        assert_eq!(received(20), json!(vec![json!([seqs(20), 0, 0]); 3]), "{lanes}");
+    }
+    // The browser reports the page in the iframe that was cut off.
+    let unexpected = |error: &String| !error.contains("ERR_INCOMPLETE_CHUNKED_ENCODING");
+    assert_eq!(browser.console_errors().into_iter().filter(unexpected).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
 fn over_https_the_page_shows_the_same() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::start(&Options { tls_self_signed: true, ..options() }).unwrap();

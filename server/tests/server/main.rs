@@ -2,6 +2,7 @@
 
 mod contract;
 mod handshake;
+mod libraries;
 mod pages;
 mod policy;
 mod polls;
