@@ -204,8 +204,9 @@ pub fn scenario(comparison: &Comparison) -> String {
         processes => format!(" in {processes} processes"),
     };
     format!(
-        "{} subscribers{processes}, {} events/s ({}), {} B payload, polls each {} ms, rounds: {} of {} s, {} headers, {where_}{tls}{network}",
+        "{} subscriber{}{processes}, {} events/s ({}), {} B payload, polls each {} ms, rounds: {} of {} s, {} headers, {where_}{tls}{network}",
         thousands(u64::from(scenario.subscribers)),
+        if scenario.subscribers == 1 { "" } else { "s" },
         scenario.rate,
         scenario.schedule,
         scenario.payload_bytes,

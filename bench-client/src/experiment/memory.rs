@@ -8,17 +8,16 @@ use protocol::result::{Comparison, Scenario};
 use crate::round::series;
 
 /// More than the 500 that connect at once, so that what their handshakes take at that moment is the same in each size.
-const SIZES: [u32; 6] = [500, 1_000, 1_500, 2_000, 3_000, 4_000];
+pub const SIZES: [u32; 6] = [500, 1_000, 1_500, 2_000, 3_000, 4_000];
 
 /// Measures a round of each transport with each number of subscribers.
 ///
 /// # Errors
 /// When a server cannot be started or read.
-pub async fn measure(seed: u64) -> anyhow::Result<MemoryFacts> {
+pub async fn measure(seed: u64, transports: &[Transport], sizes: &[u32]) -> anyhow::Result<MemoryFacts> {
     let mut comparisons = Vec::new();
-    // Between two polls, a poller has no more state than a waiting long poll.
-    for transport in Transport::all_where(|transport| transport.is_today() && transport.waits_at_server()) {
-        for subscribers in SIZES {
+    for &transport in transports {
+        for &subscribers in sizes {
             let scenario = Scenario {
                 subscribers,
                 rate: 5.0,
@@ -34,7 +33,12 @@ pub async fn measure(seed: u64) -> anyhow::Result<MemoryFacts> {
     Ok(MemoryFacts { comparisons })
 }
 
+/// The transports of today that wait at the server. Between two polls, a poller has no more state than a waiting long poll.
+pub fn transports() -> Vec<Transport> {
+    Transport::all_where(|transport| transport.is_today() && transport.waits_at_server())
+}
+
 /// Runs it.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
-    Ok(Facts::Memory(measure(seed).await?))
+    Ok(Facts::Memory(measure(seed, &transports(), &SIZES).await?))
 }

@@ -6,15 +6,19 @@ mod capacity;
 pub mod claims;
 mod compared;
 pub mod crossover;
+mod fallback;
 mod frames;
 mod handshake;
 mod herd;
+mod history;
 mod idle;
 mod keep_alive;
 mod ladder;
+mod layers;
 pub mod memory;
 mod papers;
 mod print;
+mod rooms;
 pub mod sweep;
 mod sweeps;
 mod tls;
@@ -161,6 +165,34 @@ pub const ALL: &[Entry] = &[
         seconds: 50,
         claims: true,
         run: |seed| Box::pin(tls::run(seed)),
+    },
+    Entry {
+        name: "layers",
+        about: "cost of STOMP, SockJS and Socket.IO over bare WebSocket",
+        seconds: 105,
+        claims: true,
+        run: |seed| Box::pin(layers::run(seed)),
+    },
+    Entry {
+        name: "rooms",
+        about: "a message to some of the clients: rooms on the server, or a filter at each client",
+        seconds: 10,
+        claims: true,
+        run: |seed| Box::pin(rooms::run(seed)),
+    },
+    Entry {
+        name: "history",
+        about: "the same events over every transport since 1995",
+        seconds: 70,
+        claims: true,
+        run: |seed| Box::pin(history::run(seed)),
+    },
+    Entry {
+        name: "fallback",
+        about: "which transports work through faulty proxies, and what a fallback costs",
+        seconds: 110,
+        claims: true,
+        run: |seed| Box::pin(fallback::run(seed)),
     },
     Entry {
         name: "crossover",

@@ -2,6 +2,7 @@
 //! of rounds run on a test bed.
 
 pub mod control;
+pub(crate) mod proxy;
 pub(crate) mod relay;
 pub(crate) mod server_process;
 

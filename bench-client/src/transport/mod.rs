@@ -3,7 +3,7 @@
 //! Each file has a `subscribe`, which runs until its connection ends. It passes every event to the [`Subscriber`] and attributes every byte
 //! to a layer.
 
-mod frames;
+pub mod frames;
 mod long_polling;
 mod poll;
 mod polling;

@@ -43,7 +43,7 @@ pub async fn close(subscriber: &mut Subscriber) {
 }
 
 /// Opens the session of the transport's protocol.
-async fn open(subscriber: &mut Subscriber) -> Result<(), Fault> {
+pub async fn open(subscriber: &mut Subscriber) -> Result<(), Fault> {
     match subscriber.transport.envelope() {
         Envelope::Stomp => stomp::open(subscriber).await,
         Envelope::SockJs => sockjs::open(subscriber).await,

@@ -4,14 +4,18 @@
 pub mod capacity;
 pub mod compared;
 pub mod crossover;
+pub mod fallback;
 pub mod frames;
 pub mod handshake;
 pub mod herd;
+pub mod history;
 pub mod idle;
 pub mod keep_alive;
 pub mod ladder;
+pub mod layers;
 pub mod memory;
 pub mod papers;
+pub mod rooms;
 pub mod spent;
 pub mod sweep;
 pub mod tls;
@@ -58,6 +62,14 @@ pub enum Facts {
     Frames(frames::FramesFacts),
     /// Deliveries and opened connections with and without TLS.
     Tls(Box<tls::TlsFacts>),
+    /// Bare WebSocket and the protocols on top of it.
+    Layers(Box<layers::LayersFacts>),
+    /// Messages to some of the clients.
+    Rooms(rooms::RoomsFacts),
+    /// The same events over every generation of transports.
+    History(history::HistoryFacts),
+    /// Every transport through faulty proxies.
+    Fallback(fallback::FallbackFacts),
     /// Costs over event rate, staleness and delay.
     Crossover(crossover::CrossoverFacts),
     /// The settings of published measurements, measured here.
@@ -86,6 +98,10 @@ impl Facts {
             Self::Handshake(_) => "handshake",
             Self::Frames(_) => "frames",
             Self::Tls(_) => "tls",
+            Self::Layers(_) => "layers",
+            Self::Rooms(_) => "rooms",
+            Self::History(_) => "history",
+            Self::Fallback(_) => "fallback",
             Self::Crossover(_) => "crossover",
             Self::Papers(_) => "papers",
             Self::Sweep(facts) => facts.factor.name(),
@@ -101,6 +117,8 @@ impl Facts {
             | Self::Upstream(_)
             | Self::KeepAlive(_)
             | Self::Handshake(_)
+            | Self::Rooms(_)
+            | Self::Fallback(_)
             | Self::Frames(_) => Vec::new(),
             Self::PollInterval(facts)
             | Self::Delay(facts)
@@ -112,6 +130,8 @@ impl Facts {
             Self::Memory(facts) => facts.comparisons.iter().collect(),
             Self::Compared(facts) => vec![&facts.few, &facts.many],
             Self::Tls(facts) => vec![&facts.plain, &facts.within_tls],
+            Self::Layers(facts) => std::iter::once(&facts.rounds).chain(&facts.memory.comparisons).collect(),
+            Self::History(facts) => vec![&facts.rounds],
             Self::Crossover(facts) => facts.comparisons.iter().collect(),
             Self::Papers(facts) => facts.comparisons(),
         }

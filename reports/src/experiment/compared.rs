@@ -44,6 +44,14 @@ pub fn streaming_costs_less(streaming: &Streaming) -> Status {
     }
 }
 
+/// Claim 35: the largest ratio of WebSocket's latency to another transport's at which it counts as lower.
+const LOWER: f64 = 0.95;
+
+/// Claim 35: WebSocket gives the lowest latency. Mean latency of WebSocket over that of each other push transport in a browser.
+pub fn lowest_latency(over_others: &[Estimate]) -> Status {
+    Answer::all(over_others.iter().map(|ratio| ratio.below(LOWER))).decides(Status::Holds, Status::DoesNotHold)
+}
+
 /// The figures that decide claim 8: header bytes for each event, as they were counted on connections that carried many events, of the
 /// transports over HTTP; and the event's own bytes.
 pub struct HeaderBytes {
@@ -145,6 +153,21 @@ pub fn derive(facts: &ComparedFacts) -> anyhow::Result<Experiment> {
         .collect();
     let frame = per_event(websocket, Layer::Framing);
     let latency = times((few, Transport::WebSocket), (few, Transport::Tcp), LATENCY);
+    let pushed = |transport: &Transport| transport.is_push() && transport.row().browser.is_some();
+    let others: Vec<Transport> = few
+        .scenario
+        .transports
+        .iter()
+        .copied()
+        .filter(|transport| pushed(transport) && *transport != Transport::WebSocket)
+        .collect();
+    let latencies: Vec<Estimate> =
+        others.iter().map(|&other| times((few, Transport::WebSocket), (few, other), LATENCY)).collect();
+    let over_others: Vec<String> = others
+        .iter()
+        .zip(&latencies)
+        .map(|(other, ratio)| format!("{} times that of {}", ratio.in_words(), other.in_words()))
+        .collect();
     let setting = format!("{}.", crate::table::scenario(few));
     let payload_bytes = few.scenario.payload_bytes;
     let verdicts = vec![
@@ -235,6 +258,19 @@ pub fn derive(facts: &ComparedFacts) -> anyhow::Result<Experiment> {
             working_point: setting.clone(),
             turns_at: "Changes with the protocol over TCP: for one with a longer greeting than a line, the ratio is smaller.".into(),
             ..verdict(27, connect_differently(sound(&[websocket, tcp]).then(|| handshake(websocket) / handshake(tcp))))
+        },
+        Verdict {
+            figure: format!("Mean latency of WebSocket: {}", over_others.join(", ")),
+            why: "Once they are connected, all of them deliver an event with one write of the server and one read of the client. What differs is \
+                  the other direction: a message from the client needs no request over WebSocket."
+                .into(),
+            prediction: "An event has a lower mean latency over WebSocket than over any other transport that pushes.".into(),
+            refuted_by: format!("A ratio to one of them whose interval is not below {LOWER}."),
+            working_point: setting.clone(),
+            turns_at: "Does not change with a delay of the network, which is the same for all. The experiments upstream and frames show the other \
+                       direction."
+                .into(),
+            ..verdict(35, lowest_latency(&latencies))
         },
     ];
     let table = Table {

@@ -5,6 +5,7 @@ use protocol::facts::Facts;
 use protocol::facts::capacity::{CapacityFacts, Search, Step};
 use protocol::facts::compared::ComparedFacts;
 use protocol::facts::crossover::CrossoverFacts;
+use protocol::facts::fallback::{Attempt, FallbackFacts, Proxy};
 use protocol::facts::frames::{
     Capture, FrameHeader, FrameTrial, FramesFacts, HttpHeaders, Received, SecondHandshake, SentFrames,
 };
@@ -12,16 +13,19 @@ use protocol::facts::handshake::{
     HandshakeFacts, HandshakeRequest, HandshakeResponse, Reaction, RequestTrial, ResponseTrial,
 };
 use protocol::facts::herd::{Accepted, HerdFacts, HerdGroup};
+use protocol::facts::history::HistoryFacts;
 use protocol::facts::idle::{IdleFacts, IdleGroup};
 use protocol::facts::keep_alive::{KeepAliveFacts, RequestKind, RequestSeries};
 use protocol::facts::ladder::{Chunk, LadderFacts, WireTrace};
+use protocol::facts::layers::{FirstEvent, LayersFacts, LibraryTrial, SentMessage, Trial};
 use protocol::facts::memory::MemoryFacts;
 use protocol::facts::papers::PapersFacts;
+use protocol::facts::rooms::{Addressed, RoomsFacts, Sent};
 use protocol::facts::spent::Spent;
 use protocol::facts::sweep::{Factor, SweepFacts, SweepPoint};
 use protocol::facts::tls::{Opened, TlsFacts};
 use protocol::facts::upstream::{Duplex, Sender, UpstreamFacts};
-use protocol::result::{ClientCost, Comparison, Faults, Round, Scenario, ServerCost};
+use protocol::result::{ClientCost, Comparison, Faults, Headers, Round, Scenario, ServerCost};
 use protocol::{Histogram, Layer, Ledger, Transport};
 
 /// Five sound rounds of each transport; the number is the server's CPU time for each of 1,000 deliveries in a second, in us.
@@ -240,6 +244,62 @@ pub fn facts() -> Vec<Facts> {
             plain_opening_cpu_us: 100.0,
             tls_opening_cpu_us: 400.0,
         })),
+        Facts::Layers(Box::new(LayersFacts {
+            rounds: measured(of(&[Transport::WebSocket, Transport::SocketIo])),
+            memory: MemoryFacts { comparisons: sizes.to_vec() },
+            first_events: [1, 60]
+                .map(|delay_ms| FirstEvent {
+                    transport: Transport::SocketIo,
+                    headers: Headers::Lean,
+                    delay_ms,
+                    ms: vec![8.0 * delay_ms as f64; 5],
+                    ledger: Ledger { requests: 20, ..Ledger::default() },
+                })
+                .to_vec(),
+            message_bytes: 36,
+            sent: vec![SentMessage { transport: Transport::SocketIo, up_bytes: 60, acknowledgement_bytes: Some(8) }],
+            trials: Trial::ALL
+                .map(|trial| LibraryTrial {
+                    trial,
+                    status: 200,
+                    subprotocol: None,
+                    extensions: None,
+                    allowed_origin: None,
+                    body: String::new(),
+                })
+                .to_vec(),
+        })),
+        Facts::Rooms(RoomsFacts {
+            clients: 1_000,
+            messages: 20,
+            message_bytes: 36,
+            addressed: [1, 1_000]
+                .map(|addressees| {
+                    let sent = |reached: u64| Sent {
+                        received_bytes: 100 * reached,
+                        received_messages: reached,
+                        server_cpu_ms: 1.0,
+                        ms: vec![1.0; 20],
+                    };
+                    Addressed { addressees, by_room: sent(u64::from(addressees)), by_filter: sent(1_000) }
+                })
+                .to_vec(),
+        }),
+        Facts::History(HistoryFacts { rounds: measured(all()) }),
+        Facts::Fallback(FallbackFacts {
+            timeout_ms: 2_000,
+            silence_ms: 6_500,
+            attempts: vec![Attempt {
+                proxy: Proxy::DropsUpgrade,
+                transport: Transport::WebSocket,
+                first_event_ms: None,
+                failed_ms: Some(2.0),
+                error: Some("the peer responded with status 426".into()),
+                published: 0,
+                received: 0,
+                reconnects: 4,
+            }],
+        }),
         Facts::Crossover(CrossoverFacts {
             staleness_ms: vec![100, 1_000],
             comparisons: vec![measured(over_rate(1.0)), measured(over_rate(64.0))],

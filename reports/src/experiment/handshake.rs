@@ -176,6 +176,16 @@ pub fn passes(bare: Answer, within_tls: Answer) -> Status {
     }
 }
 
+/// Claim 36: the handshake's key authenticates both sides. `accepted` is whether the server accepts a client that uses a published key.
+pub fn authenticates(accepted: Answer) -> Status {
+    accepted.decides(Status::DoesNotHold, Status::Holds)
+}
+
+/// Claim 42: WebSocket replaces HTTP. `begins_as_http` is whether its connection begins with a request and a response of HTTP.
+pub fn replaces_http(begins_as_http: Answer) -> Status {
+    begins_as_http.decides(Status::DoesNotHold, Status::Holds)
+}
+
 pub fn derive(facts: &HandshakeFacts) -> Experiment {
     let requests = facts.requests.iter().map(Trial::of_request);
     let trials: Vec<Trial> = requests.chain(facts.responses.iter().map(Trial::of_response)).collect();
@@ -222,6 +232,34 @@ pub fn derive(facts: &HandshakeFacts) -> Experiment {
                    pass."
             .into(),
         ..verdict(18, passes(bare, within_tls))
+    };
+    let right = facts.requests.iter().find(|trial| trial.request == HandshakeRequest::Right);
+    let right = right.and_then(|trial| trial.response.as_deref());
+    let accepted = right.map_or(Answer::Unclear, |response| is_switched(response).into());
+    let begins_as_http = right.map_or(Answer::Unclear, |response| response.starts_with("HTTP/1.1 ").into());
+    let first_line = right.and_then(|response| response.lines().next()).unwrap_or("nothing");
+    let setting = "One handshake with the key that RFC 6455 prints as an example, no events, loopback.";
+    let key = Verdict {
+        figure: format!("A client with the key that RFC 6455 prints, and that anybody can send: {first_line}"),
+        why: "The Accept proves that the server has understood the handshake of WebSocket, and nothing else: the key is no secret, and the server \
+              does not know the client by it. Who may connect is decided by Origin, cookies, tokens or TLS."
+            .into(),
+        prediction: "A server refuses a key that it has not given to the client, or that another client has used.".into(),
+        refuted_by: "A handshake with a published key that is accepted.".into(),
+        working_point: setting.into(),
+        turns_at: "Does not change with a load or a setting: it is a rule of the protocol.".into(),
+        ..verdict(36, authenticates(accepted))
+    };
+    let http = Verdict {
+        figure: format!("A WebSocket begins with GET, and the response to it is: {first_line}"),
+        why: "A WebSocket is a connection that HTTP has opened and handed over (RFC 9110, section 7.8). It uses HTTP's port, headers, cookies, \
+              proxies and TLS until then; over HTTP/2 and HTTP/3 it stays a stream of HTTP (RFC 8441, RFC 9220)."
+            .into(),
+        prediction: "A WebSocket opens without a request and a response of HTTP.".into(),
+        refuted_by: "A response of HTTP to its first bytes.".into(),
+        working_point: setting.into(),
+        turns_at: "Does not change with a load or a setting: it is a rule of the protocol.".into(),
+        ..verdict(42, replaces_http(begins_as_http))
     };
     Experiment {
         title: "The handshake, right and wrong".into(),
@@ -272,6 +310,8 @@ pub fn derive(facts: &HandshakeFacts) -> Experiment {
                  to a poll has CORS headers.",
                 "A refusal from an endpoint that does not check Origin, or a 101 from one that does.",
             ),
+            key,
+            http,
         ],
         method: vec![
             "Requests are sent as bytes to this project's own server; wrong responses are sent to its own client, by a server made for \
@@ -311,7 +351,10 @@ mod tests {
             HandshakeResponse::ALL.map(|response| ResponseTrial { response, reaction: Reaction::Waited }).to_vec();
         let experiment = derive(&HandshakeFacts { requests, responses });
         let counts = experiment.verdicts.iter().map(|verdict| (verdict.claim, verdict.figure.split("; ").count()));
-        assert_eq!(counts.collect::<Vec<_>>(), [(12, 2), (13, 3), (14, 4), (15, 1), (18, 2), (19, 3)]);
+        assert_eq!(
+            counts.collect::<Vec<_>>(),
+            [(12, 2), (13, 3), (14, 4), (15, 1), (18, 2), (19, 3), (36, 1), (42, 1)]
+        );
         assert!(experiment.verdicts.iter().all(|verdict| verdict.status == Status::NotMeasurable));
     }
 }

@@ -9,14 +9,18 @@ mod draw;
 mod evidence;
 #[cfg(test)]
 pub(crate) mod fabricated;
+mod fallback;
 mod frames;
 mod handshake;
 mod herd;
+mod history;
 mod idle;
 mod keep_alive;
 mod ladder;
+mod layers;
 pub mod memory;
 mod papers;
+mod rooms;
 #[cfg(test)]
 mod rule_cases;
 mod sweep;
@@ -49,6 +53,10 @@ pub fn derive(facts: &Facts) -> anyhow::Result<Experiment> {
         Facts::Handshake(facts) => handshake::derive(facts),
         Facts::Frames(facts) => frames::derive(facts),
         Facts::Tls(facts) => tls::derive(facts)?,
+        Facts::Layers(facts) => layers::derive(facts)?,
+        Facts::Rooms(facts) => rooms::derive(facts)?,
+        Facts::History(facts) => history::derive(facts),
+        Facts::Fallback(facts) => fallback::derive(facts),
         Facts::Crossover(facts) => crossover::derive(facts)?,
         Facts::Papers(facts) => papers::derive(facts)?,
         Facts::Sweep(facts) => sweep::derive(facts)?,
@@ -114,7 +122,7 @@ mod tests {
                 assert!(names.insert(facts.name()), "{} twice", facts.name());
             }
         }
-        assert_eq!(names.len(), 18);
+        assert_eq!(names.len(), 22);
     }
 
     #[test]

@@ -7,14 +7,20 @@ use protocol::experiment::Status;
 use protocol::facts::frames::{Capture, HttpHeaders};
 use protocol::facts::upstream::Duplex;
 
-use super::compared::{HeaderBytes, Streaming, connect_differently, large_headers, no_metadata, streaming_costs_less};
+use super::compared::{
+    HeaderBytes, Streaming, connect_differently, large_headers, lowest_latency, no_metadata, streaming_costs_less,
+};
 use super::evidence::{Answer, Estimate, as_claimed};
+use super::fallback::{falls_back, passes_every_proxy};
 use super::frames::{contradicted, no_headers_later, shared};
-use super::handshake::passes;
+use super::handshake::{authenticates, passes, replaces_http};
 use super::herd::{Returned, all_come_back};
+use super::history::streaming_came_later;
 use super::idle::{IdleRatios, polling_loads};
 use super::keep_alive::{Accepts, not_kept};
-use super::sweeps::{no_better, responds_at_once, sends_fewer_requests, waits_for_the_poll};
+use super::layers::{Library, at_a_cost, fixes_a_format, picks_the_best};
+use super::rooms::needs_rooms;
+use super::sweeps::{always_wasteful, no_better, responds_at_once, sends_fewer_requests, waits_for_the_poll};
 use super::tls::{Within, ws_within_tls};
 use super::upstream::{Sending, full_duplex, hard_to_send};
 use Answer::{No, Unclear, Yes};
@@ -261,6 +267,101 @@ pub fn all() -> Vec<(u32, Status)> {
             // A busy machine: the time to open varied too much.
             (within(Some(1.01), 1.07, noise(1.05)), NotMeasurable),
             (within(None, 1.07, about(1.05)), NotMeasurable),
+        ],
+    ));
+    for claim in [16, 33] {
+        all.extend(expected(
+            claim,
+            &[
+                (as_claimed(&[Yes, Yes]), Holds),
+                (as_claimed(&[Yes, No]), DoesNotHold),
+                (as_claimed(&[Unclear, Yes]), NotMeasurable),
+            ],
+        ));
+    }
+    all.extend(expected(
+        29,
+        &[
+            (fixes_a_format(Some(4.0), Some(90.0)), Holds),
+            (fixes_a_format(Some(4.0), Some(4.0)), DoesNotHold),
+            (fixes_a_format(Some(4.0), None), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        31,
+        &[
+            (falls_back(&[(Yes, Yes), (No, Yes)]), Holds),
+            (falls_back(&[(No, Yes), (No, No)]), DoesNotHold),
+            // Nothing stopped WebSocket, so no fallback was needed.
+            (falls_back(&[(Yes, Yes)]), NotMeasurable),
+        ],
+    ));
+    let library = |acknowledged, framing, cpu| at_a_cost(&Library { acknowledged, framing, cpu });
+    all.extend(expected(
+        32,
+        &[
+            (library(Yes, Some(4.0), about(1.3)), Holds),
+            (library(Yes, Some(4.0), about(1.0)), HoldsWithinLimits),
+            (library(Yes, Some(1.0), about(0.9)), DoesNotHold),
+            (library(No, Some(4.0), about(1.3)), DoesNotHold),
+            (library(Yes, None, about(1.3)), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        35,
+        &[
+            (lowest_latency(&[about(0.5), about(0.6)]), Holds),
+            (lowest_latency(&[about(0.5), about(1.01)]), DoesNotHold),
+            (lowest_latency(&[about(0.5), noise(1.0)]), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        36,
+        &[(authenticates(No), Holds), (authenticates(Yes), DoesNotHold), (authenticates(Unclear), NotMeasurable)],
+    ));
+    all.extend(expected(
+        38,
+        &[
+            (picks_the_best(No, Yes), Holds),
+            (picks_the_best(Yes, Yes), DoesNotHold),
+            (picks_the_best(Unclear, Yes), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        40,
+        &[
+            (streaming_came_later(Some(2006), Some(2005)), Holds),
+            (streaming_came_later(Some(1995), Some(2005)), DoesNotHold),
+            (streaming_came_later(None, Some(2005)), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        42,
+        &[(replaces_http(No), Holds), (replaces_http(Yes), DoesNotHold), (replaces_http(Unclear), NotMeasurable)],
+    ));
+    all.extend(expected(
+        43,
+        &[
+            (passes_every_proxy(Yes), Holds),
+            (passes_every_proxy(No), DoesNotHold),
+            (passes_every_proxy(Unclear), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        46,
+        &[
+            (always_wasteful(&[about(0.1), about(0.9)]), Holds),
+            (always_wasteful(&[about(0.1), about(5.0)]), DoesNotHold),
+            (always_wasteful(&[about(0.1), noise(1.0)]), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        47,
+        &[
+            (needs_rooms(Some(100.0), Some(1.5)), Holds),
+            (needs_rooms(Some(100.0), Some(1.1)), HoldsWithinLimits),
+            (needs_rooms(Some(1.1), Some(1.0)), DoesNotHold),
+            (needs_rooms(None, Some(1.0)), NotMeasurable),
         ],
     ));
     all

@@ -256,6 +256,11 @@ fn crosses(rates: &[Rate], of: fn(&Rate) -> Estimate) -> Option<f64> {
     crossing(&curve, 1.0)
 }
 
+/// Claim 46: polling is always wasteful. Requests of long polling over those of polling, at each rate of events.
+pub fn always_wasteful(over_polling: &[Estimate]) -> Status {
+    Answer::all(over_polling.iter().map(|ratio| ratio.below(1.0))).decides(Status::Holds, Status::DoesNotHold)
+}
+
 fn rate_verdicts(rates: &[Rate], first: &Comparison) -> Vec<Verdict> {
     let [rarest, .., busiest] = rates else { return Vec::new() };
     let scenario = &first.scenario;
@@ -320,13 +325,29 @@ fn rate_verdicts(rates: &[Rate], first: &Comparison) -> Vec<Verdict> {
                 .into(),
             prediction: format!("At {busiest_words}, long polling sends at least as many requests as polling, and its latency is no lower."),
             refuted_by: "Fewer requests and a lower latency than polling. With only one of the two, the claim holds within limits.".into(),
-            working_point,
+            working_point: working_point.clone(),
             turns_at: format!(
                 "The requests {}; the latencies {}. In theory latencies meet where a round trip is as long as the poll interval.",
                 at(crosses(rates, |rate| rate.requests)),
                 at(crosses(rates, |rate| rate.latency))
             ),
             ..verdict(5, no_better(busiest.requests, busiest.latency))
+        },
+        Verdict {
+            figure: format!(
+                "Requests of long polling over those of polling: {} times at {} events/s, {} times at {busiest_words}",
+                rarest.requests.in_words(),
+                short(rarest.events_per_s),
+                busiest.requests.in_words(),
+            ),
+            why: "A poll that finds nothing is wasted. Where events are more frequent than polls, each response carries several events, and polling \
+                  sends fewer requests than any other transport that asks; the price is the time that events wait."
+                .into(),
+            prediction: "Polling sends more requests than long polling at every rate of events.".into(),
+            refuted_by: "A rate at which it sends fewer.".into(),
+            working_point,
+            turns_at: format!("The requests {}.", at(crosses(rates, |rate| rate.requests))),
+            ..verdict(46, always_wasteful(&requests))
         },
     ]
 }

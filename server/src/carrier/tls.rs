@@ -51,6 +51,11 @@ impl Identity {
         Self::new(&own, chain, key, false).context("--tls-cert and --tls-key do not belong together")
     }
 
+    /// The configuration of its sessions.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+
     /// Makes a self-signed certificate for these host names and addresses, and for localhost.
     ///
     /// # Errors
