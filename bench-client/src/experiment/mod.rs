@@ -2,6 +2,7 @@
 //! experiment is a file here that measures, one of the same name in `protocol/src/facts/` with its facts, one in `reports/src/experiment/`
 //! that derives, and an entry in [`ALL`].
 
+mod browser;
 mod capacity;
 pub mod claims;
 mod compared;
@@ -193,6 +194,13 @@ pub const ALL: &[Entry] = &[
         seconds: 110,
         claims: true,
         run: |seed| Box::pin(fallback::run(seed)),
+    },
+    Entry {
+        name: "browser",
+        about: "the events of a browser's WebSocket, and what it does with data that nobody reads",
+        seconds: 5,
+        claims: true,
+        run: |seed| Box::pin(browser::run(seed)),
     },
     Entry {
         name: "crossover",

@@ -1,6 +1,7 @@
 //! What each experiment measured: settings, rounds, counts, times and captured texts. What follows from them, statistics, verdicts and
 //! wording, is derived again by the `reports` crate each time a report is drawn.
 
+pub mod browser;
 pub mod capacity;
 pub mod compared;
 pub mod crossover;
@@ -70,6 +71,8 @@ pub enum Facts {
     History(history::HistoryFacts),
     /// Every transport through faulty proxies.
     Fallback(fallback::FallbackFacts),
+    /// The WebSocket interface of a browser.
+    Browser(browser::BrowserFacts),
     /// Costs over event rate, staleness and delay.
     Crossover(crossover::CrossoverFacts),
     /// The settings of published measurements, measured here.
@@ -102,6 +105,7 @@ impl Facts {
             Self::Rooms(_) => "rooms",
             Self::History(_) => "history",
             Self::Fallback(_) => "fallback",
+            Self::Browser(_) => "browser",
             Self::Crossover(_) => "crossover",
             Self::Papers(_) => "papers",
             Self::Sweep(facts) => facts.factor.name(),
@@ -118,6 +122,7 @@ impl Facts {
             | Self::KeepAlive(_)
             | Self::Handshake(_)
             | Self::Rooms(_)
+            | Self::Browser(_)
             | Self::Fallback(_)
             | Self::Frames(_) => Vec::new(),
             Self::PollInterval(facts)

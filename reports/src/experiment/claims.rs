@@ -53,11 +53,7 @@ const CLAIMS: [Claim; 50] = [
     demonstrated(27, "A TCP socket and a WebSocket differ in how they connect."),
     claim(28, "wss is ws within TLS."),
     claim(29, "WebSocket fixes no message format; sub-protocols such as STOMP do."),
-    not_yet(
-        30,
-        "A browser reports open, message, error and close, and can send and close.",
-        "a browser among the experiments; the live page shows it",
-    ),
+    claim(30, "A browser reports open, message, error and close, and can send and close."),
     claim(31, "Old browsers lack it; libraries fall back to other transports."),
     claim(32, "Socket.IO adds acknowledgements, rooms and broadcasts, at a cost."),
     claim(33, "Using such a library from another origin requires an allow-list."),
@@ -70,7 +66,7 @@ const CLAIMS: [Claim; 50] = [
     claim(36, "The handshake's key authenticates both sides."),
     not_yet(37, "wss uses port 433.", "no measurement: the port is 443, that of HTTPS (RFC 6455, section 11.1.2)"),
     claim(38, "Socket.IO detects the browser and picks the best transport."),
-    not_yet(39, "send() tells the page when the connection is slow.", "a browser among the experiments"),
+    claim(39, "send() tells the page when the connection is slow."),
     demonstrated(40, "Streaming came after long polling."),
     not_yet(
         41,

@@ -2,6 +2,7 @@
 
 use protocol::envelope::websocket::Opcode;
 use protocol::facts::Facts;
+use protocol::facts::browser::{BrowserFacts, PageReport, SocketEvent};
 use protocol::facts::capacity::{CapacityFacts, Search, Step};
 use protocol::facts::compared::ComparedFacts;
 use protocol::facts::crossover::CrossoverFacts;
@@ -284,6 +285,19 @@ pub fn facts() -> Vec<Facts> {
                     Addressed { addressees, by_room: sent(u64::from(addressees)), by_filter: sent(1_000) }
                 })
                 .to_vec(),
+        }),
+        Facts::Browser(BrowserFacts {
+            page: Some(PageReport {
+                user_agent: "Chromium".into(),
+                events: ["open", "message", "message", "close"]
+                    .map(|name| SocketEvent { name: name.into(), code: None })
+                    .to_vec(),
+                refused_events: vec![SocketEvent { name: "close".into(), code: Some(1006) }],
+                sent_bytes: 64 << 20,
+                buffered_bytes: 60 << 20,
+                sending_ms: 90.0,
+                threw: false,
+            }),
         }),
         Facts::History(HistoryFacts { rounds: measured(all()) }),
         Facts::Fallback(FallbackFacts {

@@ -272,12 +272,8 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
             },
             Verdict {
                 figure: format!(
-                    "From a page of this server: status {}. Of another origin: {}. Of another origin that the options allow: {}, with \
-                     Access-Control-Allow-Origin: {}",
-                    own.status,
-                    foreign.status,
-                    allowed.status,
-                    allowed.allowed_origin.as_deref().unwrap_or("none")
+                    "From a page of this server: status {}. Of another origin: {}. Of another origin that the options allow: {}",
+                    own.status, foreign.status, allowed.status
                 ),
                 why: "The library polls first, and a page may read the response of another origin only if its headers allow it. Requests with \
                       cookies must name the origin; a server that allowed every one would give its users' rights to every page."

@@ -1,6 +1,7 @@
 //! Experiments: from the facts of each to its title, question, answer, drawings, tables, verdicts and method. Everything here is a pure
 //! function of the facts, so a change of a rule or a sentence requires no new measurement.
 
+mod browser;
 pub mod capacity;
 pub(crate) mod claims;
 mod compared;
@@ -57,6 +58,7 @@ pub fn derive(facts: &Facts) -> anyhow::Result<Experiment> {
         Facts::Rooms(facts) => rooms::derive(facts)?,
         Facts::History(facts) => history::derive(facts),
         Facts::Fallback(facts) => fallback::derive(facts),
+        Facts::Browser(facts) => browser::derive(facts),
         Facts::Crossover(facts) => crossover::derive(facts)?,
         Facts::Papers(facts) => papers::derive(facts)?,
         Facts::Sweep(facts) => sweep::derive(facts)?,
@@ -122,7 +124,7 @@ mod tests {
                 assert!(names.insert(facts.name()), "{} twice", facts.name());
             }
         }
-        assert_eq!(names.len(), 22);
+        assert_eq!(names.len(), 23);
     }
 
     #[test]

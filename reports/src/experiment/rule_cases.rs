@@ -7,6 +7,7 @@ use protocol::experiment::Status;
 use protocol::facts::frames::{Capture, HttpHeaders};
 use protocol::facts::upstream::Duplex;
 
+use super::browser::{reports_events, tells_of_slowness};
 use super::compared::{
     HeaderBytes, Streaming, connect_differently, large_headers, lowest_latency, no_metadata, streaming_costs_less,
 };
@@ -285,6 +286,25 @@ pub fn all() -> Vec<(u32, Status)> {
             (fixes_a_format(Some(4.0), Some(90.0)), Holds),
             (fixes_a_format(Some(4.0), Some(4.0)), DoesNotHold),
             (fixes_a_format(Some(4.0), None), NotMeasurable),
+        ],
+    ));
+    let events = |names: [&'static str; 4]| reports_events(Some((&names, &["error", "close"])));
+    all.extend(expected(
+        30,
+        &[
+            (events(["open", "message", "message", "close"]), Holds),
+            (events(["open", "message", "error", "close"]), DoesNotHold),
+            (reports_events(None), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        39,
+        &[
+            (tells_of_slowness(Some((true, 0.0))), Holds),
+            (tells_of_slowness(Some((false, 0.9))), DoesNotHold),
+            // The peer's kernel took most of it.
+            (tells_of_slowness(Some((false, 0.1))), NotMeasurable),
+            (tells_of_slowness(None), NotMeasurable),
         ],
     ));
     all.extend(expected(

@@ -180,7 +180,9 @@ fn carry_out(
     };
     match name {
         "publish" if namespace == FEED => {
-            let data = text(0, "publish has one argument, a text")?;
+            let argument = arguments.first().ok_or("publish has one argument, the data")?;
+            // The data of an event is text: other data is published as its JSON.
+            let data = text(0, "").unwrap_or_else(|_| argument.get().to_string());
             if !may_publish {
                 return Err("publishing requires the presenter's token");
             }
