@@ -21,7 +21,8 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(with = "Raw")]
 pub struct Histogram {
-    hdr: Hdr<u64>,
+    /// A count of 32 bits for each bucket. There are thousands of histograms in a run, each of some 27,000 buckets.
+    hdr: Hdr<u32>,
     negative: u64,
     overflow: u64,
 }
@@ -97,7 +98,7 @@ impl Histogram {
 
     /// The non-empty buckets, shortest durations first: the highest value of each in ns, and its count.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.hdr.iter_recorded().map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
+        self.hdr.iter_recorded().map(|bucket| (bucket.value_iterated_to(), u64::from(bucket.count_at_value())))
     }
 }
 
@@ -152,11 +153,12 @@ impl<'de> Deserialize<'de> for Histogram {
         }
         if let Some(text) = raw.hdr {
             let bytes = BASE64_STANDARD.decode(text).map_err(serde::de::Error::custom)?;
-            let hdr = HdrDeserializer::new().deserialize(&mut &bytes[..]).map_err(serde::de::Error::custom)?;
+            let hdr: Hdr<u32> =
+                HdrDeserializer::new().deserialize(&mut &bytes[..]).map_err(serde::de::Error::custom)?;
             histogram.hdr.add(&hdr).map_err(serde::de::Error::custom)?;
         }
         for (value, count) in raw.buckets.unwrap_or_default() {
-            histogram.hdr.saturating_record_n(value.min(MAX_NS), count);
+            histogram.hdr.saturating_record_n(value.min(MAX_NS), u32::try_from(count).unwrap_or(u32::MAX));
         }
         Ok(histogram)
     }

@@ -39,10 +39,23 @@ fn valid() -> Vec<String> {
         "/viewers",
         "/page/main.js",
         "/slides",
+        "/jsonp?after=0&wait=1s&callback=f",
+        "/multipart?after=0",
+        "/iframe?after=0&callback=f",
+        "/sockjs/info",
+        "/sockjs/000/a/eventsource?after=0",
+        "/socket.io/?EIO=4&transport=polling",
     ]
     .map(get)
     .into();
-    for path in ["/ws?after=0", "/echo", "/watch?session=a"] {
+    let websockets = [
+        "/ws?after=0",
+        "/echo",
+        "/watch?session=a",
+        "/sockjs/000/a/websocket?after=0",
+        "/socket.io/?EIO=4&transport=websocket",
+    ];
+    for path in websockets {
         requests.push(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{HANDSHAKE}"));
     }
     requests.push("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello".into());

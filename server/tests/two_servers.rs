@@ -59,6 +59,9 @@ fn the_poll_loop_and_hyper_send_the_same_response_to_every_request() {
         "/poll",
         "/long-poll?after=4&wait=1ms",
         "/long-poll?wait=5ms",
+        "/jsonp?after=4&wait=1ms&callback=f",
+        "/jsonp?after=0&callback=a.b",
+        "/jsonp?after=4&callback=a(b)",
     ] {
         for headers in [
             "",

@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use bytes::Bytes;
+use protocol::envelope::engine_io::{self, Kind};
 use protocol::facts::Facts;
 use protocol::facts::rooms::{Addressed, RoomsFacts, Sent};
 use protocol::{Transport, clock};
@@ -79,18 +81,29 @@ async fn client(target: &Target) -> anyhow::Result<Subscriber> {
 /// Emits an event and waits for its acknowledgement, whose argument is returned.
 async fn call(client: &mut Subscriber, event: &str) -> anyhow::Result<u64> {
     frames::send(client, format!("421{event}").as_bytes()).await?;
-    let reply = timeout(TIMEOUT, frames::text(client)).await.context("no acknowledgement")??;
+    let reply = timeout(TIMEOUT, next(client)).await.context("no acknowledgement")??;
     let text = std::str::from_utf8(&reply)?;
     let argument = text.strip_prefix("431[").and_then(|rest| rest.strip_suffix(']'));
     let argument = argument.with_context(|| format!("instead of an acknowledgement came {text}"))?;
     Ok(argument.parse().unwrap_or(0))
 }
 
+/// The next packet that is not a ping; pings are replied to.
+async fn next(client: &mut Subscriber) -> Result<Bytes, Fault> {
+    loop {
+        let text = frames::text(client).await?;
+        if text != engine_io::PING {
+            return Ok(text);
+        }
+        frames::reply(client, &engine_io::encode(Kind::Pong, b"")).await?;
+    }
+}
+
 /// Counts the messages that a client receives, until the connection ends.
 async fn listen(mut client: Subscriber, received: Rc<Received>) -> Result<(), Fault> {
     loop {
         let before = client.wire.ledger().received_bytes;
-        let text = frames::text(&mut client).await?;
+        let text = next(&mut client).await?;
         if text.starts_with(b"42[\"message\",") {
             received.last_ns.set(clock::now_ns());
             received.bytes.set(received.bytes.get() + client.wire.ledger().received_bytes - before);

@@ -18,13 +18,15 @@ use server::Identity;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// After this time without a byte in either direction, [`Proxy::CutsSilence`] closes a connection.
 pub const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// The longest headers that are forwarded, in bytes.
 const MAX_HEADERS_BYTES: usize = 16 << 10;
 const READ_BYTES: usize = 16 << 10;
+/// The pause after an error of accepting a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens on a free port of the loopback interface and forwards requests to `server`, with the fault of `proxy`; returns the address to
 /// connect to.
@@ -40,7 +42,11 @@ pub async fn start(proxy: Proxy, server: SocketAddr) -> anyhow::Result<SocketAdd
     };
     spawn_local(async move {
         loop {
-            let Ok((near, _)) = listener.accept().await else { continue };
+            let Ok((near, _)) = listener.accept().await else {
+                // All files are in use, for instance.
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
             let _ = near.set_nodelay(true);
             let tls: Option<Arc<ServerConfig>> = tls.clone();
             // An error means that one side has ended its connection; the other is dropped with it.
@@ -93,6 +99,7 @@ async fn serve(mut near: impl AsyncRead + AsyncWrite + Unpin, proxy: Proxy, serv
             Proxy::None | Proxy::DropsUpgrade | Proxy::CutsSilence | Proxy::TlsWithoutUpgrade => {
                 near.write_all(response.as_bytes()).await?;
                 near.write_all(&received).await?;
+                near.flush().await?;
                 forward_rest(&mut near, &mut far, &response, received, proxy).await?;
             }
         }
@@ -172,6 +179,7 @@ async fn forward_rest(
             return Err(ErrorKind::UnexpectedEof.into());
         }
         near.write_all(&body[before..]).await?;
+        near.flush().await?;
         // Only the end of an endless body matters.
         if body.len() > READ_BYTES && is_chunked(headers) {
             body.drain(..body.len() - chunked::LAST.len());
@@ -201,6 +209,7 @@ async fn forward_as_http11(
     loop {
         if !body.is_empty() {
             near.write_all(&chunked::encode(&body)).await?;
+            near.flush().await?;
             body.clear();
         }
         if far.read_buf(&mut body).await? == 0 {
@@ -226,7 +235,10 @@ async fn forward_both(
         match silence(proxy, next).await? {
             (_, 0) => return Ok(()),
             (true, read) => far.write_all(&up[..read]).await?,
-            (false, read) => near.write_all(&down[..read]).await?,
+            (false, read) => {
+                near.write_all(&down[..read]).await?;
+                near.flush().await?;
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::{Message, javascript, line};
 
-/// The response to a poll without an event: a call without an argument.
+/// A call without an argument, which keeps an idle stream of calls alive. A poll without an event has a response without a body instead.
 pub const HEARTBEAT: &[u8] = b"();\n";
 
 /// Encodes the arguments of the call, and the end of the line. The name of the function precedes them.

@@ -65,7 +65,7 @@ const CLAIMS: [Claim; 50] = [
     claim(35, "WebSocket gives the lowest latency."),
     claim(36, "The handshake's key authenticates both sides."),
     not_yet(37, "wss uses port 433.", "no measurement: the port is 443, that of HTTPS (RFC 6455, section 11.1.2)"),
-    claim(38, "Socket.IO detects the browser and picks the best transport."),
+    demonstrated(38, "Socket.IO detects the browser and picks the best transport."),
     claim(39, "send() tells the page when the connection is slow."),
     demonstrated(40, "Streaming came after long polling."),
     not_yet(

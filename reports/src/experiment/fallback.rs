@@ -30,9 +30,13 @@ pub fn falls_back(proxies: &[(Answer, Answer)]) -> Status {
     Answer::all(blocked.iter().map(|(_, other)| *other)).decides(Status::Holds, Status::DoesNotHold)
 }
 
-/// Claim 43: wss passes every proxy. `terminated` is whether WebSocket works through a proxy that terminates TLS and drops Upgrade.
-pub fn passes_every_proxy(terminated: Answer) -> Status {
-    terminated.decides(Status::Holds, Status::DoesNotHold)
+/// Claim 43: wss passes every proxy. `websocket` is whether it works through a proxy that terminates TLS and drops Upgrade, and `other` whether
+/// another transport does: if none works, the proxy itself does not.
+pub fn passes_every_proxy(websocket: Answer, other: Answer) -> Status {
+    match other {
+        Answer::Yes => websocket.decides(Status::Holds, Status::DoesNotHold),
+        Answer::No | Answer::Unclear => Status::NotMeasurable,
+    }
 }
 
 /// Derives the experiment from its facts.
@@ -90,9 +94,12 @@ pub fn derive(facts: &FallbackFacts) -> Experiment {
     let lost: u64 = attempts.iter().map(|attempt| attempt.published.saturating_sub(attempt.received)).sum();
     let working = attempts.iter().filter(|attempt| attempt.first_event_ms.is_some()).count();
     let answer = format!(
-        "WebSocket does not work through a proxy that {}. In the {working} subscriptions that had a first event, {lost} events were lost, over a \
+        "{} In the {working} subscriptions that had a first event, {lost} events were lost, over a \
          silence of {} s in the middle.",
-        if blocked.is_empty() { "has one of these faults: none stopped it".into() } else { blocked.join(", or ") },
+        match blocked.is_empty() {
+            true => "None of these proxies stopped WebSocket.".into(),
+            false => format!("WebSocket does not work through a proxy that {}.", blocked.join(", or ")),
+        },
         short(*silence_ms as f64 / 1e3),
     );
     let figure = |proxy: Proxy| {
@@ -110,6 +117,7 @@ pub fn derive(facts: &FallbackFacts) -> Experiment {
         short(*silence_ms as f64 / 1e3)
     );
     let proxies = Proxy::ALL.map(through);
+    let terminated = through(Proxy::TlsWithoutUpgrade);
     Experiment {
         title: "Through faulty proxies: what works, and what a fallback costs".into(),
         question: "Which transports work through a proxy that is not made for them, and what does a client lose by falling back?".into(),
@@ -146,8 +154,10 @@ pub fn derive(facts: &FallbackFacts) -> Experiment {
                 prediction: "A WebSocket over TLS opens through every proxy.".into(),
                 refuted_by: "A proxy that terminates TLS and through which the WebSocket does not open.".into(),
                 working_point,
-                turns_at: "Changes with the configuration of the proxy: with the headers Upgrade and Connection forwarded, it opens.".into(),
-                ..verdict(43, passes_every_proxy(through(Proxy::TlsWithoutUpgrade).0))
+                turns_at: "Changes with the configuration of the proxy: it has to forward the headers Upgrade and Connection. A proxy that does so \
+                           was not among those tried."
+                    .into(),
+                ..verdict(43, passes_every_proxy(terminated.0, terminated.1))
             },
         ],
         method: vec![

@@ -129,7 +129,7 @@ pub fn derive(facts: &HistoryFacts) -> Experiment {
         }],
         verdicts: vec![Verdict {
             figure: format!(
-                "Streaming: multipart responses from {}, and over it the same events arrive here. Long polling: from {}",
+                "The first transport with a response that does not end was used from {}, and the first with a request that waits from {}",
                 year(streaming),
                 year(long_polling)
             ),
@@ -137,7 +137,9 @@ pub fn derive(facts: &HistoryFacts) -> Experiment {
                   wait for a response. What came later is streaming that a page can read without tricks."
                 .into(),
             prediction: "The first transport with a response that does not end was used after the first with a request that waits.".into(),
-            refuted_by: "A streaming transport among those measured that was used before long polling.".into(),
+            refuted_by: "A streaming transport among those that work here, and that was used before long polling: the years are those of the \
+                         table of transports, and no measurement."
+                .into(),
             working_point: scenario(comparison),
             turns_at: "Depends on what counts as streaming: server-sent events and the stream that a page reads with fetch() came later.".into(),
             ..verdict(40, streaming_came_later(streaming, long_polling))

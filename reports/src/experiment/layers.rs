@@ -10,6 +10,7 @@ use super::claims::verdict;
 use super::draw::{axis, doubts, line};
 use super::evidence::{Answer, CPU, Estimate, as_claimed, percent, times, utilisation};
 use super::memory::growths;
+use crate::judge::is_sound;
 use crate::number::{short, short_or_dash};
 use crate::summary::{Row, rows};
 use crate::table::scenario;
@@ -17,14 +18,14 @@ use crate::table::scenario;
 /// The sub-protocol that the server knows.
 const SUBPROTOCOL: &str = "v12.stomp";
 
-/// Claim 29: WebSocket fixes no message format, and a sub-protocol such as STOMP does: its frames have headers, which cost bytes. Bytes that
-/// frame an event, of WebSocket and of STOMP.
-pub fn fixes_a_format(websocket: Option<f64>, stomp: Option<f64>) -> Status {
-    match (websocket, stomp) {
-        (Some(websocket), Some(stomp)) if stomp > websocket + 1.0 => Status::Holds,
-        (Some(_), Some(_)) => Status::DoesNotHold,
-        _ => Status::NotMeasurable,
-    }
+/// Claim 29: the fewest bytes by which STOMP's frames must be longer than bare messages: a format has at least a header.
+const MIN_FORMAT_BYTES: f64 = 2.0;
+
+/// Claim 29: WebSocket fixes no message format, and a sub-protocol such as STOMP does. `opens_without` is whether a connection opens without a
+/// sub-protocol that both sides know; the others are the bytes that frame an event, of WebSocket and of STOMP.
+pub fn fixes_a_format(opens_without: Answer, websocket: Option<f64>, stomp: Option<f64>) -> Status {
+    let (Some(websocket), Some(stomp)) = (websocket, stomp) else { return Status::NotMeasurable };
+    opens_without.and(Answer::from(stomp >= websocket + MIN_FORMAT_BYTES)).decides(Status::Holds, Status::DoesNotHold)
 }
 
 /// The figures that decide claim 32.
@@ -42,16 +43,16 @@ pub fn at_a_cost(library: &Library) -> Status {
     let Some(framing) = library.framing else { return Status::NotMeasurable };
     match (library.acknowledged, framing > 1.0, library.cpu.above(1.0)) {
         (Answer::Unclear, ..) => Status::NotMeasurable,
-        (Answer::No, ..) | (_, false, Answer::No | Answer::Unclear) => Status::DoesNotHold,
+        (Answer::No, ..) | (_, false, Answer::No) => Status::DoesNotHold,
+        (Answer::Yes, false, Answer::Unclear) => Status::NotMeasurable,
         (Answer::Yes, true, Answer::Yes) => Status::Holds,
         (Answer::Yes, ..) => Status::HoldsWithinLimits,
     }
 }
 
-/// Claim 38: Socket.IO detects the browser and picks the best transport. `begins_with_polling` is whether it first polls all the same, and
-/// `needs_library` whether a plain WebSocket is refused.
-pub fn picks_the_best(begins_with_polling: Answer, needs_library: Answer) -> Status {
-    begins_with_polling.and(needs_library).decides(Status::DoesNotHold, Status::Holds)
+/// Claim 38: Socket.IO detects the browser and picks the best transport. `begins_with_polling` is whether it first polls all the same.
+pub fn picks_the_best(begins_with_polling: Answer) -> Status {
+    begins_with_polling.decides(Status::DoesNotHold, Status::Holds)
 }
 
 /// Round trips until the first event: the growth of the time over that of the delay, each way.
@@ -88,9 +89,10 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
     let transports: Vec<Transport> = measured.iter().map(|row| row.transport).collect();
     let deliveries = |&transport: &Transport| {
         let client_us = row(transport).map(|_| {
-            let sums = rounds.rounds_of(transport).fold((0.0, 0.0), |(cpu, events), round| {
-                (cpu + round.client.cpu_ns as f64 / 1e3, events + round.server.deliveries as f64)
-            });
+            let sums =
+                rounds.rounds_of(transport).filter(|round| is_sound(round)).fold((0.0, 0.0), |(cpu, events), round| {
+                    (cpu + round.client.cpu_ns as f64 / 1e3, events + round.server.deliveries as f64)
+                });
             sums.0 / sums.1
         });
         vec![
@@ -238,11 +240,16 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
                 why: "A WebSocket message is text or bytes. What it means is agreed on by the applications, or by a sub-protocol: STOMP has \
                       commands, destinations, subscriptions and receipts."
                     .into(),
-                prediction: "STOMP's frames take more bytes than the bare messages, since they have a format.".into(),
-                refuted_by: "As many bytes of framing over STOMP as over bare WebSocket.".into(),
+                prediction: "A WebSocket opens without any sub-protocol; STOMP's frames take more bytes than the bare messages, since they have a \
+                             format."
+                    .into(),
+                refuted_by: format!(
+                    "A connection that is refused without a common sub-protocol, or STOMP frames with fewer than {MIN_FORMAT_BYTES} B more than \
+                     bare messages."
+                ),
                 working_point: load.clone(),
                 turns_at: no_load.into(),
-                ..verdict(29, fixes_a_format(framing(Transport::WebSocket), framing(Transport::Stomp)))
+                ..verdict(29, fixes_a_format(Answer::from(unknown.status == 101), framing(Transport::WebSocket), framing(Transport::Stomp)))
             },
             Verdict {
                 figure: format!(
@@ -265,8 +272,8 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
                              is not more."
                     .into(),
                 working_point: load,
-                turns_at: "Bytes do not depend on the load. CPU time is encoded once for all subscribers here; a server that encodes for each \
-                           pays more."
+                turns_at: "Bytes do not depend on the load. An event is encoded once for all subscribers here; a server that encodes it for \
+                           each of them pays more."
                     .into(),
                 ..verdict(32, at_a_cost(&library))
             },
@@ -302,11 +309,13 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
                 why: "Its client begins with long polling in every browser, and upgrades when a probe over WebSocket has come back. It is a \
                       protocol of its own: a client without the library is not understood."
                     .into(),
-                prediction: "A client in a browser with WebSocket would begin with that, and a plain WebSocket would be accepted.".into(),
-                refuted_by: "A first request that is a poll, from a client that has WebSocket.".into(),
-                working_point: "A subscriber that opens a session as the library does; one handshake without the library.".into(),
+                prediction: "A client that can use WebSocket begins with it.".into(),
+                refuted_by: "A first request that is a poll, from a client that can use WebSocket.".into(),
+                working_point: "A subscriber written to open a session as the library does, which the project's tests do with the library itself; \
+                                one handshake without its parameters."
+                    .into(),
                 turns_at: "Changes with the options of the client: with transports: ['websocket'] it begins with that, and never polls.".into(),
-                ..verdict(38, picks_the_best(Answer::from(begins_with_polling).and(socket_io_polls), Answer::from(plain.status == 400)))
+                ..verdict(38, picks_the_best(Answer::from(begins_with_polling).and(socket_io_polls)))
             },
         ],
         method: vec![

@@ -283,9 +283,10 @@ pub fn all() -> Vec<(u32, Status)> {
     all.extend(expected(
         29,
         &[
-            (fixes_a_format(Some(4.0), Some(90.0)), Holds),
-            (fixes_a_format(Some(4.0), Some(4.0)), DoesNotHold),
-            (fixes_a_format(Some(4.0), None), NotMeasurable),
+            (fixes_a_format(Yes, Some(4.0), Some(90.0)), Holds),
+            (fixes_a_format(Yes, Some(4.0), Some(4.0)), DoesNotHold),
+            (fixes_a_format(No, Some(4.0), Some(90.0)), DoesNotHold),
+            (fixes_a_format(Yes, Some(4.0), None), NotMeasurable),
         ],
     ));
     let events = |names: [&'static str; 4]| reports_events(Some((&names, &["error", "close"])));
@@ -325,6 +326,7 @@ pub fn all() -> Vec<(u32, Status)> {
             (library(Yes, Some(1.0), about(0.9)), DoesNotHold),
             (library(No, Some(4.0), about(1.3)), DoesNotHold),
             (library(Yes, None, about(1.3)), NotMeasurable),
+            (library(Yes, Some(1.0), noise(1.0)), NotMeasurable),
         ],
     ));
     all.extend(expected(
@@ -341,11 +343,7 @@ pub fn all() -> Vec<(u32, Status)> {
     ));
     all.extend(expected(
         38,
-        &[
-            (picks_the_best(No, Yes), Holds),
-            (picks_the_best(Yes, Yes), DoesNotHold),
-            (picks_the_best(Unclear, Yes), NotMeasurable),
-        ],
+        &[(picks_the_best(No), Holds), (picks_the_best(Yes), DoesNotHold), (picks_the_best(Unclear), NotMeasurable)],
     ));
     all.extend(expected(
         40,
@@ -362,9 +360,11 @@ pub fn all() -> Vec<(u32, Status)> {
     all.extend(expected(
         43,
         &[
-            (passes_every_proxy(Yes), Holds),
-            (passes_every_proxy(No), DoesNotHold),
-            (passes_every_proxy(Unclear), NotMeasurable),
+            (passes_every_proxy(Yes, Yes), Holds),
+            (passes_every_proxy(No, Yes), DoesNotHold),
+            // The proxy itself did not work.
+            (passes_every_proxy(No, No), NotMeasurable),
+            (passes_every_proxy(Unclear, Yes), NotMeasurable),
         ],
     ));
     all.extend(expected(
@@ -378,7 +378,7 @@ pub fn all() -> Vec<(u32, Status)> {
     all.extend(expected(
         47,
         &[
-            (needs_rooms(Some(100.0), Some(1.5)), Holds),
+            (needs_rooms(Some(100.0), Some(1.8)), Holds),
             (needs_rooms(Some(100.0), Some(1.1)), HoldsWithinLimits),
             (needs_rooms(Some(1.1), Some(1.0)), DoesNotHold),
             (needs_rooms(None, Some(1.0)), NotMeasurable),

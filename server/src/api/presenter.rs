@@ -85,9 +85,16 @@ impl Presenter {
         }
     }
 
-    /// Whether `token` is the presenter's, for protocols that send it in a message of their own.
-    pub fn accepts(&self, token: &str) -> bool {
-        hmac::verify(&self.key, token.as_bytes(), self.token.as_ref()).is_ok()
+    /// Whether `token` is the presenter's, for protocols that send it in a message of their own. The answer for a wrong one is delayed, as
+    /// [`Self::refuse`] does, unless too many are delayed already.
+    pub async fn check(&self, token: &str) -> bool {
+        if hmac::verify(&self.key, token.as_bytes(), self.token.as_ref()).is_ok() {
+            return true;
+        }
+        if let Ok(_waiting) = self.delayed.try_acquire() {
+            sleep(DELAY).await;
+        }
+        false
     }
 
     /// The response that sets the presenter's cookie.

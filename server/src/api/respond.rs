@@ -145,10 +145,13 @@ async fn subscribe(
             let transport = by_subprotocol(transport, request.headers());
             let &Row { envelope, subprotocol, .. } = transport.row();
             let after = query.after;
+            // Two futures, so that a subscriber of plain WebSocket does not take the memory of a session with STOMP.
+            if envelope == Envelope::Stomp {
+                return carrier::upgrade(request, socket, MAX_PAYLOAD_BYTES, None, subprotocol, async move |socket| {
+                    stomp::session(socket, state, dispatcher, after, may_publish).await;
+                });
+            }
             carrier::upgrade(request, socket, MAX_PAYLOAD_BYTES, None, subprotocol, async move |socket| {
-                if envelope == Envelope::Stomp {
-                    return stomp::session(socket, state, dispatcher, after, may_publish).await;
-                }
                 let subscription = Subscription::new(state.feed.clone(), dispatcher, after);
                 websocket::session(socket, &state.feed, subscription, may_publish).await;
             })

@@ -36,12 +36,12 @@ pub async fn finish(socket: &mut WebSocket) {
         while let Some(Ok(_)) = socket.next().await {}
         let stream = socket.get_mut().stream();
         let _ = stream.shutdown().await;
-        // On the heap: as a part of the future, it would take this memory for every open WebSocket all the time.
         let mut ignored = vec![0; 4 << 10];
         while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
     };
-    // The connection is closed even if the peer does not reply.
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, handshake).await;
+    // The connection is closed even if the peer does not reply. On the heap: as a part of the session's future, this future would take
+    // its memory for every open WebSocket all the time.
+    let _ = Box::pin(tokio::time::timeout(CLOSE_TIMEOUT, handshake)).await;
 }
 
 /// Closes a connection because the server shuts down.
@@ -51,24 +51,22 @@ pub async fn shut_down(socket: &mut WebSocket) {
 
 /// Closes a connection on which reading failed. If the peer caused the failure, the close code and the reason name it.
 pub async fn close_for(socket: &mut WebSocket, error: &Error) {
-    if let Error::Io(error) = error
-        && let Some(fault) = error.get_ref().and_then(|fault| fault.downcast_ref::<Fault>())
-    {
-        let (code, reason) = match fault {
-            Fault::Malformed(malformed) => (CloseCode::Protocol.into(), malformed.to_string()),
-            Fault::Closed(code) => (*code, String::new()),
-            Fault::NoRoom => {
-                socket.get_ref().socket().state.counters.echo_refused();
-                (CloseCode::Again.into(), fault.to_string())
-            }
-        };
-        return close(socket, code, reason).await;
-    }
-    match error {
-        Error::Protocol(fault) => close(socket, CloseCode::Protocol.into(), fault.to_string()).await,
-        Error::Utf8(_) => close(socket, CloseCode::Invalid.into(), "text must be UTF-8").await,
-        Error::Capacity(_) => close(socket, CloseCode::Size.into(), "the message is too large").await,
+    let fault = match error {
+        Error::Io(error) => error.get_ref().and_then(|fault| fault.downcast_ref::<Fault>()),
+        _ => None,
+    };
+    let (code, reason) = match (error, fault) {
+        (_, Some(Fault::Malformed(malformed))) => (CloseCode::Protocol.into(), malformed.to_string()),
+        (_, Some(Fault::Closed(code))) => (*code, String::new()),
+        (_, Some(no_room @ Fault::NoRoom)) => {
+            socket.get_ref().socket().state.counters.echo_refused();
+            (CloseCode::Again.into(), no_room.to_string())
+        }
+        (Error::Protocol(fault), None) => (CloseCode::Protocol.into(), fault.to_string()),
+        (Error::Utf8(_), None) => (CloseCode::Invalid.into(), "text must be UTF-8".into()),
+        (Error::Capacity(_), None) => (CloseCode::Size.into(), "the message is too large".into()),
         // The connection itself has failed.
-        _ => {}
-    }
+        _ => return,
+    };
+    close(socket, code, reason).await;
 }

@@ -3,6 +3,7 @@
 //! While the subscriber keeps up, the dispatcher writes for it (see `dispatcher.rs`), and nothing here runs. For a slow consumer, its task
 //! writes all waiting events together; and if the history no longer reaches back to its cursor, it is sent a gap.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -31,6 +32,14 @@ pub enum Due {
     End,
     /// Read from the socket: the peer has sent something, or ended its side.
     Input,
+}
+
+/// The reason why [`Delivery::poll_or`] has returned.
+pub enum Turned<T> {
+    /// Something that the delivery requires.
+    Due(Due),
+    /// The other thing that was polled is ready.
+    Other(T),
 }
 
 /// A subscription whose events go to a socket.
@@ -97,15 +106,32 @@ impl Delivery {
     /// # Errors
     /// Those of the socket, which mean that the subscriber has disconnected; `TimedOut` if it read nothing for the stall timeout.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Due>> {
+        self.poll_or(context, |_| Poll::<Infallible>::Pending).map_ok(|turn| match turn {
+            Turned::Due(due) => due,
+        })
+    }
+
+    /// As [`Self::poll`], but also polls `other`, each time that no message is partly written.
+    ///
+    /// # Errors
+    /// Those of [`Self::poll`].
+    pub fn poll_or<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut other: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<io::Result<Turned<T>>> {
         self.subscription.stop_waiting();
         loop {
             ready!(self.poll_unsent(context))?;
             if let Some(due) = self.due.take() {
-                return Poll::Ready(Ok(due));
+                return Poll::Ready(Ok(Turned::Due(due)));
             }
             // Checked before more events are delivered, so that a subscriber that never catches up can still close the connection.
             if self.socket.poll_read_ready(context).is_ready() {
-                return Poll::Ready(Ok(Due::Input));
+                return Poll::Ready(Ok(Turned::Due(Due::Input)));
+            }
+            if let Poll::Ready(other) = other(context) {
+                return Poll::Ready(Ok(Turned::Other(other)));
             }
             if !self.take_events() && self.due.is_none() {
                 match ready!(self.subscription.poll_turn(context)) {
@@ -114,16 +140,6 @@ impl Delivery {
                 }
             }
         }
-    }
-
-    /// Whether no message is partly written, so that another one may be written to the socket after [`Self::pause`].
-    pub fn is_between_messages(&self) -> bool {
-        self.subscription.record().output.as_ref().is_none_or(|output| output.unsent_bytes() == 0)
-    }
-
-    /// Ends the waiting of [`Self::poll`]: until the next call, the dispatcher writes nothing to the socket.
-    pub fn pause(&mut self) {
-        self.subscription.stop_waiting();
     }
 
     /// Adds the next events to the unsent bytes, up to the limits of one write; returns whether there were any.

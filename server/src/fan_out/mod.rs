@@ -11,7 +11,7 @@ mod subscriber;
 mod subscription;
 mod worker;
 
-pub use delivery::{Delivery, Due};
+pub use delivery::{Delivery, Due, Turned};
 pub use dispatcher::Dispatcher;
 pub use subscription::{Subscription, Turn};
 pub use worker::{HEARTBEAT, Worker, WorkerThread, start_worker};

@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use protocol::envelope::{Escapes, stomp, websocket};
-use protocol::{Envelope, Event, chunked, clock};
+use protocol::transport::{Carrier, Exchange};
+use protocol::{Envelope, Event, Transport, chunked, clock};
 
 /// The form in which an event is written to a socket: the envelope, and whether it is sent as a chunk of HTTP/1.1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,20 +19,48 @@ pub struct Encoding {
     subscription: Option<Rc<str>>,
 }
 
-/// The encodings that are the same for all subscribers, and that are encoded once for each event.
-const SHARED: [(Envelope, bool); 9] = [
-    (Envelope::Line, false),
-    (Envelope::Line, true),
-    (Envelope::Sse, true),
-    (Envelope::WebSocket, false),
-    (Envelope::Multipart, true),
-    (Envelope::Jsonp, false),
-    (Envelope::Iframe, true),
-    (Envelope::SockJs, false),
-    (Envelope::SocketIo, false),
-];
-/// The index of the line, which every event has from the beginning.
+/// The number of forms: each envelope, alone and as a chunk.
+const FORMS: usize = 2 * Envelope::ALL.len();
+
+const fn form(envelope: Envelope, chunked: bool) -> usize {
+    2 * envelope as usize + chunked as usize
+}
+
+/// For each form, its slot in an entry, if a transport uses it: its bytes are then encoded once for each event. STOMP has none, since its
+/// messages differ between subscribers.
+const SLOTS: [Option<usize>; FORMS] = {
+    let mut slots = [None; FORMS];
+    // Every entry has its line from the beginning.
+    slots[form(Envelope::Line, false)] = Some(LINE);
+    let (mut used, mut index) = (LINE + 1, 0);
+    while index < Transport::ALL.len() {
+        let row = Transport::ALL[index].row();
+        let form = form(row.envelope, matches!((row.exchange, row.carrier), (Exchange::Stream, Carrier::H1)));
+        if slots[form].is_none() && !matches!(row.envelope, Envelope::Stomp) {
+            slots[form] = Some(used);
+            used += 1;
+        }
+        index += 1;
+    }
+    slots
+};
+/// The slot of the line.
 const LINE: usize = 0;
+/// The number of slots.
+const SLOT_COUNT: usize = {
+    let (mut count, mut index) = (0, 0);
+    while index < FORMS {
+        count += SLOTS[index].is_some() as usize;
+        index += 1;
+    }
+    count
+};
+
+/// The forms that have a slot.
+fn shared() -> impl Iterator<Item = (Envelope, bool)> {
+    let forms = Envelope::ALL.into_iter().flat_map(|envelope| [(envelope, false), (envelope, true)]);
+    forms.filter(|&(envelope, chunked)| SLOTS[form(envelope, chunked)].is_some())
+}
 
 impl Encoding {
     /// The envelope alone.
@@ -72,7 +101,7 @@ impl Encoding {
     /// All shared encodings.
     #[cfg(test)]
     pub(super) fn shared() -> impl Iterator<Item = Self> {
-        SHARED.into_iter().map(|(envelope, chunked)| Self { envelope, chunked, subscription: None })
+        self::shared().map(|(envelope, chunked)| Self { envelope, chunked, subscription: None })
     }
 
     fn encode(&self, seq: u64, json: &[u8]) -> Bytes {
@@ -82,9 +111,12 @@ impl Encoding {
         })
     }
 
-    /// The index in [`SHARED`]; `None` for an encoding that is not shared.
-    fn index(&self) -> Option<usize> {
-        SHARED.iter().position(|&(envelope, chunked)| (envelope, chunked) == (self.envelope, self.chunked))
+    /// The slot of its bytes in an entry; `None` if they are not kept.
+    const fn slot(&self) -> Option<usize> {
+        match self.subscription {
+            None => SLOTS[form(self.envelope, self.chunked)],
+            Some(_) => None,
+        }
     }
 }
 
@@ -97,7 +129,7 @@ pub struct Entry {
     /// When it entered the feed, t1, in ns on the same clock.
     pub entered: u64,
     json: Bytes,
-    encoded: [OnceLock<Bytes>; SHARED.len()],
+    encoded: [OnceLock<Bytes>; SLOT_COUNT],
     /// The most memory that it can take, in bytes.
     max_bytes: usize,
     /// The memory of all events of the feed, in bytes. This event is included until it is dropped.
@@ -110,7 +142,7 @@ impl Entry {
         // The JSON is a part of the line, so that the two share their memory.
         let line = Bytes::from(Envelope::Line.encode(seq, &json));
         let json = line.slice(..json.len());
-        let encoded: [OnceLock<Bytes>; SHARED.len()] = Default::default();
+        let encoded: [OnceLock<Bytes>; SLOT_COUNT] = Default::default();
         _ = encoded[LINE].set(line);
         let max_bytes = max_bytes(json.len(), Escapes::of(&json));
         let entry = Self { seq, at, entered: clock::now_ns(), json, encoded, max_bytes, memory_bytes };
@@ -125,8 +157,8 @@ impl Entry {
 
     /// The event's bytes in an encoding.
     pub fn encoded(&self, encoding: &Encoding) -> Bytes {
-        let Some(index) = encoding.index() else { return encoding.encode(self.seq, &self.json) };
-        let made = self.encoded[index].get_or_init(|| {
+        let Some(slot) = encoding.slot() else { return encoding.encode(self.seq, &self.json) };
+        let made = self.encoded[slot].get_or_init(|| {
             let bytes = encoding.encode(self.seq, &self.json);
             self.memory_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
             bytes
@@ -151,7 +183,7 @@ pub fn max_event_bytes(json_bytes: usize) -> usize {
 }
 
 fn max_bytes(json_bytes: usize, escapes: Escapes) -> usize {
-    let encoded = SHARED.iter().map(|(envelope, _)| envelope.max_bytes(json_bytes, escapes) + chunked::MAX_ADDED_BYTES);
+    let encoded = shared().map(|(envelope, _)| envelope.max_bytes(json_bytes, escapes) + chunked::MAX_ADDED_BYTES);
     size_of::<Entry>() + encoded.sum::<usize>()
 }
 
@@ -163,9 +195,6 @@ impl Drop for Entry {
 
 #[cfg(test)]
 mod tests {
-    use protocol::Transport;
-    use protocol::transport::{Carrier, Exchange};
-
     use super::*;
 
     /// Encodes an event in every shared encoding.
@@ -174,13 +203,12 @@ mod tests {
     }
 
     #[test]
-    fn the_encoding_of_every_transport_is_shared_except_that_of_stomp() {
-        for transport in Transport::ALL {
-            let chunked = (transport.exchange(), transport.carrier()) == (Exchange::Stream, Carrier::H1);
-            let shared = SHARED.contains(&(transport.envelope(), chunked));
-            assert_eq!(shared, transport.envelope() != Envelope::Stomp, "SHARED in feed/entry.rs: {transport}");
-        }
-        assert_eq!(SHARED[LINE], (Envelope::Line, false));
+    fn an_event_is_kept_in_every_form_that_a_transport_uses_and_in_no_other() {
+        // The line alone and in chunks, and one form of each other envelope but STOMP.
+        assert_eq!((shared().count(), SLOT_COUNT), (Envelope::ALL.len(), Envelope::ALL.len()));
+        assert_eq!(Encoding::plain(Envelope::Line).slot(), Some(LINE));
+        assert_eq!(Encoding::chunked(Envelope::WebSocket).slot(), None);
+        assert_eq!(Encoding::stomp("0".into()).slot(), None);
     }
 
     #[test]
@@ -192,7 +220,7 @@ mod tests {
             {
                 let entry = Entry::new(seq, at, &text.repeat(length), Arc::default());
                 let encoded = encode_all(&entry);
-                assert_eq!(encoded.len(), SHARED.len());
+                assert_eq!(encoded.len(), SLOT_COUNT);
                 assert_eq!(entry.memory_bytes.load(Ordering::Relaxed), entry.bytes());
                 assert!(entry.bytes() <= entry.max_bytes(), "{length}: {} of {}", entry.bytes(), entry.max_bytes());
             }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use protocol::{Cursor, Envelope, Gap};
+use protocol::{Bookmark, Cursor, Envelope, Gap};
 
 use crate::api::query::Query;
 use crate::api::response::{self, Response};
@@ -33,11 +33,10 @@ pub async fn respond(
     feed: &Arc<Feed>,
     dispatcher: Rc<Dispatcher>,
     socket: &Socket,
-    mut query: Query,
+    Query { after, wait, callback, .. }: Query,
     envelope: Envelope,
 ) -> Response {
-    let callback = query.callback.take();
-    let polled = poll(feed, dispatcher, socket, query).await;
+    let polled = poll(feed, dispatcher, socket, after, wait).await;
     match (polled, callback) {
         (Ok((events, after)), callback) => response::batch(&events, after, envelope, callback),
         (Err(gap), Some(callback)) => response::gap_call(gap, &callback),
@@ -45,7 +44,7 @@ pub async fn respond(
     }
 }
 
-/// The events after the query's cursor, as soon as there is one; none after the timeout. Returns them with the cursor.
+/// The events after a cursor, as soon as there is one; none after the timeout. Returns them with the cursor.
 ///
 /// # Errors
 /// The gap, if the history does not reach back to the cursor, or the cursor belongs to another feed.
@@ -53,15 +52,16 @@ async fn poll(
     feed: &Arc<Feed>,
     dispatcher: Rc<Dispatcher>,
     socket: &Socket,
-    query: Query,
+    after: Option<Bookmark>,
+    wait: Option<Duration>,
 ) -> Result<(Vec<Arc<Entry>>, Cursor), Gap> {
-    let after = feed.start(query.after)?;
+    let after = feed.start(after)?;
     let mut subscription = Subscription::new(feed.clone(), dispatcher, Some(after.into()));
     // A client that has disconnected, or ended its side, gets its response at once.
     let event_or_end = poll_fn(|context| match subscription.poll_next_event(context) {
         Poll::Ready(()) => Poll::Ready(()),
         Poll::Pending => socket.poll_end(context),
     });
-    let _ = tokio::time::timeout(query.wait.unwrap_or(DEFAULT_WAIT), event_or_end).await;
+    let _ = tokio::time::timeout(wait.unwrap_or(DEFAULT_WAIT), event_or_end).await;
     Ok((feed.since(after, MAX_BATCH_BYTES)?, after))
 }

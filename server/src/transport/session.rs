@@ -10,14 +10,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use protocol::{Bookmark, Gap};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::carrier::{WebSocket, closing};
-use crate::fan_out::{Delivery, Dispatcher, Due, Subscription, Turn};
-use crate::feed::{Encoding, Feed, Next};
+use crate::fan_out::{Delivery, Dispatcher, Due, Subscription, Turn, Turned};
+use crate::feed::{Encoding, Feed};
 
 /// The next thing that happens in a session.
 pub enum Step {
@@ -146,33 +147,28 @@ impl Session {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Wait> {
-        if let Some(delivery) = &mut self.delivery {
-            // From here on, no event is written to the socket between two parts of another message.
-            if let Poll::Ready(due) = delivery.poll(context) {
-                return Poll::Ready(Wait::Due(due));
+        let Self { delivery, mailbox, timer, .. } = self;
+        let mut other = |context: &mut Context<'_>| {
+            if let Some(Poll::Ready(mail)) = mailbox.as_mut().map(|mailbox| mailbox.poll_recv(context)) {
+                return Poll::Ready(mail.map_or(Wait::Removed, Wait::Mail));
             }
-            if !delivery.is_between_messages() {
-                return Poll::Pending;
+            if timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready()) {
+                *timer = None;
+                return Poll::Ready(Wait::Timer);
             }
-        } else if let Poll::Ready(due) = self.poll_idle(context) {
-            return Poll::Ready(Wait::Due(Ok(due)));
+            Poll::Pending
+        };
+        // Polled where no event is partly written, so that what follows may be written to the socket.
+        if let Some(delivery) = delivery {
+            return delivery.poll_or(context, other).map(|turned| match turned {
+                Ok(Turned::Due(due)) => Wait::Due(Ok(due)),
+                Ok(Turned::Other(wait)) => wait,
+                Err(error) => Wait::Due(Err(error)),
+            });
         }
-        if let Some(Poll::Ready(mail)) = self.mailbox.as_mut().map(|mailbox| mailbox.poll_recv(context)) {
-            self.pause();
-            return Poll::Ready(mail.map_or(Wait::Removed, Wait::Mail));
-        }
-        if self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready()) {
-            self.timer = None;
-            self.pause();
-            return Poll::Ready(Wait::Timer);
-        }
-        Poll::Pending
-    }
-
-    /// Ends the waiting for events, so that the caller may write to the socket.
-    fn pause(&mut self) {
-        if let Some(delivery) = &mut self.delivery {
-            delivery.pause();
+        match other(context) {
+            Poll::Ready(wait) => Poll::Ready(wait),
+            Poll::Pending => self.poll_idle(context).map(|due| Wait::Due(Ok(due))),
         }
     }
 
@@ -185,11 +181,8 @@ impl Session {
             match idle.poll_turn(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Turn::Heartbeat) => return Poll::Ready(Due::Heartbeat),
-                Poll::Ready(Turn::Deliver) => {
-                    if let Next::Closed = idle.take() {
-                        return Poll::Ready(Due::End);
-                    }
-                }
+                Poll::Ready(Turn::Deliver) if idle.skip() => return Poll::Ready(Due::End),
+                Poll::Ready(Turn::Deliver) => {}
             }
         }
     }
@@ -207,8 +200,9 @@ impl Session {
 
     /// Writes a complete frame.
     async fn write(&mut self, frame: &[u8]) -> bool {
-        use tokio::io::AsyncWriteExt;
-        self.socket.get_mut().stream().write_all(frame).await.is_ok()
+        let stream = self.socket.get_mut().stream();
+        // Over TLS, a part of the frame may wait to be sent.
+        stream.write_all(frame).await.is_ok() && stream.flush().await.is_ok()
     }
 
     /// Closes the connection with a close code and a reason.

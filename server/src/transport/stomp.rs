@@ -12,11 +12,9 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use protocol::envelope::stomp::{DESTINATION, Frame, HEARTBEAT, MAX_ID_BYTES, encode, message, parse};
 use protocol::{Bookmark, clock};
-use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::session::{Session, Step};
@@ -24,9 +22,6 @@ use crate::carrier::WebSocket;
 use crate::fan_out::{self, Dispatcher};
 use crate::feed::Encoding;
 use crate::state::ServerState;
-
-/// The delay before the error for a wrong token.
-const WRONG_TOKEN_DELAY: Duration = Duration::from_secs(1);
 
 /// Serves one client until either side ends the connection. `after` is the cursor in the query of the handshake, which a SUBSCRIBE without
 /// a cursor resumes from.
@@ -149,9 +144,8 @@ impl Client {
             return Err("accept-version must contain 1.2");
         }
         if let (Some(presenter), Some(token)) = (&self.state.presenter, frame.header("passcode")) {
-            if !presenter.accepts(token) {
+            if !presenter.check(token).await {
                 self.state.counters.token_refused();
-                sleep(WRONG_TOKEN_DELAY).await;
                 return Err("the passcode is not the presenter's token");
             }
             self.may_publish = true;
@@ -181,7 +175,8 @@ impl Client {
         }
         let after = match frame.header("after") {
             Some(text) => Some(text.parse().map_err(|_| "after must be a cursor, like 41")?),
-            None => self.after,
+            // The cursor of the handshake is that of the first subscription only.
+            None => self.after.take(),
         };
         let id: Rc<str> = id.into();
         session.deliver(after, Encoding::stomp(id.clone()));

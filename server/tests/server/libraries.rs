@@ -330,3 +330,61 @@ fn a_page_of_another_origin_is_refused_unless_the_options_name_it() {
         assert_eq!((response.status, response.header("access-control-max-age")), (204, Some("600")), "{target}");
     }
 }
+
+#[test]
+fn packets_after_the_end_of_a_session_are_not_handled() {
+    let server = start();
+    let target = format!("/socket.io/?EIO=4&transport=polling&sid={}", session(&server));
+    assert_eq!(post(&server, &target, "1\u{1e}40\u{1e}42[\"publish\",\"x\"]", &[]), (200, "ok".into()));
+    assert_eq!(server.feed().head().0, 0);
+    assert_eq!(get(&server, &target).0.status, 400);
+}
+
+#[test]
+fn a_head_request_takes_no_packets_from_a_socket_io_session() {
+    let server = start();
+    let target = format!("/socket.io/?EIO=4&transport=polling&sid={}", session(&server));
+    assert_eq!(post(&server, &target, "40", &[]).0, 200);
+    assert_eq!(Wire::request(&server, "HEAD", &target, &[]).headers().status, 400);
+    assert!(get(&server, &target).1.starts_with("40{\"sid\":\""));
+}
+
+#[test]
+fn an_error_repeats_at_most_64_characters_of_the_client_s_text() {
+    let server = start();
+    let mut wire = open(&server, "/socket.io/?EIO=4&transport=websocket");
+    assert!(text(&mut wire).starts_with("0{"));
+    send(&mut wire, "40");
+    assert!(text(&mut wire).starts_with("40{\"sid\""));
+    send(&mut wire, &format!("42[\"{}\"]", "x".repeat(5_000)));
+    assert_eq!(text(&mut wire), format!("42[\"refused\",\"{}\",\"there is no such event\"]", "x".repeat(64)));
+    send(&mut wire, &format!("40/{},", "x".repeat(64)));
+    assert_eq!(close_frame(&mut wire), (1002, "a namespace has at most 64 bytes".into()));
+}
+
+#[test]
+fn the_second_subscription_of_a_stomp_connection_begins_with_future_events() {
+    let server = start();
+    publish(&server, &["a"]);
+    let headers: Vec<&str> = HANDSHAKE.into_iter().chain(["Sec-WebSocket-Protocol: v12.stomp"]).collect();
+    let mut wire = Wire::request(&server, "GET", "/ws?after=0", &headers);
+    assert_eq!(wire.headers().status, 101);
+    send(&mut wire, "CONNECT\naccept-version:1.2\n\n\0SUBSCRIBE\nid:0\ndestination:/feed\n\n\0");
+    assert!(text(&mut wire).starts_with("CONNECTED"));
+    assert!(text(&mut wire).contains("message-id:1\n"));
+    send(&mut wire, "UNSUBSCRIBE\nid:0\n\n\0SUBSCRIBE\nid:1\ndestination:/feed\nreceipt:2\n\n\0");
+    assert!(text(&mut wire).starts_with("RECEIPT"));
+    publish(&server, &["b"]);
+    assert!(text(&mut wire).contains("message-id:2\n"));
+}
+
+#[test]
+fn a_sockjs_stream_ends_with_the_server() {
+    let server = start();
+    let mut wire = Wire::request(&server, "POST", "/sockjs/000/one/xhr_streaming", &["Content-Length: 0"]);
+    assert_eq!(wire.headers().status, 200);
+    let prelude = format!("801\r\n{}\n\r\n2\r\no\n\r\n", "h".repeat(2_048));
+    assert_eq!(String::from_utf8(wire.bytes(prelude.len())).unwrap(), prelude);
+    server.shutdown();
+    assert_eq!(String::from_utf8(wire.rest()).unwrap(), "13\r\nc[3000,\"Go away!\"]\n\r\n0\r\n\r\n");
+}

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::envelope::engine_io::{self, Kind};
@@ -12,17 +11,17 @@ use protocol::{Bookmark, clock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
-use super::hub::{Session, To};
+use super::hub::{Membership, Session, To};
 use crate::state::ServerState;
 
 /// The namespace of the feed.
 pub const FEED: &str = "/";
 /// The namespaces: that of the feed, and one in which only clients send messages.
 const NAMESPACES: [&str; 2] = [FEED, "/chat"];
-/// The delay before the error for a wrong token.
-const WRONG_TOKEN_DELAY: Duration = Duration::from_secs(1);
+/// How much of a client's own text an error repeats, in characters; and the longest namespace, in bytes.
+const MAX_REPEATED_CHARACTERS: usize = 64;
+const MAX_NAMESPACE_BYTES: usize = 64;
 
 /// What a client sends when it connects to a namespace.
 #[derive(Default, Deserialize)]
@@ -55,6 +54,9 @@ impl Effect {
 /// When it is not a packet of Socket.IO; the session has to be closed.
 pub async fn receive(text: &[u8], session: &Session, state: &Arc<ServerState>) -> Result<Effect, Malformed> {
     let packet = parse(text)?;
+    if packet.namespace.len() > MAX_NAMESPACE_BYTES {
+        return Err(Malformed::new("socket.io", "a namespace has at most 64 bytes"));
+    }
     let namespace = NAMESPACES.into_iter().find(|known| *known == packet.namespace);
     let refuse = |message: &str| {
         let error = json!({ "message": message }).to_string();
@@ -107,20 +109,21 @@ async fn connect(
         Some(other) => Some(other.to_string()),
     };
     let after = after.map(|text| text.parse::<Bookmark>()).transpose().map_err(|error| format!("after: {error}"))?;
+    let mut may_publish = session.connected().may_publish;
     if let (Some(presenter), Some(token)) = (&state.presenter, auth.token) {
-        if !presenter.accepts(&token) {
+        if !presenter.check(&token).await {
             state.counters.token_refused();
-            sleep(WRONG_TOKEN_DELAY).await;
             return Err("this is not the presenter's token".into());
         }
-        session.change(|connected| connected.may_publish = true);
+        may_publish = true;
     }
     if namespace == FEED {
         // Future events are those after the last one now, also if the client polls only later.
         let now = Bookmark { cursor: state.feed.head(), epoch: Some(state.feed.epoch) };
         session.change(|connected| connected.cursor = Some(after.unwrap_or(now)));
     }
-    state.socket_io.connect(session, namespace).map_err(|error: io::Error| error.to_string())
+    let connected = state.socket_io.connect(session, namespace, may_publish);
+    connected.map_err(|error: io::Error| error.to_string())?.ok_or_else(|| "the session has ended".into())
 }
 
 /// Handles an event of a client.
@@ -139,8 +142,8 @@ fn event(
         content.split_first().ok_or_else(|| Malformed::new("socket.io", "an event must have a name"))?;
     let name: String = serde_json::from_str(name.get()).map_err(malformed)?;
     let connected = session.connected();
-    let Some(id) = connected.socket(namespace) else { return Ok(Effect::default()) };
-    let result = carry_out(&name, arguments, id, connected.may_publish, namespace, state);
+    let Some(socket) = connected.socket(namespace) else { return Ok(Effect::default()) };
+    let result = carry_out(&name, arguments, socket, state);
     let reply = |kind, data: Value| {
         let data = data.to_string();
         let id = if kind == Type::Ack { packet.id } else { None };
@@ -150,7 +153,10 @@ fn event(
         (Ok(result), Some(_)) => reply(Type::Ack, json!([result])),
         (Ok(_), None) => Effect::default(),
         // An acknowledgement is not sent for an event that was not carried out: the client's timeout reports that.
-        (Err(why), _) => reply(Type::Event, json!(["refused", name, why])),
+        (Err(why), _) => {
+            let repeated: String = name.chars().take(MAX_REPEATED_CHARACTERS).collect();
+            reply(Type::Event, json!(["refused", repeated, why]))
+        }
     })
 }
 
@@ -161,11 +167,10 @@ fn event(
 fn carry_out(
     name: &str,
     arguments: &[&RawValue],
-    id: &str,
-    may_publish: bool,
-    namespace: &'static str,
+    socket: &Membership,
     state: &Arc<ServerState>,
 ) -> Result<Value, &'static str> {
+    let &Membership { namespace, ref id, may_publish } = socket;
     let text = |index: usize, missing| {
         let argument = arguments.get(index).ok_or(missing)?;
         serde_json::from_str::<String>(argument.get()).map_err(|_| missing)

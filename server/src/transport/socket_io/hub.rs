@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::Bookmark;
@@ -10,13 +12,16 @@ use tokio::sync::mpsc;
 
 use crate::api::presenter::secret;
 
-/// The most sessions at once.
+/// The most sessions at once, and the most from one address other than this machine's.
 const MAX_SESSIONS: usize = 20_000;
+const MAX_SESSIONS_PER_ADDRESS: usize = 1_000;
 /// The most messages that may wait to be sent to a client. A client with more is disconnected.
-const MAX_WAITING: usize = 1_024;
+const MAX_WAITING: usize = 256;
 /// The most rooms that a socket may be in, and the longest name of a room, in bytes.
 const MAX_ROOMS: usize = 64;
 const MAX_ROOM_BYTES: usize = 64;
+/// The most memberships in rooms, of all sockets together.
+const MAX_MEMBERSHIPS: usize = 200_000;
 
 /// All clients of the server.
 #[derive(Default)]
@@ -30,12 +35,17 @@ struct State {
     sockets: HashMap<String, Socket>,
     /// The ids of the sockets in each room, by namespace and name.
     rooms: HashMap<(&'static str, String), HashSet<String>>,
+    /// Memberships in rooms, of all sockets together.
+    memberships: usize,
+    /// How many sessions there are from each address.
+    addresses: HashMap<IpAddr, usize>,
 }
 
 struct Entry {
     session: Arc<Session>,
     /// Sends frames to the session. The hub has the only copy, so that a session that was removed notices it.
     mailbox: mpsc::Sender<Bytes>,
+    address: IpAddr,
 }
 
 struct Socket {
@@ -60,23 +70,38 @@ struct SessionState {
     upgraded: bool,
     /// How many polls there were so far.
     polls: u64,
+    /// When the last ping was sent over polling, or the session began.
+    pinged_at: Option<Instant>,
+    /// Whether the client has not replied to it yet.
+    awaits_pong: bool,
 }
 
 /// What a session is connected to.
 #[derive(Debug, Clone, Default)]
 pub struct Connected {
-    /// The sockets: each namespace with its socket's id.
-    pub sockets: Vec<(&'static str, String)>,
+    /// A socket for each namespace.
+    pub sockets: Vec<Membership>,
     /// The cursor in the feed; `None` until the session is connected to the namespace of the feed.
     pub cursor: Option<Bookmark>,
-    /// Whether the client may publish.
+    /// Whether the requests of the session prove the right to publish. A socket may also have it by its token.
+    pub may_publish: bool,
+}
+
+/// The connection of a session to a namespace.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    /// The namespace.
+    pub namespace: &'static str,
+    /// The id of the socket.
+    pub id: String,
+    /// Whether the client may publish and send messages there.
     pub may_publish: bool,
 }
 
 impl Connected {
-    /// The id of the socket in that namespace.
-    pub fn socket(&self, namespace: &str) -> Option<&str> {
-        self.sockets.iter().find(|(known, _)| *known == namespace).map(|(_, id)| id.as_str())
+    /// The socket in that namespace.
+    pub fn socket(&self, namespace: &str) -> Option<&Membership> {
+        self.sockets.iter().find(|socket| socket.namespace == namespace)
     }
 }
 
@@ -91,21 +116,24 @@ pub enum To<'a> {
 }
 
 impl Hub {
-    /// Begins a session; `None` if there are too many.
+    /// Begins a session of a client at `address`; `None` if there are too many.
     ///
     /// # Errors
     /// When the system provides no random numbers.
-    pub fn begin(&self, may_publish: bool) -> io::Result<Option<Arc<Session>>> {
+    pub fn begin(&self, address: IpAddr, may_publish: bool) -> io::Result<Option<Arc<Session>>> {
         let sid = secret()?;
         let (sender, mailbox) = mpsc::channel(MAX_WAITING);
         let connected = Connected { may_publish, ..Connected::default() };
-        let state = SessionState { mailbox: Some(mailbox), connected, ..SessionState::default() };
+        let pinged_at = Some(Instant::now());
+        let state = SessionState { mailbox: Some(mailbox), connected, pinged_at, ..SessionState::default() };
         let session = Arc::new(Session { sid: sid.clone(), state: Mutex::new(state) });
         let mut hub = self.lock();
-        if hub.sessions.len() >= MAX_SESSIONS {
+        let of_address = hub.addresses.get(&address).copied().unwrap_or(0);
+        if hub.sessions.len() >= MAX_SESSIONS || of_address >= MAX_SESSIONS_PER_ADDRESS && !address.is_loopback() {
             return Ok(None);
         }
-        hub.sessions.insert(sid, Entry { session: session.clone(), mailbox: sender });
+        hub.addresses.insert(address, of_address + 1);
+        hub.sessions.insert(sid, Entry { session: session.clone(), mailbox: sender, address });
         Ok(Some(session))
     }
 
@@ -118,29 +146,38 @@ impl Hub {
     pub fn end(&self, sid: &str) {
         let mut hub = self.lock();
         if let Some(entry) = hub.sessions.remove(sid) {
-            for (_, id) in entry.session.connected().sockets {
-                hub.remove_socket(&id);
+            for socket in entry.session.connected().sockets {
+                hub.remove_socket(&socket.id);
+            }
+            match hub.addresses.get_mut(&entry.address) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => _ = hub.addresses.remove(&entry.address),
             }
         }
     }
 
-    /// Connects a session to a namespace; returns the id of its socket there.
+    /// Connects a session to a namespace; returns the id of its socket there. `None` if the session has ended.
     ///
     /// # Errors
     /// When the system provides no random numbers.
-    pub fn connect(&self, session: &Session, namespace: &'static str) -> io::Result<String> {
+    pub fn connect(&self, session: &Session, namespace: &'static str, may_publish: bool) -> io::Result<Option<String>> {
         let id = secret()?;
         let socket = Socket { namespace, session: session.sid.clone(), rooms: HashSet::new() };
-        self.lock().sockets.insert(id.clone(), socket);
-        session.change(|connected| connected.sockets.push((namespace, id.clone())));
-        Ok(id)
+        let mut hub = self.lock();
+        if !hub.sessions.contains_key(&session.sid) {
+            return Ok(None);
+        }
+        hub.sockets.insert(id.clone(), socket);
+        // Within the lock, so that the end of the session finds the socket.
+        session.change(|connected| connected.sockets.push(Membership { namespace, id: id.clone(), may_publish }));
+        Ok(Some(id))
     }
 
     /// Disconnects a session from a namespace.
     pub fn disconnect(&self, session: &Session, namespace: &str) {
         let id = session.change(|connected| {
-            let index = connected.sockets.iter().position(|(known, _)| *known == namespace)?;
-            Some(connected.sockets.remove(index).1)
+            let index = connected.sockets.iter().position(|socket| socket.namespace == namespace)?;
+            Some(connected.sockets.remove(index).id)
         });
         if let Some(id) = id {
             self.lock().remove_socket(&id);
@@ -156,13 +193,20 @@ impl Hub {
             return Err("the name of a room has 1 to 64 bytes");
         }
         let mut hub = self.lock();
-        let socket = hub.sockets.get_mut(id).ok_or("the socket is not connected")?;
-        if socket.rooms.len() >= MAX_ROOMS && !socket.rooms.contains(room) {
+        let State { sockets, rooms, memberships, .. } = &mut *hub;
+        let socket = sockets.get_mut(id).ok_or("the socket is not connected")?;
+        if socket.rooms.contains(room) {
+            return Ok(());
+        }
+        if socket.rooms.len() >= MAX_ROOMS {
             return Err("a socket may be in 64 rooms");
         }
+        if *memberships >= MAX_MEMBERSHIPS {
+            return Err("there are too many members of rooms");
+        }
+        *memberships += 1;
         socket.rooms.insert(room.into());
-        let namespace = socket.namespace;
-        hub.rooms.entry((namespace, room.into())).or_default().insert(id.into());
+        rooms.entry((socket.namespace, room.into())).or_default().insert(id.into());
         Ok(())
     }
 
@@ -183,7 +227,7 @@ impl Hub {
         let mut hub = self.lock();
         let mut reached = 0;
         let mut slow = Vec::new();
-        let State { sessions, sockets, rooms } = &mut *hub;
+        let State { sessions, sockets, rooms, .. } = &mut *hub;
         let mut deliver = |id: &str, socket: &Socket| {
             if socket.namespace != namespace || id == sender {
                 return;
@@ -208,11 +252,11 @@ impl Hub {
         reached
     }
 
-    /// Sends a frame to one session.
+    /// Sends a frame to one session. If its mailbox is full, the session ends.
     pub fn send_to_session(&self, sid: &str, frame: Bytes) {
-        if let Some(entry) = self.lock().sessions.get(sid) {
-            // A full mailbox wakes the session as well.
-            let _ = entry.mailbox.try_send(frame);
+        let sent = self.lock().sessions.get(sid).is_none_or(|entry| entry.mailbox.try_send(frame).is_ok());
+        if !sent {
+            self.end(sid);
         }
     }
 
@@ -233,7 +277,7 @@ impl State {
     fn remove_from_room(&mut self, namespace: &'static str, room: &str, id: &str) {
         let key = (namespace, room.to_string());
         if let Some(members) = self.rooms.get_mut(&key) {
-            members.remove(id);
+            self.memberships -= usize::from(members.remove(id));
             if members.is_empty() {
                 self.rooms.remove(&key);
             }
@@ -274,6 +318,24 @@ impl Session {
         (state.polls, state.mailbox.is_none())
     }
 
+    /// How long it takes until the next ping over polling is due; `None` if the client has not replied to the last one by then.
+    pub fn next_ping(&self, interval: Duration) -> Option<Duration> {
+        let state = self.state();
+        let left = interval.saturating_sub(state.pinged_at.map_or(Duration::ZERO, |at| at.elapsed()));
+        (left > Duration::ZERO || !state.awaits_pong).then_some(left)
+    }
+
+    /// Records that a ping is sent.
+    pub fn ping(&self) {
+        let mut state = self.state();
+        (state.pinged_at, state.awaits_pong) = (Some(Instant::now()), true);
+    }
+
+    /// Records that the client has replied to a ping.
+    pub fn pong(&self) {
+        self.state().awaits_pong = false;
+    }
+
     /// Whether it continues on a WebSocket.
     pub fn is_upgraded(&self) -> bool {
         self.state().upgraded
@@ -287,14 +349,18 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     #[test]
     fn a_message_reaches_its_addressees_and_not_its_sender() {
         let hub = Hub::default();
-        let sessions: Vec<_> = (0..4).map(|_| hub.begin(true).unwrap().unwrap()).collect();
-        let ids: Vec<_> = sessions.iter().map(|session| hub.connect(session, "/").unwrap()).collect();
-        let other = hub.connect(&sessions[3], "/chat").unwrap();
+        let sessions: Vec<_> = (0..4).map(|_| hub.begin(HERE, true).unwrap().unwrap()).collect();
+        let ids: Vec<_> = sessions.iter().map(|session| hub.connect(session, "/", true).unwrap().unwrap()).collect();
+        let other = hub.connect(&sessions[3], "/chat", true).unwrap().unwrap();
         hub.join(&ids[1], "red").unwrap();
         hub.join(&ids[2], "red").unwrap();
         let frame = Bytes::from_static(b"x");
@@ -309,13 +375,14 @@ mod tests {
         sessions.iter().for_each(|session| hub.end(&session.sid));
         let state = hub.lock();
         assert!(state.sessions.is_empty() && state.sockets.is_empty() && state.rooms.is_empty());
+        assert!(state.memberships == 0 && state.addresses.is_empty());
     }
 
     #[test]
     fn a_session_whose_mailbox_is_full_ends() {
         let hub = Hub::default();
-        let session = hub.begin(true).unwrap().unwrap();
-        hub.connect(&session, "/").unwrap();
+        let session = hub.begin(HERE, true).unwrap().unwrap();
+        hub.connect(&session, "/", true).unwrap().unwrap();
         for _ in 0..MAX_WAITING {
             assert_eq!(hub.send("/", &To::All, "", &Bytes::new()), 1);
         }
@@ -326,11 +393,41 @@ mod tests {
     #[test]
     fn rooms_are_bounded() {
         let hub = Hub::default();
-        let session = hub.begin(true).unwrap().unwrap();
-        let id = hub.connect(&session, "/").unwrap();
+        let session = hub.begin(HERE, true).unwrap().unwrap();
+        let id = hub.connect(&session, "/", true).unwrap().unwrap();
         assert!((0..MAX_ROOMS).all(|number| hub.join(&id, &number.to_string()).is_ok()));
         assert!(hub.join(&id, "one more").is_err() && hub.join(&id, "0").is_ok());
         assert!(hub.join(&id, "").is_err() && hub.join(&id, &"x".repeat(65)).is_err());
         assert!(hub.join("nobody", "room").is_err());
+    }
+
+    #[test]
+    fn a_session_that_has_ended_cannot_be_connected() {
+        let hub = Hub::default();
+        let session = hub.begin(HERE, true).unwrap().unwrap();
+        hub.end(&session.sid);
+        assert_eq!(hub.connect(&session, "/", true).unwrap(), None);
+        assert!(hub.lock().sockets.is_empty());
+    }
+
+    #[test]
+    fn sessions_are_limited_per_address_except_on_loopback() {
+        let hub = Hub::default();
+        let away: IpAddr = "10.0.0.1".parse().unwrap();
+        let begin = |address| hub.begin(address, false).unwrap().is_some();
+        assert!((0..MAX_SESSIONS_PER_ADDRESS).all(|_| begin(away)) && !begin(away));
+        assert!((0..=MAX_SESSIONS_PER_ADDRESS).all(|_| begin(HERE)));
+    }
+
+    #[test]
+    fn a_ping_without_a_reply_is_noticed_when_the_next_one_is_due() {
+        let hub = Hub::default();
+        let session = hub.begin(HERE, false).unwrap().unwrap();
+        assert!(session.next_ping(Duration::from_secs(25)).unwrap() > Duration::from_secs(20));
+        assert_eq!(session.next_ping(Duration::ZERO), Some(Duration::ZERO));
+        session.ping();
+        assert_eq!(session.next_ping(Duration::ZERO), None);
+        session.pong();
+        assert_eq!(session.next_ping(Duration::ZERO), Some(Duration::ZERO));
     }
 }

@@ -6,7 +6,8 @@
 //! - Each event of the feed is a Socket.IO event called `event`, with the event's JSON as its argument. Over WebSocket it is encoded once for
 //!   all subscribers.
 //! - Resumes with a new session: the content of the connect packet, `auth` in the client libraries, has the cursor as `after`. A gap is an
-//!   event called `gap`.
+//!   event called `gap`. The packets of a poll whose response is lost are lost, as Engine.IO has no means to acknowledge it: a client that ends
+//!   a poll early loses its session, and begins a new one with its cursor.
 //! - Costs four requests and a probe until the WebSocket is used, then 12 bytes per event besides the frame. A ping every 25 s, whether or not
 //!   there are events.
 //!
@@ -108,7 +109,10 @@ async fn route(
         Some(sid) => Some(state.socket_io.get(sid).ok_or(Fault::UnknownSession)?),
     };
     match (session, over_websocket) {
-        (None, false) => polling::begin(&state, may_publish).ok_or(Fault::Forbidden),
+        (None, false) => {
+            let address = socket.peer().map_err(|_| Fault::BadRequest)?;
+            polling::begin(&state, address, may_publish).ok_or(Fault::Forbidden)
+        }
         (Some(session), false) if session.is_upgraded() => {
             drop(session);
             Err(Fault::BadRequest)
@@ -116,14 +120,17 @@ async fn route(
         (Some(session), false) if request.method() == Method::POST => {
             polling::receive(request, &session, &state).await.ok_or(Fault::BadRequest)
         }
-        (Some(session), false) => polling::poll(&session, &state, dispatcher, &socket).await.ok_or(Fault::BadRequest),
+        // A response to HEAD has no body, so its packets would be lost.
+        (Some(session), false) if request.method() == Method::GET => {
+            polling::poll(&session, &state, dispatcher, &socket).await.ok_or(Fault::BadRequest)
+        }
         (session, true) if request.method() == Method::GET => {
             let upgrading = carrier::upgrade(&request, socket, MAX_PAYLOAD_BYTES, None, None, async move |socket| {
                 upgraded::session(socket, session, state, dispatcher, may_publish).await;
             });
             Ok(upgrading)
         }
-        (_, true) => Err(Fault::BadMethod),
+        _ => Err(Fault::BadMethod),
     }
 }
 

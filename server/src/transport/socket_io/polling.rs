@@ -1,6 +1,7 @@
 //! Engine.IO over long polling: GET requests wait for packets, and POST requests bring the client's.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -28,18 +29,24 @@ use crate::state::ServerState;
 use crate::transport::MAX_BATCH_BYTES;
 
 const CONTENT_TYPE: &str = "text/plain; charset=UTF-8";
-/// The text of a poll's packets after which no further one is added, in packets.
-const MAX_PACKETS: usize = 256;
+/// The most packets in the response to a poll, and in the body of a POST request.
+const MAX_PACKETS: usize = 64;
+/// How long a client may take to connect to a namespace.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Begins a session; `None` if there are too many.
-pub fn begin(state: &Arc<ServerState>, may_publish: bool) -> Option<Response> {
-    let session = state.socket_io.begin(may_publish).ok().flatten()?;
+/// Begins a session of a client at `address`; `None` if there are too many.
+pub fn begin(state: &Arc<ServerState>, address: IpAddr, may_publish: bool) -> Option<Response> {
+    let session = state.socket_io.begin(address, may_publish).ok().flatten()?;
     spawn_local(end_when_abandoned(state.clone(), session.sid.clone()));
     Some(response::script(CONTENT_TYPE, open_packet(&session.sid, &["websocket"])))
 }
 
-/// Ends a session on which no poll was waiting for a ping interval and its timeout.
+/// Ends a session that is not connected to a namespace in time, or for which no poll was waiting for a ping interval and its timeout.
 async fn end_when_abandoned(state: Arc<ServerState>, sid: String) {
+    sleep(CONNECT_TIMEOUT).await;
+    if state.socket_io.get(&sid).is_none_or(|session| session.connected().sockets.is_empty()) {
+        return state.socket_io.end(&sid);
+    }
     let mut seen = 0;
     loop {
         sleep(PING_INTERVAL + PING_TIMEOUT).await;
@@ -60,8 +67,9 @@ pub async fn receive(request: Request<Incoming>, session: &Arc<Session>, state: 
         Err(refusal) => return Some(*refusal),
     };
     let mut malformed = false;
-    for packet in engine_io::split(&body) {
+    for (number, packet) in engine_io::split(&body).enumerate() {
         match engine_io::parse(packet) {
+            _ if number >= MAX_PACKETS => malformed = true,
             Ok((Kind::Message, text)) => match client::receive(text, session, state).await {
                 Ok(effect) => {
                     for packet in effect.replies {
@@ -75,8 +83,12 @@ pub async fn receive(request: Request<Incoming>, session: &Arc<Session>, state: 
                 }
                 Err(_) => malformed = true,
             },
-            Ok((Kind::Pong | Kind::Noop, _)) => {}
-            Ok((Kind::Close, _)) => state.socket_io.end(&session.sid),
+            Ok((Kind::Pong, _)) => session.pong(),
+            Ok((Kind::Noop, _)) => {}
+            Ok((Kind::Close, _)) => {
+                state.socket_io.end(&session.sid);
+                break;
+            }
             Ok((Kind::Open | Kind::Ping | Kind::Upgrade, _)) | Err(_) => malformed = true,
         }
         if malformed {
@@ -132,6 +144,18 @@ async fn next(
     frames: &mut mpsc::Receiver<Bytes>,
     hub: &Hub,
 ) -> Option<Vec<Bytes>> {
+    hub.get(&session.sid)?;
+    let ping = || {
+        session.ping();
+        Some(vec![Bytes::from_static(engine_io::PING)])
+    };
+    let Some(until_ping) = session.next_ping(PING_INTERVAL) else {
+        hub.end(&session.sid);
+        return None;
+    };
+    if until_ping.is_zero() {
+        return ping();
+    }
     let mut packets = Vec::new();
     while packets.len() < MAX_PACKETS
         && let Ok(frame) = frames.try_recv()
@@ -141,12 +165,19 @@ async fn next(
     if !packets.is_empty() {
         return Some(packets);
     }
-    hub.get(&session.sid)?;
     // A client that has not connected to the namespace of the feed waits for other packets only.
-    let after = session.connected().cursor.map(|cursor| feed.start(Some(cursor)));
-    let after = match after {
+    let cursor = session.connected().cursor;
+    // Another request may connect the session anew meanwhile, with a cursor of its own.
+    let advance = |to: Bookmark| {
+        session.change(|connected| {
+            if connected.cursor == cursor {
+                connected.cursor = Some(to);
+            }
+        });
+    };
+    let after = match cursor.map(|cursor| feed.start(Some(cursor))) {
         Some(Err(gap)) => {
-            session.change(|connected| connected.cursor = Some(gap.bookmark()));
+            advance(gap.bookmark());
             return Some(vec![socket_io::encode_gap(&gap.encode()).into()]);
         }
         Some(Ok(after)) => Some(after),
@@ -154,6 +185,7 @@ async fn next(
     };
     let mut subscription = Subscription::new(feed.clone(), dispatcher, after.map(Bookmark::from));
     let mut frame = None;
+    let mut disconnected = false;
     let waited = poll_fn(|context| {
         if let Poll::Ready(received) = frames.poll_recv(context) {
             frame = Some(received);
@@ -163,17 +195,19 @@ async fn next(
             match subscription.poll_next_event(context) {
                 Poll::Ready(()) if after.is_some() => return Poll::Ready(()),
                 // The end of the feed ends the waiting, too; its events do not.
-                Poll::Ready(()) => {
-                    if let crate::feed::Next::Closed = subscription.take() {
-                        return Poll::Ready(());
-                    }
-                }
-                Poll::Pending => return socket.poll_end(context),
+                Poll::Ready(()) if subscription.skip() => return Poll::Ready(()),
+                Poll::Ready(()) => {}
+                Poll::Pending => return socket.poll_end(context).map(|()| disconnected = true),
             }
         }
     });
-    if timeout(PING_INTERVAL, waited).await.is_err() {
-        return Some(vec![Bytes::from_static(engine_io::PING)]);
+    if timeout(until_ping, waited).await.is_err() {
+        return ping();
+    }
+    // A client that ends a poll early has lost its response, so the session ends: it begins a new one with its cursor.
+    if disconnected {
+        hub.end(&session.sid);
+        return None;
     }
     if let Some(frame) = frame {
         return Some(vec![packet_of(&frame?)]);
@@ -182,12 +216,11 @@ async fn next(
     match feed.since(after, MAX_BATCH_BYTES) {
         Ok(events) => {
             let Some(last) = events.last() else { return Some(vec![engine_io::encode(Kind::Noop, b"").into()]) };
-            let cursor = Bookmark { cursor: Cursor(last.seq), epoch: Some(feed.epoch) };
-            session.change(|connected| connected.cursor = connected.cursor.map(|_| cursor));
+            advance(Bookmark { cursor: Cursor(last.seq), epoch: Some(feed.epoch) });
             Some(events.iter().map(|event| socket_io::encode(event.json()).into()).collect())
         }
         Err(gap) => {
-            session.change(|connected| connected.cursor = Some(gap.bookmark()));
+            advance(gap.bookmark());
             Some(vec![socket_io::encode_gap(&gap.encode()).into()])
         }
     }

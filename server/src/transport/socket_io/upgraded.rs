@@ -34,6 +34,7 @@ pub async fn session(
     dispatcher: Rc<Dispatcher>,
     may_publish: bool,
 ) {
+    let address = socket.get_ref().socket().peer();
     let mut session = Session::new(socket, state.feed.clone(), dispatcher);
     let (peer, mailbox) = match peer {
         Some(peer) => match upgrade(&mut session, &peer, &state).await {
@@ -41,7 +42,8 @@ pub async fn session(
             None => return,
         },
         None => {
-            let Ok(Some(peer)) = state.socket_io.begin(may_publish) else {
+            let begun = address.map(|address| state.socket_io.begin(address, may_publish));
+            let Ok(Ok(Some(peer))) = begun else {
                 return session.close(CloseCode::Again.into(), "too many sessions").await;
             };
             peer.upgrade();
@@ -88,6 +90,9 @@ async fn upgrade(session: &mut Session, peer: &Peer, state: &ServerState) -> Opt
             Ok((Kind::Upgrade, _)) if peer.upgrade() => break,
             _ => return None,
         }
+    }
+    if peer.polls().1 {
+        state.socket_io.send_to_session(&peer.sid, client::frame_of(Kind::Noop));
     }
     let deadline = Instant::now() + LAST_POLL_TIMEOUT;
     loop {

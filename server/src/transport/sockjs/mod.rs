@@ -160,10 +160,12 @@ async fn session(
     may_publish: bool,
 ) {
     let mut session = Session::new(socket, state.feed.clone(), dispatcher);
+    // The events that come from now on belong to the session, even if they come before it is open.
+    let now = Bookmark { cursor: state.feed.head(), epoch: Some(state.feed.epoch) };
     if !session.send(OPEN.to_vec()).await {
         return;
     }
-    session.deliver(after, Encoding::plain(Envelope::SockJs));
+    session.deliver(Some(after.unwrap_or(now)), Encoding::plain(Envelope::SockJs));
     loop {
         let open = match session.next().await {
             // An empty message is ignored.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use hyper::{StatusCode, Version};
 use protocol::envelope::sockjs::{self, HEARTBEAT, OPEN};
 use protocol::{Bookmark, chunked};
@@ -13,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::format::Format;
-use super::sessions::Receiver;
+use super::sessions::{Receiver, Refused};
 use crate::api::response::{self, Body, Response};
 use crate::carrier::{Socket, Stream};
 use crate::fan_out::{Dispatcher, Subscription};
@@ -26,6 +27,8 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(25);
 /// The length after which a streaming response ends, in bytes; the client then sends the next request. Browsers keep the whole response in
 /// memory.
 const MAX_RESPONSE_BYTES: usize = 128 << 10;
+/// The close code and the reason of a session that the server ends.
+const GO_AWAY: (u16, &str) = (3000, "Go away!");
 /// The close code and the reason for a second request that waits for the same session.
 const OCCUPIED: (u16, &str) = (2010, "Another connection still open");
 
@@ -39,13 +42,19 @@ pub async fn respond(
     dispatcher: Rc<Dispatcher>,
     socket: Rc<Socket>,
 ) -> Response {
-    let Some(session) = state.sockjs.get_or_begin(id, after) else {
-        return response::text(StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n");
-    };
-    let Some(receiver) = Receiver::begin(&state.sockjs, session, id) else {
-        let (code, reason) = OCCUPIED;
-        let message = format.encode(&sockjs::close(code, reason));
-        return response::script(format.content_type(), [format.prelude(), message].concat());
+    let receiver = match state.sockjs.receive(id, after) {
+        Ok(receiver) => receiver,
+        Err(Refused::Full) => return response::text(StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n"),
+        Err(Refused::Occupied) => {
+            let (code, reason) = OCCUPIED;
+            let message = format.encode(&sockjs::close(code, reason));
+            let response = response::script(format.content_type(), [format.prelude(), message].concat());
+            // The page of an iframe is a script.
+            return response::allowed(
+                response,
+                HeaderValue::from_static("default-src 'none'; script-src 'unsafe-inline'"),
+            );
+        }
     };
     if format.is_poll() {
         let message = next(&receiver, &state.feed, &dispatcher, &socket).await;
@@ -60,13 +69,12 @@ pub async fn respond(
         let mut part = format.prelude();
         loop {
             // An error means that the client has disconnected.
-            if stream.write_all(&wrap(part)).await.is_err() {
+            if stream.write_all(&wrap(part)).await.is_err() || stream.flush().await.is_err() {
                 return;
             }
-            let closed = receiver.session.closed().is_some();
             let Some(message) = next(&receiver, &state.feed, &dispatcher, &socket).await else { return };
             part = format.encode(&message);
-            if closed || part.len() > left {
+            if receiver.session.closed().is_some() || part.len() > left {
                 let end: &[u8] = if is_chunked { chunked::LAST } else { b"" };
                 let _ = stream.write_all(&[&wrap(part), end].concat()).await;
                 let _ = stream.shutdown().await;
@@ -122,7 +130,12 @@ async fn next(receiver: &Receiver, feed: &Arc<Feed>, dispatcher: &Rc<Dispatcher>
     }
     match feed.since(after, MAX_BATCH_BYTES) {
         Ok(events) => {
-            let last = events.last()?;
+            let Some(last) = events.last() else {
+                // The server shuts down.
+                let (code, reason) = GO_AWAY;
+                session.close(code, reason);
+                return Some(sockjs::close(code, reason));
+            };
             session.advance(Bookmark { cursor: protocol::Cursor(last.seq), epoch: Some(feed.epoch) });
             Some(sockjs::encode_all(events.iter().map(|event| event.json())))
         }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 /// The most sessions at once.
 const MAX_SESSIONS: usize = 10_000;
-/// How long a session is kept while no request waits for its messages. The protocol suggests five seconds.
+/// How long a session is kept, at least, while no request waits for its messages. The protocol suggests five seconds.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All sessions of the server.
@@ -46,19 +46,46 @@ impl Sessions {
         self.lock().get(id).cloned()
     }
 
-    /// The session with that name, or a new one; `None` if there are too many.
-    pub fn get_or_begin(&self, id: &str, after: Option<Bookmark>) -> Option<Arc<Session>> {
+    /// Begins to wait for the messages of the session with that name, or of a new one, which begins at `after`.
+    ///
+    /// # Errors
+    /// When there are too many sessions, or another request waits already.
+    pub fn receive(self: &Arc<Self>, id: &str, after: Option<Bookmark>) -> Result<Receiver, Refused> {
         let mut sessions = self.lock();
-        if let Some(session) = sessions.get(id) {
-            return Some(session.clone());
+        let session = match sessions.get(id) {
+            Some(session) => session.clone(),
+            None if sessions.len() >= MAX_SESSIONS => return Err(Refused::Full),
+            None => {
+                let session = Arc::new(Session::default());
+                session.state().cursor = after;
+                sessions.insert(id.into(), session.clone());
+                spawn_local(self.clone().end_when_abandoned(id.into()));
+                session
+            }
+        };
+        let mut state = session.state();
+        if std::mem::replace(&mut state.receiving, true) {
+            return Err(Refused::Occupied);
         }
-        if sessions.len() >= MAX_SESSIONS {
-            return None;
+        state.receivers += 1;
+        drop(state);
+        Ok(Receiver { session })
+    }
+
+    /// Ends a session for which no request has waited for a while.
+    async fn end_when_abandoned(self: Arc<Self>, id: String) {
+        let mut seen = 0;
+        loop {
+            sleep(TIMEOUT).await;
+            let mut sessions = self.lock();
+            let Some(session) = sessions.get(&id) else { return };
+            let State { receiving, receivers, .. } = *session.state();
+            if !receiving && receivers == seen {
+                sessions.remove(&id);
+                return;
+            }
+            seen = receivers;
         }
-        let session = Arc::new(Session::default());
-        session.state().cursor = after;
-        sessions.insert(id.into(), session.clone());
-        Some(session)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
@@ -107,35 +134,18 @@ impl Session {
 pub struct Receiver {
     /// The session.
     pub session: Arc<Session>,
-    sessions: Arc<Sessions>,
-    id: String,
-}
-
-impl Receiver {
-    /// Begins to wait; `None` if another request does already.
-    pub fn begin(sessions: &Arc<Sessions>, session: Arc<Session>, id: &str) -> Option<Self> {
-        let mut state = session.state();
-        if std::mem::replace(&mut state.receiving, true) {
-            return None;
-        }
-        state.receivers += 1;
-        drop(state);
-        Some(Self { session, sessions: sessions.clone(), id: id.into() })
-    }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        let mut state = self.session.state();
-        state.receiving = false;
-        let receivers = state.receivers;
-        drop(state);
-        let (session, sessions, id) = (self.session.clone(), self.sessions.clone(), std::mem::take(&mut self.id));
-        spawn_local(async move {
-            sleep(TIMEOUT).await;
-            if session.state().receivers == receivers {
-                sessions.lock().remove(&id);
-            }
-        });
+        self.session.state().receiving = false;
     }
+}
+
+/// The reason why a request cannot wait for a session's messages.
+pub enum Refused {
+    /// There are too many sessions.
+    Full,
+    /// Another request waits already.
+    Occupied,
 }
