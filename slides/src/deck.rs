@@ -11,11 +11,13 @@ macro_rules! deck {
             include_str!(concat!("../deck/", $language, "/02-polling.md")),
             include_str!(concat!("../deck/", $language, "/03-long-polling.md")),
             include_str!(concat!("../deck/", $language, "/04-streaming.md")),
-            include_str!(concat!("../deck/", $language, "/05-websocket.md")),
-            include_str!(concat!("../deck/", $language, "/06-cost.md")),
-            include_str!(concat!("../deck/", $language, "/07-choice.md")),
-            include_str!(concat!("../deck/", $language, "/08-claims.md")),
-            include_str!(concat!("../deck/", $language, "/09-exercises.md")),
+            include_str!(concat!("../deck/", $language, "/05-before-websocket.md")),
+            include_str!(concat!("../deck/", $language, "/06-websocket.md")),
+            include_str!(concat!("../deck/", $language, "/07-libraries.md")),
+            include_str!(concat!("../deck/", $language, "/08-cost.md")),
+            include_str!(concat!("../deck/", $language, "/09-choice.md")),
+            include_str!(concat!("../deck/", $language, "/10-claims.md")),
+            include_str!(concat!("../deck/", $language, "/11-exercises.md")),
         ]
     };
 }

@@ -6,8 +6,28 @@
 use reports::html::escape;
 
 /// Abbreviations, units and keywords of protocols that are the same in every language.
-const NAMES: [&str; 14] =
-    ["B", "CPU", "Connection", "GET", "HTTP", "SSE", "SUB", "TCP", "TLS", "UTF", "close", "ms", "s", "us"];
+const NAMES: [&str; 20] = [
+    "B",
+    "CPU",
+    "Connection",
+    "GET",
+    "HTTP",
+    "IO",
+    "JSONP",
+    "SSE",
+    "STOMP",
+    "SUB",
+    "SockJS",
+    "Socket",
+    "TCP",
+    "TLS",
+    "UTF",
+    "close",
+    "iframe",
+    "ms",
+    "s",
+    "us",
+];
 
 /// Patterns of English texts, each with its translation.
 ///

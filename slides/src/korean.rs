@@ -16,6 +16,8 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ("WebSocket", "웹소켓"),
     ("Raw TCP", "TCP 소켓"),
     ("raw TCP", "TCP 소켓"),
+    ("Multipart", "멀티파트"),
+    ("Hidden iframe", "숨은 iframe"),
     // The comparison: its table, its load and its charts.
     ("B/event", "B/이벤트"),
     ("/event", "회/이벤트"),
@@ -129,6 +131,15 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ),
     ("From bottom to top: {1}", "세로축: {1}"),
     ("how old an event may be when it arrives", "이벤트의 허용 지연"),
+    ("acceptable age of an event when it arrives", "이벤트의 허용 지연"),
+    (
+        "Lowest server CPU at {1} ms of delay: polling in {2}, long polling in {3}, a push transport in {4}, ties in {5} of {6} cells",
+        "단방향 지연 {1} ms에서 서버 CPU가 가장 적은 전송 방식: {6}칸 중 폴링 {2}, 롱 폴링 {3}, 푸시 {4}, 동률 {5}",
+    ),
+    (
+        "Without events: {1} ms of CPU a second for {2} pollers, {3} ms for as many long polls",
+        "이벤트가 없을 때의 서버 CPU: 폴링 구독자 {2}명에 초당 {1} ms, 같은 수의 롱 폴링에 {3} ms",
+    ),
     ("a tie", "동률"),
     ("about {1} us/s", "약 {1} us/s"),
     ("push", "푸시"),
@@ -137,6 +148,21 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ("Long polling, {1}", "롱 폴링, {1}"),
     ("{1}: {2} times that", "{1}: {2}배"),
     ("none is fast enough", "모두 허용 지연 초과"),
+    ("Bytes of an event over each generation of transports", "세대별 전송 방식의 이벤트당 바이트"),
+    ("wire bytes per event", "이벤트당 전송 바이트"),
+    ("Latency over each generation of transports", "세대별 전송 방식의 지연 시간"),
+    ("mean latency in ms", "평균 지연 시간 (ms)"),
+    ("years after {1}", "{1}년부터 지난 햇수"),
+    (
+        "Time to the first event over WebSocket and the protocols on top of it",
+        "웹소켓과 그 위의 프로토콜에서 첫 이벤트까지 걸리는 시간",
+    ),
+    ("until the first event, in ms", "첫 이벤트까지 걸린 시간 (ms)"),
+    ("Bytes of a message to some of the clients", "일부 클라이언트에게 보내는 메시지의 바이트"),
+    ("bytes received per message", "메시지당 수신 바이트"),
+    ("addressees of a message", "메시지의 수신 대상 클라이언트 수"),
+    ("room", "룸"),
+    ("filter", "클라이언트 필터"),
     // Figures with their intervals.
     ("{1} (95\u{a0}%: {2} to {3})", "{1}(95\u{a0}%: {2}~{3})"),
     ("{1} (no interval)", "{1}(신뢰구간 없음)"),
@@ -174,6 +200,11 @@ pub const KOREAN: Dictionary = Dictionary(&[
          server had {5} of a processor)",
         "초당 이벤트 {1}개, 폴링 대비 롱 폴링: 요청 수 {2}배, 평균 전달 지연 {3}배, 서버 CPU {4}배. 서버의 CPU 사용률 {5}",
     ),
+    (
+        "At {1} events/s, long polling over polling: {2} times the requests, {3} times the mean latency, {4} times the server CPU (the \
+         server used {5} of a processor)",
+        "초당 이벤트 {1}개, 폴링 대비 롱 폴링: 요청 수 {2}배, 평균 전달 지연 {3}배, 서버 CPU {4}배. 서버의 CPU 사용률 {5}",
+    ),
     // Claim 8.
     (
         "Heads an event: {1} B over long polling; over a stream {2} B once, so {3} B an event after {4} events",
@@ -181,6 +212,11 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ),
     (
         "Head bytes for each event of {1} B, on connections that carried {2} events: {3} B over polling, {4} B over long polling, {5} B \
+         over HTTP streaming, {6} B over SSE",
+        "{1} B인 이벤트 하나당 헤더(연결마다 이벤트 {2}개): 폴링 {3} B, 롱 폴링 {4} B, HTTP 스트리밍 {5} B, SSE {6} B",
+    ),
+    (
+        "Header bytes for each event of {1} B, on connections that carried {2} events: {3} B over polling, {4} B over long polling, {5} B \
          over HTTP streaming, {6} B over SSE",
         "{1} B인 이벤트 하나당 헤더(연결마다 이벤트 {2}개): 폴링 {3} B, 롱 폴링 {4} B, HTTP 스트리밍 {5} B, SSE {6} B",
     ),
@@ -195,11 +231,18 @@ pub const KOREAN: Dictionary = Dictionary(&[
         "요청 {1}개에 서버가 수락한 연결: HTTP/1.1 {2}개, Connection: close를 붙이면 {3}개, HTTP/1.0 {4}개. 단방향 지연 {8} ms에서 응답까지 \
          각각 {5}, {6}, {7} ms",
     ),
+    (
+        "{1} requests: the server accepted {2} connection over HTTP/1.1, {3} where each request has Connection: close, {4} over HTTP/1.0; a \
+         response after {5}, {6} and {7} ms at {8} ms of delay",
+        "요청 {1}개에 서버가 수락한 연결: HTTP/1.1 {2}개, Connection: close를 붙이면 {3}개, HTTP/1.0 {4}개. 단방향 지연 {8} ms에서 응답까지 \
+         각각 {5}, {6}, {7} ms",
+    ),
     // Claims 22, 23 and 26.
     (
         "the framing of the 2010 draft: 0x00, 200 letters, 0xFF: {1}; text that is not UTF-8: {2}",
         "2010년 초안의 프레이밍(0x00, 글자 200개, 0xFF): {1}. UTF-8이 아닌 텍스트: {2}",
     ),
+    ("bytes that are not text, as binary: {1}", "텍스트가 아닌 바이트를 바이너리 프레임으로 보냄: {1}"),
     ("bytes that are no text, as binary: {1}", "텍스트가 아닌 바이트를 바이너리 프레임으로 보냄: {1}"),
     (
         "a second handshake on the connection of an open WebSocket: {1}",
@@ -216,6 +259,33 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ("another 101", "다시 101 응답"),
     // Claim 24.
     ("{1} B of frame header an event of {2} B", "{2} B인 이벤트 하나에 프레임 헤더 {1} B"),
+    // Claims 29, 32, 33, 38 and 47.
+    (
+        "The same events: {1} B of framing each as WebSocket messages, and {2} B as STOMP frames in such messages",
+        "같은 이벤트의 프레이밍: 웹소켓 메시지 {1} B, 그 안의 STOMP 프레임 {2} B",
+    ),
+    (
+        "Framing: {1} B an event instead of {2}. Server CPU an event, over that of bare WebSocket: {3}, at {4} of a processor. A message of \
+         {5} B takes {6} B up instead of {7}, and its acknowledgement {8} B",
+        "이벤트당 프레이밍 {1} B(웹소켓만 쓰면 {2} B). 웹소켓 대비 이벤트당 서버 CPU {3}배, 서버의 CPU 사용률 {4}. {5} B짜리 메시지를 보내는 데 \
+         {6} B(웹소켓만 쓰면 {7} B), 확인 응답 {8} B",
+    ),
+    (
+        "From a page of this server: status {1}. Of another origin: {2}. Of another origin that the options allow: {3}",
+        "이 서버의 페이지에서 요청: 상태 코드 {1}. 다른 출처: {2}. 서버가 허용한 다른 출처: {3}",
+    ),
+    ("websocket", "웹소켓"),
+    (
+        "The response to its first poll names the upgrades: {1}. A plain WebSocket at its path gets status {2}. Until its first event, its \
+         client sends {3} requests",
+        "첫 폴링 응답이 알려 주는 업그레이드: {1}. 같은 경로에 일반 웹소켓으로 접속하면 상태 코드 {2}. 첫 이벤트까지 클라이언트가 보낸 요청 {3}개",
+    ),
+    (
+        "A message for {1} of {2} clients takes {3} B with a room, and {4} B where each client filters; the server uses {5} us of CPU time \
+         instead of {6} us. For all clients: {7} B and {8} B",
+        "클라이언트 {2}개 중 {1}개가 받을 메시지: 룸을 쓰면 {3} B, 클라이언트가 걸러 내면 {4} B. 서버 CPU는 {5} us 대 {6} us. 모든 클라이언트가 받을 \
+         메시지: {7} B, {8} B",
+    ),
     // Parts of the texts above. They come last because they also match whole texts that end in them.
     ("{1}, {2} events/s", "{1}, 초당 이벤트 {2}개"),
     ("{1} subscribers", "구독자 {1}명"),

@@ -10,6 +10,8 @@ macro_rules! sources {
 }
 
 const SOURCES: &[(&str, &str)] = sources![
+    "bench-client/src/transport/stomp.rs",
+    "protocol/src/envelope/javascript.rs",
     "server/src/page/transport/websocket.js",
     "server/src/transport/long_polling.rs",
     "server/src/transport/stream.rs",

@@ -7,8 +7,8 @@ use slides::{Destination, Edition, Figures, LANGUAGES, render};
 
 /// How the elements with texts of the run start and end, and the least number of them in the deck.
 const SHOWN: [(&str, &str, usize); 4] = [
-    ("<figure class=\"chart\"", "</figure>", 16),
-    ("<span class=\"claim\"", "</span>", 9),
+    ("<figure class=\"chart\"", "</figure>", 20),
+    ("<span class=\"claim\"", "</span>", 14),
     ("<table class=\"figures\"", "</table>", 1),
     ("<p class=\"scenario\"", "</p>", 1),
 ];

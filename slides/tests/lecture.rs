@@ -41,8 +41,10 @@ fn every_live_page_has_a_recording_for_print_and_files() {
     for language in &LANGUAGES {
         let page = render(language, figures(), Destination::File, Edition::Full).unwrap();
         let frames: Vec<&str> = page.split("<div class=\"live\"").skip(1).collect();
-        assert_eq!(frames.len(), 3, "{}", language.code);
-        for (frame, recorded) in frames.iter().zip(["<svg", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "content-length: 29"]) {
+        assert_eq!(frames.len(), 4, "{}", language.code);
+        for (frame, recorded) in
+            frames.iter().zip(["<svg", "content-length: 34", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "content-length: 29"])
+        {
             let frame = frame.split("<aside").next().unwrap();
             assert!(
                 frame.contains("<div class=\"recorded\">") && frame.contains(recorded),
@@ -63,7 +65,7 @@ fn the_handout_has_all_slides_except_the_solutions() {
         let page = render(language, figures(), Destination::File, Edition::Handout).unwrap();
         let slides = deck::slides(language.deck);
         let solutions = slides.iter().filter(|slide| slide.is_solution()).count();
-        assert_eq!(solutions, 2, "{}: one slide of solutions for each slide of exercises", language.code);
+        assert_eq!(solutions, 4, "{}: one slide of solutions for each slide of exercises", language.code);
         assert_eq!(page.matches("<section class=\"slide ").count(), slides.len() - solutions);
         // Parts of the solutions: the unmasked frame, and the file that resumes after the cursor.
         for solution in ["48 65 6c 6c 6f</code>", "server/src/page/lane.js"] {

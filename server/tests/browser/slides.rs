@@ -33,6 +33,7 @@ fn every_slide_of_both_languages_fits() {
                      const [x, y] = [Math.max(frame.left - left, right - frame.right), Math.max(frame.top - top, bottom - frame.bottom)];
                      if (x > 0 || y > 0) found.push([index + 1, title, part.tagName, x, y]);
                      else if (part.tagName === 'PRE' && part.scrollWidth > part.clientWidth) found.push([index + 1, title, 'code cut off', part.scrollWidth - part.clientWidth]);
+                     else if (part.tagName === 'PRE' && part.scrollHeight > part.clientHeight) found.push([index + 1, title, 'lines cut off', part.scrollHeight - part.clientHeight]);
                      else if (part.matches('.chart') && part.clientHeight < 400) found.push([index + 1, title, 'small chart']);
                  }
                  // No two parts overlap.
@@ -115,7 +116,7 @@ fn in_print_a_recording_replaces_the_live_page() {
              });
              done(shown);",
         );
-        assert_eq!(shown, json!(vec![json!([true, true, true]); 3]), "{language}");
+        assert_eq!(shown, json!(vec![json!([true, true, true]); 4]), "{language}");
     }
 }
 
