@@ -1,5 +1,5 @@
-//! The wire: a subscriber's connection, in layers. Each layer is a type of its own: [`socket`] counts the bytes, [`link`] models a network,
-//! [`tls`] encrypts, and [`http1`] reads responses. [`connection`] puts them together.
+//! The wire: a subscriber's connection, in layers. Each layer is a type of its own: `socket` counts the bytes, `link` models a network,
+//! `tls` encrypts, and `http1` reads responses. `connection` puts them together.
 
 mod connection;
 pub mod http1;
