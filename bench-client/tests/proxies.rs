@@ -70,10 +70,11 @@ fn start(program: &str, arguments: &[&str], name: &str, config: impl Fn(SocketAd
 }
 
 fn nginx(name: &str, server: SocketAddr, directives: &str) -> Option<Proxy> {
+    // One process, so that killing it ends all of nginx.
     start("nginx", &["-c"], name, |address, folder| {
         let folder = folder.display();
         format!(
-            "daemon off; worker_processes 1; error_log stderr; pid {folder}/pid;
+            "daemon off; master_process off; error_log stderr; pid {folder}/pid;
              events {{}}
              http {{
                  access_log off;
