@@ -16,6 +16,7 @@ pub mod limits;
 pub mod logging;
 pub mod options;
 pub mod output;
+mod quota;
 pub mod run;
 mod sampler;
 mod state;

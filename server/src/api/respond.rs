@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderMap, UPGRADE};
+use hyper::header::{HOST, HeaderMap, ORIGIN, UPGRADE};
 use hyper::{Method, Request, StatusCode, Version};
 use protocol::envelope::line;
 use protocol::status::{Published, Time};
@@ -60,10 +60,13 @@ pub async fn respond(
                 Ok(may_publish) => may_publish,
                 Err(refusal) => return *refusal,
             };
-            return match route.endpoint {
-                Endpoint::SockJs => sockjs::respond(request, state, dispatcher, socket, may_publish).await,
+            let origin = request.headers().get(ORIGIN).cloned();
+            let response = match (request.method(), route.endpoint) {
+                (&Method::OPTIONS, _) => response::preflight(),
+                (_, Endpoint::SockJs) => sockjs::respond(request, state, dispatcher, socket, may_publish).await,
                 _ => socket_io::respond(request, state, dispatcher, socket, may_publish).await,
             };
+            return response::for_its_origin(response, origin);
         }
         _ => {}
     }

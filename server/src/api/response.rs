@@ -10,9 +10,9 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::StatusCode;
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use protocol::envelope::jsonp;
 use protocol::{Cursor, Envelope, Gap};
@@ -206,11 +206,21 @@ pub fn script(content_type: &'static str, content: Vec<u8>) -> Response {
     complete(StatusCode::OK, content_type, content)
 }
 
-/// Allows the page that sent the request to read the response, with cookies. The caller has checked its origin.
-pub fn for_its_origin(mut response: Response, request: &HeaderMap) -> Response {
-    if let Some(origin) = request.get(ORIGIN) {
+/// The response to the request that a browser sends before one of a page of another origin, to ask whether the page may send it.
+pub fn preflight() -> Response {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
+}
+
+/// Allows a page of the `origin` that the request named to read the response, with cookies. The caller has checked it.
+pub fn for_its_origin(mut response: Response, origin: Option<HeaderValue>) -> Response {
+    if let Some(origin) = origin {
         let headers = response.headers_mut();
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         headers.insert(VARY, HeaderValue::from_static("Origin"));
     }

@@ -1,8 +1,7 @@
 //! Admission: limits the number of connections, in total and from one address.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
@@ -11,6 +10,7 @@ use super::socket::{Socket, Stream};
 use crate::budget::{Budget, Reservation};
 use crate::counters::{Counters, Open};
 use crate::limits::Room;
+use crate::quota::{Place, Quota};
 use crate::state::ServerState;
 
 /// The messages, in a port's own protocol, to connections that are not served.
@@ -24,10 +24,8 @@ pub struct Refusals {
 
 /// Counts the connections, and decides whether a new one is served.
 pub struct Admission {
-    room: Room,
-    max_per_address: usize,
+    quota: Arc<Quota>,
     counters: Arc<Counters>,
-    addresses: Mutex<HashMap<IpAddr, usize>>,
     being_refused: Arc<Budget>,
 }
 
@@ -43,8 +41,7 @@ pub enum Decision {
 
 /// A guard of a connection that is served. The connection is counted until this is dropped.
 pub struct Admitted {
-    admission: Arc<Admission>,
-    address: IpAddr,
+    _place: Place,
     _open: Open,
 }
 
@@ -57,30 +54,22 @@ impl Admission {
     /// Admits as many connections as there is room for, and at most `max_per_address` of them from one address. Connections over loopback
     /// count towards the total only.
     pub fn new(room: Room, max_per_address: usize, counters: Arc<Counters>) -> Arc<Self> {
-        let (addresses, being_refused) = (Mutex::default(), Arc::new(Budget::new(room.refused)));
-        Arc::new(Self { room, max_per_address, counters, addresses, being_refused })
+        let (quota, being_refused) = (Quota::new(room.connections, max_per_address), Budget::new(room.refused));
+        Arc::new(Self { quota, counters, being_refused: Arc::new(being_refused) })
     }
 
     /// Decides whether a new connection from that address is served.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Decision {
-        let mut addresses = self.addresses();
-        let all = self.counters.open() as usize;
-        let known = addresses.get(&address).copied().unwrap_or(0);
-        if all >= self.room.connections || known >= self.max_per_address && !address.is_loopback() {
-            self.counters.refused();
-            let mut reservation = Reservation::new(self.being_refused.clone());
-            return if reservation.grow_to(1) {
-                Decision::Refused(Refused { _reservation: reservation })
-            } else {
-                Decision::Dropped
-            };
+    pub fn admit(&self, address: IpAddr) -> Decision {
+        if let Some(place) = self.quota.place(address) {
+            return Decision::Served(Admitted { _place: place, _open: self.counters.connection() });
         }
-        addresses.insert(address, known + 1);
-        Decision::Served(Admitted { admission: self.clone(), address, _open: self.counters.connection() })
-    }
-
-    fn addresses(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.addresses.lock().expect("no holder of the addresses panics")
+        self.counters.refused();
+        let mut reservation = Reservation::new(self.being_refused.clone());
+        if reservation.grow_to(1) {
+            Decision::Refused(Refused { _reservation: reservation })
+        } else {
+            Decision::Dropped
+        }
     }
 }
 
@@ -93,48 +82,23 @@ impl Refused {
     }
 }
 
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        let mut addresses = self.admission.addresses();
-        match addresses.get_mut(&self.address) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => _ = addresses.remove(&self.address),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn admitted(admission: &Arc<Admission>, address: &str) -> Option<Admitted> {
-        match admission.admit(address.parse().unwrap()) {
+    #[test]
+    fn connections_are_admitted_up_to_both_limits_and_counted() {
+        let admission = Admission::new(Room { connections: 3, refused: 2 }, 2, Arc::default());
+        let admit = |address: &str| match admission.admit(address.parse().unwrap()) {
             Decision::Served(admitted) => Some(admitted),
             Decision::Refused(_) | Decision::Dropped => None,
-        }
-    }
-
-    #[test]
-    fn an_open_connection_counts_towards_the_total_and_towards_its_address() {
-        let admission = Admission::new(Room { connections: 3, refused: 1 }, 2, Arc::default());
-        let [a, b, here] = ["10.0.0.1", "10.0.0.2", "127.0.0.1"];
-        let first = admitted(&admission, a).unwrap();
-        let _second = admitted(&admission, a).unwrap();
-        assert!(admitted(&admission, a).is_none(), "there are two from this address");
-        let _third = admitted(&admission, b).unwrap();
-        assert!(admitted(&admission, here).is_none(), "there are three in total");
+        };
+        let first = admit("10.0.0.1").unwrap();
+        let _others = [admit("10.0.0.1").unwrap(), admit("10.0.0.2").unwrap()];
+        assert!(admit("10.0.0.1").is_none() && admit("127.0.0.1").is_none());
+        assert_eq!((admission.counters.open(), admission.counters.connections_refused()), (3, 2));
         drop(first);
-        let _fourth = admitted(&admission, a).unwrap();
-        assert_eq!(admission.counters.connections_refused(), 2);
-    }
-
-    #[test]
-    fn connections_over_loopback_count_towards_the_total_only() {
-        let admission = Admission::new(Room { connections: 3, refused: 1 }, 1, Arc::default());
-        let served: Vec<_> = (0..4).filter_map(|_| admitted(&admission, "127.0.0.1")).collect();
-        assert_eq!(served.len(), 3);
-        drop(served);
-        assert!(admission.addresses().is_empty());
+        assert!(admit("10.0.0.1").is_some());
     }
 
     #[test]

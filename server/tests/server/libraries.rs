@@ -209,6 +209,11 @@ fn a_malformed_sockjs_message_closes_the_session() {
 fn session(server: &Server) -> String {
     let (response, body) = get(server, "/socket.io/?EIO=4&transport=polling");
     assert_eq!(response.status, 200);
+    sid(&body)
+}
+
+/// The name of the session that a response opens.
+fn sid(body: &str) -> String {
     let settings: serde_json::Value = serde_json::from_str(body.strip_prefix('0').unwrap()).unwrap();
     assert_eq!((&settings["upgrades"][0], &settings["pingInterval"]), (&"websocket".into(), &25_000.into()));
     settings["sid"].as_str().unwrap().into()
@@ -314,6 +319,22 @@ fn publishing_requires_the_presenter_s_token_in_every_protocol() {
     send(&mut wire, "429[\"publish\",\"x\"]");
     let both = [text(&mut wire), text(&mut wire)];
     assert!(both.contains(&"439[2]".to_string()), "{both:?}");
+}
+
+#[test]
+fn the_name_of_a_socket_io_session_does_not_give_the_presenter_s_rights() {
+    let token = "abcdefgh12345678";
+    let server = Server::start(&Options { token: Some(token.into()), ..options(10) }).unwrap();
+    let right = format!("Authorization: Bearer {token}");
+    let target = "/socket.io/?EIO=4&transport=polling";
+    let (response, opened) = Wire::request(&server, "GET", target, &[&right]).response();
+    assert_eq!(response.status, 200);
+    let target = format!("{target}&sid={}", sid(&opened));
+    let packets = "40\u{1e}42[\"publish\",\"x\"]";
+    assert_eq!(post(&server, &target, packets, &[]), (403, "{\"code\":4,\"message\":\"Forbidden\"}\n".into()));
+    assert_eq!(server.feed().head().0, 0);
+    assert_eq!(post(&server, &target, packets, &[&right]), (200, "ok".into()));
+    assert_eq!(server.feed().head().0, 1);
 }
 
 #[test]

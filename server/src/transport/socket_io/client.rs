@@ -1,6 +1,5 @@
 //! The messages of a client of Socket.IO, and the replies to them.
 
-use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -96,9 +95,6 @@ async fn connect(
     namespace: &'static str,
     state: &Arc<ServerState>,
 ) -> Result<String, String> {
-    if session.connected().socket(namespace).is_some() {
-        return Err("the session is connected to this namespace already".into());
-    }
     let auth: Auth = match data {
         [] => Auth::default(),
         data => serde_json::from_slice(data).map_err(|_| "auth must be an object with after and token")?,
@@ -117,13 +113,13 @@ async fn connect(
         }
         may_publish = true;
     }
+    // Future events are those after the last one now, also if the client polls only later.
+    let now = Bookmark { cursor: state.feed.head(), epoch: Some(state.feed.epoch) };
+    let id = state.socket_io.connect(session, namespace, may_publish)?;
     if namespace == FEED {
-        // Future events are those after the last one now, also if the client polls only later.
-        let now = Bookmark { cursor: state.feed.head(), epoch: Some(state.feed.epoch) };
         session.change(|connected| connected.cursor = Some(after.unwrap_or(now)));
     }
-    let connected = state.socket_io.connect(session, namespace, may_publish);
-    connected.map_err(|error: io::Error| error.to_string())?.ok_or_else(|| "the session has ended".into())
+    Ok(id)
 }
 
 /// Handles an event of a client.

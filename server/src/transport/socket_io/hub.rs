@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::Bookmark;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::api::presenter::secret;
+use crate::quota::{Place, Quota};
 
 /// The most sessions at once, and the most from one address other than this machine's.
 const MAX_SESSIONS: usize = 20_000;
@@ -24,8 +25,16 @@ const MAX_ROOM_BYTES: usize = 64;
 const MAX_MEMBERSHIPS: usize = 200_000;
 
 /// All clients of the server.
-#[derive(Default)]
-pub struct Hub(Mutex<State>);
+pub struct Hub {
+    quota: Arc<Quota>,
+    state: Mutex<State>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self { quota: Quota::new(MAX_SESSIONS, MAX_SESSIONS_PER_ADDRESS), state: Mutex::default() }
+    }
+}
 
 #[derive(Default)]
 struct State {
@@ -37,15 +46,13 @@ struct State {
     rooms: HashMap<(&'static str, String), HashSet<String>>,
     /// Memberships in rooms, of all sockets together.
     memberships: usize,
-    /// How many sessions there are from each address.
-    addresses: HashMap<IpAddr, usize>,
 }
 
 struct Entry {
     session: Arc<Session>,
     /// Sends frames to the session. The hub has the only copy, so that a session that was removed notices it.
     mailbox: mpsc::Sender<Bytes>,
-    address: IpAddr,
+    _place: Place,
 }
 
 struct Socket {
@@ -59,6 +66,8 @@ pub struct Session {
     /// Its name.
     pub sid: String,
     state: Mutex<SessionState>,
+    /// Notified when the mailbox is given back.
+    returned: Notify,
 }
 
 #[derive(Default)]
@@ -121,19 +130,14 @@ impl Hub {
     /// # Errors
     /// When the system provides no random numbers.
     pub fn begin(&self, address: IpAddr, may_publish: bool) -> io::Result<Option<Arc<Session>>> {
+        let Some(place) = self.quota.place(address) else { return Ok(None) };
         let sid = secret()?;
         let (sender, mailbox) = mpsc::channel(MAX_WAITING);
         let connected = Connected { may_publish, ..Connected::default() };
         let pinged_at = Some(Instant::now());
         let state = SessionState { mailbox: Some(mailbox), connected, pinged_at, ..SessionState::default() };
-        let session = Arc::new(Session { sid: sid.clone(), state: Mutex::new(state) });
-        let mut hub = self.lock();
-        let of_address = hub.addresses.get(&address).copied().unwrap_or(0);
-        if hub.sessions.len() >= MAX_SESSIONS || of_address >= MAX_SESSIONS_PER_ADDRESS && !address.is_loopback() {
-            return Ok(None);
-        }
-        hub.addresses.insert(address, of_address + 1);
-        hub.sessions.insert(sid, Entry { session: session.clone(), mailbox: sender, address });
+        let session = Arc::new(Session { sid: sid.clone(), state: Mutex::new(state), returned: Notify::new() });
+        self.lock().sessions.insert(sid, Entry { session: session.clone(), mailbox: sender, _place: place });
         Ok(Some(session))
     }
 
@@ -149,28 +153,35 @@ impl Hub {
             for socket in entry.session.connected().sockets {
                 hub.remove_socket(&socket.id);
             }
-            match hub.addresses.get_mut(&entry.address) {
-                Some(count) if *count > 1 => *count -= 1,
-                _ => _ = hub.addresses.remove(&entry.address),
-            }
         }
     }
 
-    /// Connects a session to a namespace; returns the id of its socket there. `None` if the session has ended.
+    /// Connects a session to a namespace; returns the id of its socket there.
     ///
     /// # Errors
-    /// When the system provides no random numbers.
-    pub fn connect(&self, session: &Session, namespace: &'static str, may_publish: bool) -> io::Result<Option<String>> {
-        let id = secret()?;
+    /// Why it cannot be connected: the session has ended, or is connected already, or the system provides no random numbers.
+    pub fn connect(
+        &self,
+        session: &Session,
+        namespace: &'static str,
+        may_publish: bool,
+    ) -> Result<String, &'static str> {
+        let id = secret().map_err(|_| "the system provides no random numbers")?;
         let socket = Socket { namespace, session: session.sid.clone(), rooms: HashSet::new() };
+        // Within the lock, so that the end of the session finds the socket.
         let mut hub = self.lock();
         if !hub.sessions.contains_key(&session.sid) {
-            return Ok(None);
+            return Err("the session has ended");
         }
+        session.change(|connected| {
+            if connected.socket(namespace).is_some() {
+                return Err("the session is connected to this namespace already");
+            }
+            connected.sockets.push(Membership { namespace, id: id.clone(), may_publish });
+            Ok(())
+        })?;
         hub.sockets.insert(id.clone(), socket);
-        // Within the lock, so that the end of the session finds the socket.
-        session.change(|connected| connected.sockets.push(Membership { namespace, id: id.clone(), may_publish }));
-        Ok(Some(id))
+        Ok(id)
     }
 
     /// Disconnects a session from a namespace.
@@ -261,7 +272,7 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("no holder of the hub panics")
+        self.state.lock().expect("no holder of the hub panics")
     }
 }
 
@@ -310,6 +321,18 @@ impl Session {
     /// Gives the mailbox back.
     pub fn return_mailbox(&self, mailbox: mpsc::Receiver<Bytes>) {
         self.state().mailbox = Some(mailbox);
+        self.returned.notify_one();
+    }
+
+    /// Takes the mailbox as soon as the poll that waits for its frames has ended.
+    pub async fn mailbox(&self) -> mpsc::Receiver<Bytes> {
+        loop {
+            // Given back in between, it leaves a permit, with which the waiting ends at once.
+            match self.take_mailbox() {
+                Some(mailbox) => return mailbox,
+                None => self.returned.notified().await,
+            }
+        }
     }
 
     /// How many polls there were so far, and whether one waits now.
@@ -359,8 +382,8 @@ mod tests {
     fn a_message_reaches_its_addressees_and_not_its_sender() {
         let hub = Hub::default();
         let sessions: Vec<_> = (0..4).map(|_| hub.begin(HERE, true).unwrap().unwrap()).collect();
-        let ids: Vec<_> = sessions.iter().map(|session| hub.connect(session, "/", true).unwrap().unwrap()).collect();
-        let other = hub.connect(&sessions[3], "/chat", true).unwrap().unwrap();
+        let ids: Vec<_> = sessions.iter().map(|session| hub.connect(session, "/", true).unwrap()).collect();
+        let other = hub.connect(&sessions[3], "/chat", true).unwrap();
         hub.join(&ids[1], "red").unwrap();
         hub.join(&ids[2], "red").unwrap();
         let frame = Bytes::from_static(b"x");
@@ -375,14 +398,14 @@ mod tests {
         sessions.iter().for_each(|session| hub.end(&session.sid));
         let state = hub.lock();
         assert!(state.sessions.is_empty() && state.sockets.is_empty() && state.rooms.is_empty());
-        assert!(state.memberships == 0 && state.addresses.is_empty());
+        assert_eq!(state.memberships, 0);
     }
 
     #[test]
     fn a_session_whose_mailbox_is_full_ends() {
         let hub = Hub::default();
         let session = hub.begin(HERE, true).unwrap().unwrap();
-        hub.connect(&session, "/", true).unwrap().unwrap();
+        hub.connect(&session, "/", true).unwrap();
         for _ in 0..MAX_WAITING {
             assert_eq!(hub.send("/", &To::All, "", &Bytes::new()), 1);
         }
@@ -394,7 +417,7 @@ mod tests {
     fn rooms_are_bounded() {
         let hub = Hub::default();
         let session = hub.begin(HERE, true).unwrap().unwrap();
-        let id = hub.connect(&session, "/", true).unwrap().unwrap();
+        let id = hub.connect(&session, "/", true).unwrap();
         assert!((0..MAX_ROOMS).all(|number| hub.join(&id, &number.to_string()).is_ok()));
         assert!(hub.join(&id, "one more").is_err() && hub.join(&id, "0").is_ok());
         assert!(hub.join(&id, "").is_err() && hub.join(&id, &"x".repeat(65)).is_err());
@@ -406,8 +429,17 @@ mod tests {
         let hub = Hub::default();
         let session = hub.begin(HERE, true).unwrap().unwrap();
         hub.end(&session.sid);
-        assert_eq!(hub.connect(&session, "/", true).unwrap(), None);
+        assert!(hub.connect(&session, "/", true).is_err());
         assert!(hub.lock().sockets.is_empty());
+    }
+
+    #[test]
+    fn a_session_has_one_socket_in_each_namespace() {
+        let hub = Hub::default();
+        let session = hub.begin(HERE, true).unwrap().unwrap();
+        assert!(hub.connect(&session, "/", true).is_ok() && hub.connect(&session, "/chat", true).is_ok());
+        assert!(hub.connect(&session, "/", true).is_err());
+        assert_eq!(hub.lock().sockets.len(), 2);
     }
 
     #[test]

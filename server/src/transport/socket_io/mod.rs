@@ -24,7 +24,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use protocol::envelope::engine_io::{self, Kind};
 use serde_json::json;
@@ -78,12 +77,7 @@ pub async fn respond(
     socket: Rc<Socket>,
     may_publish: bool,
 ) -> Response {
-    let headers = request.headers().clone();
-    let response = match request.method() {
-        &Method::OPTIONS => preflight(),
-        _ => route(request, state, dispatcher, socket, may_publish).await.unwrap_or_else(Fault::response),
-    };
-    response::for_its_origin(response, &headers)
+    route(request, state, dispatcher, socket, may_publish).await.unwrap_or_else(Fault::response)
 }
 
 async fn route(
@@ -108,6 +102,10 @@ async fn route(
         None => None,
         Some(sid) => Some(state.socket_io.get(sid).ok_or(Fault::UnknownSession)?),
     };
+    // URLs contain the name of a session, so it is not a secret, and does not give the right to publish that the session began with.
+    if session.as_ref().is_some_and(|session| session.connected().may_publish && !may_publish) {
+        return Err(Fault::Forbidden);
+    }
     match (session, over_websocket) {
         (None, false) => {
             let address = socket.peer().map_err(|_| Fault::BadRequest)?;
@@ -144,13 +142,4 @@ fn open_packet(sid: &str, upgrades: &[&str]) -> Vec<u8> {
         "maxPayload": MAX_PAYLOAD_BYTES,
     });
     engine_io::encode(Kind::Open, settings.to_string().as_bytes())
-}
-
-fn preflight() -> Response {
-    let mut response = response::empty(StatusCode::NO_CONTENT);
-    let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    response
 }

@@ -225,6 +225,3 @@ async fn next(
         }
     }
 }
-
-/// How long a WebSocket waits for the last poll of its session to end.
-pub const LAST_POLL_TIMEOUT: Duration = Duration::from_secs(5);

@@ -9,11 +9,10 @@ use protocol::Envelope;
 use protocol::envelope::engine_io::{self, Kind};
 use protocol::envelope::socket_io;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::hub::Session as Peer;
-use super::polling::LAST_POLL_TIMEOUT;
 use super::{PING_INTERVAL, client, open_packet};
 use crate::carrier::WebSocket;
 use crate::fan_out::Dispatcher;
@@ -25,6 +24,8 @@ use crate::transport::session::{Session, Step};
 const POLL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a client may take until it uses the WebSocket.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a WebSocket waits for the last poll of its session to end.
+const LAST_POLL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves a client until either side ends the connection: continues the session of `peer`, or begins a new one.
 pub async fn session(
@@ -94,17 +95,11 @@ async fn upgrade(session: &mut Session, peer: &Peer, state: &ServerState) -> Opt
     if peer.polls().1 {
         state.socket_io.send_to_session(&peer.sid, client::frame_of(Kind::Noop));
     }
-    let deadline = Instant::now() + LAST_POLL_TIMEOUT;
-    loop {
-        match peer.take_mailbox() {
-            Some(mailbox) => return Some(mailbox),
-            None if Instant::now() < deadline => sleep(Duration::from_millis(1)).await,
-            None => {
-                state.socket_io.end(&peer.sid);
-                return None;
-            }
-        }
+    let mailbox = timeout(LAST_POLL_TIMEOUT, peer.mailbox()).await.ok();
+    if mailbox.is_none() {
+        state.socket_io.end(&peer.sid);
     }
+    mailbox
 }
 
 /// Serves a session on its WebSocket.

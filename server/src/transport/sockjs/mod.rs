@@ -18,7 +18,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use protocol::envelope::sockjs::{self, OPEN, parse_sent};
 use protocol::{Bookmark, Envelope, clock};
@@ -53,20 +52,6 @@ pub async fn respond(
     socket: Rc<Socket>,
     may_publish: bool,
 ) -> Response {
-    let origin = request.headers().clone();
-    response::for_its_origin(route(request, state, dispatcher, socket, may_publish).await, &origin)
-}
-
-async fn route(
-    request: Request<Incoming>,
-    state: Arc<ServerState>,
-    dispatcher: Rc<Dispatcher>,
-    socket: Rc<Socket>,
-    may_publish: bool,
-) -> Response {
-    if request.method() == Method::OPTIONS {
-        return preflight();
-    }
     let path = request.uri().path().strip_prefix(PATH).unwrap_or_default().to_string();
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let is = |method| request.method() == method;
@@ -111,18 +96,10 @@ fn is_name(part: &str) -> bool {
 
 /// What the client needs to know before it selects a transport.
 fn info() -> Response {
-    let random = u32::from_le_bytes(std::array::from_fn(|byte| (clock::now_ns() >> (8 * byte)) as u8));
-    let info = json!({ "websocket": true, "origins": ["*:*"], "cookie_needed": false, "entropy": random });
+    // Different each time: the client mixes it into its own random numbers.
+    let entropy = clock::now_ns() as u32;
+    let info = json!({ "websocket": true, "origins": ["*:*"], "cookie_needed": false, "entropy": entropy });
     response::json(StatusCode::OK, &info)
-}
-
-fn preflight() -> Response {
-    let mut response = response::empty(StatusCode::NO_CONTENT);
-    let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("OPTIONS, GET, POST"));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    response
 }
 
 /// Publishes the messages in the body of a request to `xhr_send` or `jsonp_send`.

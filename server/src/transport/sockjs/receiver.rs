@@ -42,7 +42,8 @@ pub async fn respond(
     dispatcher: Rc<Dispatcher>,
     socket: Rc<Socket>,
 ) -> Response {
-    let receiver = match state.sockjs.receive(id, after) {
+    let Ok(address) = socket.peer() else { return response::bad_request("the connection has been closed") };
+    let receiver = match state.sockjs.receive(id, after, address) {
         Ok(receiver) => receiver,
         Err(Refused::Full) => return response::text(StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n"),
         Err(Refused::Occupied) => {

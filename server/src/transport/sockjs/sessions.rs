@@ -1,6 +1,7 @@
 //! The sessions of SockJS clients that use several requests.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -9,18 +10,29 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
-/// The most sessions at once.
+use crate::quota::{Place, Quota};
+
+/// The most sessions at once, and the most from one address other than this machine's.
 const MAX_SESSIONS: usize = 10_000;
+const MAX_SESSIONS_PER_ADDRESS: usize = 1_000;
 /// How long a session is kept, at least, while no request waits for its messages. The protocol suggests five seconds.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All sessions of the server.
-#[derive(Default)]
-pub struct Sessions(Mutex<HashMap<String, Arc<Session>>>);
+pub struct Sessions {
+    quota: Arc<Quota>,
+    sessions: Mutex<HashMap<String, Arc<Session>>>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { quota: Quota::new(MAX_SESSIONS, MAX_SESSIONS_PER_ADDRESS), sessions: Mutex::default() }
+    }
+}
 
 /// A session.
-#[derive(Default)]
 pub struct Session {
+    _place: Place,
     state: Mutex<State>,
     /// Notified when the session is closed.
     closing: Notify,
@@ -46,18 +58,18 @@ impl Sessions {
         self.lock().get(id).cloned()
     }
 
-    /// Begins to wait for the messages of the session with that name, or of a new one, which begins at `after`.
+    /// Begins to wait for the messages of the session with that name, or of a new one of a client at `address`, which begins at `after`.
     ///
     /// # Errors
     /// When there are too many sessions, or another request waits already.
-    pub fn receive(self: &Arc<Self>, id: &str, after: Option<Bookmark>) -> Result<Receiver, Refused> {
+    pub fn receive(self: &Arc<Self>, id: &str, after: Option<Bookmark>, address: IpAddr) -> Result<Receiver, Refused> {
         let mut sessions = self.lock();
         let session = match sessions.get(id) {
             Some(session) => session.clone(),
-            None if sessions.len() >= MAX_SESSIONS => return Err(Refused::Full),
             None => {
-                let session = Arc::new(Session::default());
-                session.state().cursor = after;
+                let place = self.quota.place(address).ok_or(Refused::Full)?;
+                let state = Mutex::new(State { cursor: after, ..State::default() });
+                let session = Arc::new(Session { _place: place, state, closing: Notify::new() });
                 sessions.insert(id.into(), session.clone());
                 spawn_local(self.clone().end_when_abandoned(id.into()));
                 session
@@ -89,7 +101,7 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
-        self.0.lock().expect("no holder of the sessions panics")
+        self.sessions.lock().expect("no holder of the sessions panics")
     }
 }
 
