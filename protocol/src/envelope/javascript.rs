@@ -1,7 +1,7 @@
 //! JSON as a part of JavaScript source code. JSONP and the hidden iframe send events as calls of a function.
 //!
-//! JSON is not quite a subset of the JavaScript that browsers had then: the line separators U+2028 and U+2029 ended a string (until
-//! ECMAScript 2019). And within an HTML page, `</script>` ends a script even inside a string. So these characters are escaped.
+//! JSON is not quite a subset of the JavaScript that browsers had then: until ECMAScript 2019, U+2028 and U+2029 were line breaks, which a
+//! string must not contain. And within an HTML page, `</script>` ends a script even inside a string. So these characters are escaped.
 
 use std::borrow::Cow;
 
