@@ -29,22 +29,22 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long the last event may take.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// The rungs of the ladder: what a client tries, from the best to the last resort.
-fn rungs() -> Vec<Transport> {
-    let mut rungs = Transport::one_per_exchange();
-    rungs.reverse();
-    rungs
+/// The transports in the order in which a client tries them.
+fn transports() -> Vec<Transport> {
+    let mut transports = Transport::one_per_exchange();
+    transports.reverse();
+    transports
 }
 
 /// Runs the experiment.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     let mut attempts = Vec::new();
     for proxy in Proxy::ALL {
-        // All rungs at the same time: each has a subscriber of its own to the same events.
+        // All transports at the same time: each has a subscriber of its own to the same events.
         let mut test_bed = TestBed::open(&Options { seed, ..options() }).await?;
-        let address = proxy::start(proxy, test_bed.target.endpoint.address).await?;
+        let running = proxy::start(proxy, test_bed.target.endpoint.address).await?;
         let target = Target {
-            endpoint: proxy::endpoint(proxy, address)?,
+            endpoint: running.endpoint.clone(),
             poll_interval: Duration::from_millis(250),
             back_off: BackOff { min: Duration::from_millis(100), jitter: Duration::ZERO },
             ..test_bed.target.clone()
@@ -52,7 +52,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
         // The first event is there already when the client connects.
         test_bed.control.publish("first").await?;
         let mut subscribers: Vec<Subscriber> =
-            rungs().into_iter().map(|transport| Subscriber::start(transport, &target)).collect();
+            transports().into_iter().map(|transport| Subscriber::start(transport, &target)).collect();
         let deadline = Instant::now() + TIMEOUT;
         while Instant::now() < deadline && subscribers.iter().any(|subscriber| subscriber.first_ms().is_none()) {
             sleep(Duration::from_millis(1)).await;
@@ -78,14 +78,14 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     Ok(Facts::Fallback(FallbackFacts { timeout_ms, silence_ms: SILENCE.as_millis() as u64, attempts }))
 }
 
-/// A subscriber by one of the rungs.
+/// A subscriber over one of the transports.
 struct Subscriber {
     transport: Transport,
     recorder: Rc<RefCell<Recorder>>,
     stop: Stop,
     running: tokio::task::JoinHandle<()>,
     began_ns: u64,
-    /// From the decision to connect until the first event, in ms; set when the ladder has decided.
+    /// From the decision to connect until the first event, in ms; set when the time for it is over.
     first_ms: Option<f64>,
     /// From then until the first connection had failed, in ms.
     failed_ms: Option<f64>,
@@ -112,7 +112,7 @@ impl Subscriber {
         }
     }
 
-    /// Ends the attempt if no event has come in time: the client tries the next rung.
+    /// Ends the attempt if no event has come in time: the client tries the next transport.
     fn give_up_without_event(&mut self) {
         self.first_ms = self.first_ms();
         if self.first_ms.is_none() {

@@ -17,8 +17,10 @@ use rustls::{ServerConfig, ServerConnection};
 use server::Identity;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::spawn_local;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+
+use crate::endpoint::Endpoint;
 
 /// After this time without a byte in either direction, [`Proxy::CutsSilence`] closes a connection.
 pub const MAX_SILENCE: Duration = Duration::from_secs(5);
@@ -28,20 +30,33 @@ const READ_BYTES: usize = 16 << 10;
 /// The pause after an error of accepting a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens on a free port of the loopback interface and forwards requests to `server`, with the fault of `proxy`; returns the address to
-/// connect to.
+/// A proxy that runs. Dropping it ends its connections.
+pub struct Running {
+    /// Where clients connect.
+    pub endpoint: Endpoint,
+    _tasks: JoinSet<()>,
+}
+
+/// Listens on a free port of the loopback interface and forwards requests to `server`, with the fault of `proxy`.
 ///
 /// # Errors
 /// Those of listening, and of making a certificate.
-pub async fn start(proxy: Proxy, server: SocketAddr) -> anyhow::Result<SocketAddr> {
+pub async fn start(proxy: Proxy, server: SocketAddr) -> anyhow::Result<Running> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     let tls = match proxy {
         Proxy::TlsWithoutUpgrade => Some(Identity::self_signed(&[], &[address.ip()])?.server_config()),
         _ => None,
     };
-    spawn_local(async move {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    // This program has made the certificate itself.
+    let endpoint = Endpoint::named(&format!("{scheme}://{address}"), true).context("the proxy's address")?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn_local(async move {
+        // Dropped with this task, which ends the connections.
+        let mut connections = JoinSet::new();
         loop {
+            while connections.try_join_next().is_some() {}
             let Ok((near, _)) = listener.accept().await else {
                 // All files are in use, for instance.
                 sleep(ACCEPT_PAUSE).await;
@@ -50,7 +65,7 @@ pub async fn start(proxy: Proxy, server: SocketAddr) -> anyhow::Result<SocketAdd
             let _ = near.set_nodelay(true);
             let tls: Option<Arc<ServerConfig>> = tls.clone();
             // An error means that one side has ended its connection; the other is dropped with it.
-            spawn_local(async move {
+            connections.spawn_local(async move {
                 match tls {
                     None => drop(serve(near, proxy, server).await),
                     Some(tls) => {
@@ -62,7 +77,7 @@ pub async fn start(proxy: Proxy, server: SocketAddr) -> anyhow::Result<SocketAdd
             });
         }
     });
-    Ok(address)
+    Ok(Running { endpoint, _tasks: tasks })
 }
 
 /// Forwards the requests of one connection.
@@ -82,7 +97,8 @@ async fn serve(mut near: impl AsyncRead + AsyncWrite + Unpin, proxy: Proxy, serv
         far.write_all(changed(&request, proxy).as_bytes()).await?;
         far.write_all(&body).await?;
         let mut received = Vec::new();
-        let Some(response) = read_headers(&mut far, &mut received).await? else { return Ok(()) };
+        let response = silence(proxy, read_headers(&mut far, &mut received)).await?;
+        let Some(response) = response else { return Ok(()) };
         if response.starts_with("HTTP/1.1 101") || response.starts_with("HTTP/1.0 101") {
             near.write_all(response.as_bytes()).await?;
             near.write_all(&received).await?;
@@ -262,7 +278,7 @@ impl TlsStream {
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.session.wants_write() {
             ready!(self.stream.poll_write_ready(context))?;
-            match self.session.write_tls(&mut Sync(&self.stream)) {
+            match self.session.write_tls(&mut NonBlocking(&self.stream)) {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -273,15 +289,15 @@ impl TlsStream {
 }
 
 /// Reads from and writes to a socket without waiting.
-struct Sync<'a>(&'a TcpStream);
+struct NonBlocking<'a>(&'a TcpStream);
 
-impl io::Read for Sync<'_> {
+impl io::Read for NonBlocking<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.0.try_read(bytes)
     }
 }
 
-impl io::Write for Sync<'_> {
+impl io::Write for NonBlocking<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.try_write(bytes)
     }
@@ -308,7 +324,7 @@ impl AsyncRead for TlsStream {
                 return Poll::Pending;
             }
             ready!(this.stream.poll_read_ready(context))?;
-            match this.session.read_tls(&mut Sync(&this.stream)) {
+            match this.session.read_tls(&mut NonBlocking(&this.stream)) {
                 Ok(0) => return Poll::Ready(Ok(())),
                 Ok(_) => {
                     this.session.process_new_packets().map_err(io::Error::other)?;
@@ -342,12 +358,25 @@ impl AsyncWrite for TlsStream {
     }
 }
 
-/// The proxy's address as an endpoint, with TLS where the proxy has it.
-///
-/// # Errors
-/// When TLS cannot be prepared.
-pub fn endpoint(proxy: Proxy, address: SocketAddr) -> anyhow::Result<crate::endpoint::Endpoint> {
-    let scheme = if proxy == Proxy::TlsWithoutUpgrade { "https" } else { "http" };
-    // This program has made the certificate itself.
-    crate::endpoint::Endpoint::named(&format!("{scheme}://{address}"), true).context("the proxy's address")
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::{Builder, LocalOptions};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_request_that_waits_for_its_response_is_cut_after_the_silence() {
+        Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap().block_on(async {
+            // It accepts connections, and never responds.
+            let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let proxy = start(Proxy::CutsSilence, server.local_addr().unwrap()).await.unwrap();
+            let began = Instant::now();
+            let mut client = TcpStream::connect(proxy.endpoint.address).await.unwrap();
+            client.write_all(b"GET /long-poll HTTP/1.1\r\nHost: lab\r\n\r\n").await.unwrap();
+            let read = timeout(4 * MAX_SILENCE, client.read(&mut [0; 1])).await;
+            assert!(matches!(read, Ok(Ok(0)) | Ok(Err(_))));
+            assert!(began.elapsed() >= MAX_SILENCE);
+        });
+    }
 }

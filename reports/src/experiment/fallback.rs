@@ -1,6 +1,5 @@
 //! Faulty proxies: which transports work through each, and what a client that falls back waits and loses.
 
-use protocol::Transport;
 use protocol::experiment::{Experiment, Status, Table, Verdict};
 use protocol::facts::fallback::{Attempt, FallbackFacts, Proxy};
 use protocol::transport::Exchange;
@@ -69,8 +68,8 @@ pub fn derive(facts: &FallbackFacts) -> Experiment {
             attempt.reconnects.to_string(),
         ]
     };
-    // A client that climbs down waits for each transport that fails.
-    let climb = |proxy: Proxy| -> Vec<String> {
+    // A client that tries one transport after another waits for each that fails.
+    let tries = |proxy: Proxy| -> Vec<String> {
         let mut waited = 0.0;
         let mut failed: Vec<&str> = Vec::new();
         for attempt in of(proxy) {
@@ -88,7 +87,7 @@ pub fn derive(facts: &FallbackFacts) -> Experiment {
         }
         vec![label(proxy).into(), "none".into(), failed.join(", "), short(waited)]
     };
-    let climbs: Vec<Vec<String>> = Proxy::ALL.map(climb).to_vec();
+    let tried: Vec<Vec<String>> = Proxy::ALL.map(tries).to_vec();
     let blocked: Vec<&str> =
         Proxy::ALL.into_iter().filter(|&proxy| through(proxy).0 == Answer::No).map(label).collect();
     let lost: u64 = attempts.iter().map(|attempt| attempt.published.saturating_sub(attempt.received)).sum();
@@ -109,11 +108,10 @@ pub fn derive(facts: &FallbackFacts) -> Experiment {
         });
         format!("A proxy that {}: {}", label(proxy), texts.collect::<Vec<_>>().join(", "))
     };
-    let rungs: Vec<Transport> = of(Proxy::None).map(|attempt| attempt.transport).collect();
-    let rungs: Vec<&str> = rungs.iter().map(|transport| transport.label()).collect();
+    let transports: Vec<&str> = of(Proxy::None).map(|attempt| attempt.transport.label()).collect();
     let working_point = format!(
         "1 subscriber of each of {}, 11 events of which one is there before the client connects, a silence of {} s, loopback.",
-        rungs.join(", "),
+        transports.join(", "),
         short(*silence_ms as f64 / 1e3)
     );
     let proxies = Proxy::ALL.map(through);
@@ -131,7 +129,7 @@ pub fn derive(facts: &FallbackFacts) -> Experiment {
             Table {
                 title: "A client that tries one transport after another".into(),
                 columns: ["proxy", "ends with", "failed before", "first event after, ms"].map(Into::into).to_vec(),
-                rows: climbs,
+                rows: tried,
             },
         ],
         verdicts: vec![
@@ -141,7 +139,7 @@ pub fn derive(facts: &FallbackFacts) -> Experiment {
                       notices that a transport does not work."
                     .into(),
                 prediction: "Where WebSocket does not work, at least one other transport does.".into(),
-                refuted_by: "A proxy through which no transport brings an event, or none that stops WebSocket.".into(),
+                refuted_by: "A proxy through which no transport brings an event.".into(),
                 working_point: working_point.clone(),
                 turns_at: "Changes with the proxy: today, browsers have WebSocket, and proxies are the reason for a fallback.".into(),
                 ..verdict(31, falls_back(&proxies))
@@ -162,8 +160,8 @@ pub fn derive(facts: &FallbackFacts) -> Experiment {
         ],
         method: vec![
             format!(
-                "Every transport has a subscriber of its own behind a proxy of its own kind; all receive the same events. One without an event \
-                 after {} s is given up.",
+                "For each proxy in turn, every transport has a subscriber behind it; all receive the same events. One without an event after \
+                 {} s is given up.",
                 short(*timeout_ms as f64 / 1e3)
             ),
             "The proxies are part of this program, and each has one fault that configurations of real ones have.".into(),

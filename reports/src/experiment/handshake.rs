@@ -235,8 +235,9 @@ pub fn derive(facts: &HandshakeFacts) -> Experiment {
     };
     let right = facts.requests.iter().find(|trial| trial.request == HandshakeRequest::Right);
     let right = right.and_then(|trial| trial.response.as_deref());
-    let accepted = right.map_or(Answer::Unclear, |response| is_switched(response).into());
-    let begins_as_http = right.map_or(Answer::Unclear, |response| response.starts_with("HTTP/1.1 ").into());
+    // A handshake that fails demonstrates neither.
+    let opened =
+        right.map_or(Answer::Unclear, |response| if is_switched(response) { Answer::Yes } else { Answer::Unclear });
     let first_line = right.and_then(|response| response.lines().next()).unwrap_or("nothing");
     let setting = "One handshake with the key that RFC 6455 prints as an example, no events, loopback.";
     let key = Verdict {
@@ -248,7 +249,7 @@ pub fn derive(facts: &HandshakeFacts) -> Experiment {
         refuted_by: "A handshake with a published key that is accepted.".into(),
         working_point: setting.into(),
         turns_at: "Does not change with a load or a setting: it is a rule of the protocol.".into(),
-        ..verdict(36, authenticates(accepted))
+        ..verdict(36, authenticates(opened))
     };
     let http = Verdict {
         figure: format!("A WebSocket begins with GET, and the response to it is: {first_line}"),
@@ -259,7 +260,7 @@ pub fn derive(facts: &HandshakeFacts) -> Experiment {
         refuted_by: "A response of HTTP to its first bytes.".into(),
         working_point: setting.into(),
         turns_at: "Does not change with a load or a setting: it is a rule of the protocol.".into(),
-        ..verdict(42, replaces_http(begins_as_http))
+        ..verdict(42, replaces_http(opened))
     };
     Experiment {
         title: "The handshake, right and wrong".into(),

@@ -39,10 +39,9 @@ pub fn streaming_came_later(streaming: Option<u16>, long_polling: Option<u16>) -
     }
 }
 
-/// The first year in which a transport of that exchange, among those measured, was used.
-fn first_year(measured: &[Measured], exchange: Exchange) -> Option<u16> {
-    let of = measured.iter().filter(|measured| measured.transport.exchange() == exchange);
-    of.map(|measured| measured.transport.row().since).min()
+/// The first year in which one of the transports with that exchange was used.
+fn first_year(transports: &[Transport], exchange: Exchange) -> Option<u16> {
+    transports.iter().filter(|transport| transport.exchange() == exchange).map(|transport| transport.row().since).min()
 }
 
 /// Derives the experiment from its facts.
@@ -107,7 +106,7 @@ pub fn derive(facts: &HistoryFacts) -> Experiment {
         _ => "No round is sound.".into(),
     };
     let [streaming, long_polling] =
-        [Exchange::Stream, Exchange::LongPoll].map(|exchange| first_year(&measured, exchange));
+        [Exchange::Stream, Exchange::LongPoll].map(|exchange| first_year(&comparison.scenario.transports, exchange));
     let year = |year: Option<u16>| year.map_or_else(|| short_or_dash(None), |year| year.to_string());
     Experiment {
         title: "The same events over every transport since 1995".into(),

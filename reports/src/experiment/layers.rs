@@ -8,7 +8,7 @@ use protocol::{Layer, Transport};
 
 use super::claims::verdict;
 use super::draw::{axis, doubts, line};
-use super::evidence::{Answer, CPU, Estimate, as_claimed, percent, times, utilisation};
+use super::evidence::{Answer, CPU, Estimate, percent, times, utilisation};
 use super::memory::growths;
 use crate::judge::is_sound;
 use crate::number::{short, short_or_dash};
@@ -21,7 +21,7 @@ const SUBPROTOCOL: &str = "v12.stomp";
 /// Claim 29: the fewest bytes by which STOMP's frames must be longer than bare messages: a format has at least a header.
 const MIN_FORMAT_BYTES: f64 = 2.0;
 
-/// Claim 29: WebSocket fixes no message format, and a sub-protocol such as STOMP does. `opens_without` is whether a connection opens without a
+/// Claim 29: WebSocket defines no message format, and a sub-protocol such as STOMP does. `opens_without` is whether a connection opens without a
 /// sub-protocol that both sides know; the others are the bytes that frame an event, of WebSocket and of STOMP.
 pub fn fixes_a_format(opens_without: Answer, websocket: Option<f64>, stomp: Option<f64>) -> Status {
     let (Some(websocket), Some(stomp)) = (websocket, stomp) else { return Status::NotMeasurable };
@@ -38,16 +38,41 @@ pub struct Library {
     pub cpu: Estimate,
 }
 
+/// Claim 32: from this ratio on, the CPU time is more than that of bare WebSocket.
+const MORE_CPU: f64 = 1.25;
+
 /// Claim 32: Socket.IO adds acknowledgements, rooms and broadcasts, at a cost. It holds within limits where only bytes cost more.
 pub fn at_a_cost(library: &Library) -> Status {
     let Some(framing) = library.framing else { return Status::NotMeasurable };
-    match (library.acknowledged, framing > 1.0, library.cpu.above(1.0)) {
-        (Answer::Unclear, ..) => Status::NotMeasurable,
-        (Answer::No, ..) | (_, false, Answer::No) => Status::DoesNotHold,
-        (Answer::Yes, false, Answer::Unclear) => Status::NotMeasurable,
+    match (library.acknowledged, framing > 1.0, library.cpu.above(MORE_CPU)) {
+        (Answer::No, ..) | (Answer::Yes, false, Answer::No) => Status::DoesNotHold,
+        (Answer::Unclear, ..) | (_, _, Answer::Unclear) => Status::NotMeasurable,
         (Answer::Yes, true, Answer::Yes) => Status::Holds,
         (Answer::Yes, ..) => Status::HoldsWithinLimits,
     }
+}
+
+/// Claim 16: of the sub-protocols and extensions that a client offers, one is chosen. `known` and `unknown` are the responses to offers of which
+/// the server knows one and none, and `extension` is that to the offer of an extension. It holds within limits where no extension is chosen.
+pub fn chooses_one(known: &LibraryTrial, unknown: &LibraryTrial, extension: &LibraryTrial) -> Status {
+    // Without a handshake that succeeds, nothing is offered.
+    if known.status != 101 {
+        return Status::NotMeasurable;
+    }
+    if known.subprotocol.as_deref() != Some(SUBPROTOCOL) || unknown.subprotocol.is_some() || unknown.status != 101 {
+        return Status::DoesNotHold;
+    }
+    if extension.extensions.is_some() { Status::Holds } else { Status::HoldsWithinLimits }
+}
+
+/// Claim 33: from another origin, such a library requires an allow-list. The trials are requests for a session by pages of the server's own
+/// origin, of another one, and of another one that the options allow.
+pub fn needs_an_allow_list(own: &LibraryTrial, foreign: &LibraryTrial, allowed: &LibraryTrial) -> Status {
+    if own.status != 200 {
+        return Status::NotMeasurable;
+    }
+    let named = allowed.allowed_origin.as_deref().is_some_and(|origin| origin != "*");
+    Answer::from(foreign.status == 403 && allowed.status == 200 && named).decides(Status::Holds, Status::DoesNotHold)
 }
 
 /// Claim 38: Socket.IO detects the browser and picks the best transport. `begins_with_polling` is whether it first polls all the same.
@@ -55,9 +80,13 @@ pub fn picks_the_best(begins_with_polling: Answer) -> Status {
     begins_with_polling.decides(Status::DoesNotHold, Status::Holds)
 }
 
+/// The mean time until the first event, in ms.
+fn mean(event: &FirstEvent) -> f64 {
+    event.ms.iter().sum::<f64>() / event.ms.len().max(1) as f64
+}
+
 /// Round trips until the first event: the growth of the time over that of the delay, each way.
 fn round_trips(first_events: &[&FirstEvent]) -> Option<f64> {
-    let mean = |event: &FirstEvent| event.ms.iter().sum::<f64>() / event.ms.len().max(1) as f64;
     let (nearest, farthest) = first_events.first().zip(first_events.last())?;
     let delay = farthest.delay_ms.checked_sub(nearest.delay_ms).filter(|&delay| delay > 0)? as f64;
     Some((mean(farthest) - mean(nearest)) / (2.0 * delay))
@@ -76,7 +105,6 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
     let first = |transport: Transport, headers: Headers| -> Vec<&FirstEvent> {
         first_events.iter().filter(|event| event.transport == transport && event.headers == headers).collect()
     };
-    let mean = |event: &FirstEvent| event.ms.iter().sum::<f64>() / event.ms.len().max(1) as f64;
     let each = |event: &FirstEvent, count: u64| count as f64 / event.ms.len().max(1) as f64;
     let growths = growths(memory);
     let kib = |transport: Transport| {
@@ -220,16 +248,12 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
                 prediction: "Of two offered sub-protocols, of which the server knows one, that one is in the response; of one that it does not \
                              know, none is."
                     .into(),
-                refuted_by: "Another sub-protocol in the response, or several, or one that was not offered.".into(),
+                refuted_by: "Another sub-protocol in the response, or several, or one that was not offered. The claim holds only within limits \
+                             where no extension is chosen."
+                    .into(),
                 working_point: "Three handshakes at /ws.".into(),
                 turns_at: "Does not change with the load.".into(),
-                ..verdict(
-                    16,
-                    as_claimed(&[
-                        Answer::from(known.subprotocol.as_deref() == Some(SUBPROTOCOL)),
-                        Answer::from(unknown.subprotocol.is_none() && unknown.status == 101),
-                    ]),
-                )
+                ..verdict(16, chooses_one(known, unknown, extension))
             },
             Verdict {
                 figure: format!(
@@ -268,13 +292,15 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
                       an application would otherwise define itself. What they cost is in the experiment rooms."
                     .into(),
                 prediction: "A message is acknowledged, and an event takes more bytes and CPU time than over a bare WebSocket.".into(),
-                refuted_by: "No acknowledgement, or neither more bytes nor more CPU time. The claim holds only within limits where one of the two \
-                             is not more."
-                    .into(),
+                refuted_by: format!(
+                    "No acknowledgement, or neither more bytes nor {MORE_CPU} times the CPU time. The claim holds only within limits where one of \
+                     the two is not more."
+                ),
                 working_point: load,
-                turns_at: "Bytes do not depend on the load. An event is encoded once for all subscribers here; a server that encodes it for \
-                           each of them pays more."
-                    .into(),
+                turns_at: format!(
+                    "Bytes do not depend on the load. CPU time was compared at {busy} of a processor. An event is encoded once for all subscribers \
+                     here; a server that encodes it for each of them pays more."
+                ),
                 ..verdict(32, at_a_cost(&library))
             },
             Verdict {
@@ -289,14 +315,7 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
                 refuted_by: "A session for a page of an origin that is not on the list, or none for one that is.".into(),
                 working_point: "Three requests for a session of Socket.IO.".into(),
                 turns_at: "Does not change with the load.".into(),
-                ..verdict(
-                    33,
-                    as_claimed(&[
-                        Answer::from(own.status == 200),
-                        Answer::from(foreign.status == 403),
-                        Answer::from(allowed.status == 200 && allowed.allowed_origin.as_deref().is_some_and(|origin| origin != "*")),
-                    ]),
-                )
+                ..verdict(33, needs_an_allow_list(own, foreign, allowed))
             },
             Verdict {
                 figure: format!(
@@ -315,7 +334,7 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
                                 one handshake without its parameters."
                     .into(),
                 turns_at: "Changes with the options of the client: with transports: ['websocket'] it begins with that, and never polls.".into(),
-                ..verdict(38, picks_the_best(Answer::from(begins_with_polling).and(socket_io_polls)))
+                ..verdict(38, picks_the_best(if begins_with_polling { socket_io_polls } else { Answer::Unclear }))
             },
         ],
         method: vec![

@@ -5,6 +5,7 @@
 
 use protocol::experiment::Status;
 use protocol::facts::frames::{Capture, HttpHeaders};
+use protocol::facts::layers::{LibraryTrial, Trial};
 use protocol::facts::upstream::Duplex;
 
 use super::browser::{reports_events, tells_of_slowness};
@@ -19,7 +20,7 @@ use super::herd::{Returned, all_come_back};
 use super::history::streaming_came_later;
 use super::idle::{IdleRatios, polling_loads};
 use super::keep_alive::{Accepts, not_kept};
-use super::layers::{Library, at_a_cost, fixes_a_format, picks_the_best};
+use super::layers::{Library, at_a_cost, chooses_one, fixes_a_format, needs_an_allow_list, picks_the_best};
 use super::rooms::needs_rooms;
 use super::sweeps::{always_wasteful, no_better, responds_at_once, sends_fewer_requests, waits_for_the_poll};
 use super::tls::{Within, ws_within_tls};
@@ -270,16 +271,39 @@ pub fn all() -> Vec<(u32, Status)> {
             (within(None, 1.07, about(1.05)), NotMeasurable),
         ],
     ));
-    for claim in [16, 33] {
-        all.extend(expected(
-            claim,
-            &[
-                (as_claimed(&[Yes, Yes]), Holds),
-                (as_claimed(&[Yes, No]), DoesNotHold),
-                (as_claimed(&[Unclear, Yes]), NotMeasurable),
-            ],
-        ));
-    }
+    let trial =
+        |status, subprotocol: Option<&str>, extensions: Option<&str>, allowed_origin: Option<&str>| LibraryTrial {
+            trial: Trial::OwnOrigin,
+            status,
+            subprotocol: subprotocol.map(Into::into),
+            extensions: extensions.map(Into::into),
+            allowed_origin: allowed_origin.map(Into::into),
+            body: String::new(),
+        };
+    let offered = |subprotocol, extension| trial(101, subprotocol, extension, None);
+    let (stomp, none, deflate) =
+        (offered(Some("v12.stomp"), None), offered(None, None), offered(None, Some("permessage-deflate")));
+    all.extend(expected(
+        16,
+        &[
+            (chooses_one(&stomp, &none, &deflate), Holds),
+            (chooses_one(&stomp, &none, &none), HoldsWithinLimits),
+            (chooses_one(&offered(Some("soap"), None), &none, &deflate), DoesNotHold),
+            (chooses_one(&stomp, &stomp, &deflate), DoesNotHold),
+            (chooses_one(&trial(503, None, None, None), &none, &none), NotMeasurable),
+        ],
+    ));
+    let session = |status, origin| trial(status, None, None, origin);
+    let (own, refused, allowed) = (session(200, None), session(403, None), session(200, Some("http://friend.example")));
+    all.extend(expected(
+        33,
+        &[
+            (needs_an_allow_list(&own, &refused, &allowed), Holds),
+            (needs_an_allow_list(&own, &allowed, &allowed), DoesNotHold),
+            (needs_an_allow_list(&own, &refused, &session(200, Some("*"))), DoesNotHold),
+            (needs_an_allow_list(&session(500, None), &refused, &allowed), NotMeasurable),
+        ],
+    ));
     all.extend(expected(
         29,
         &[
@@ -321,11 +345,12 @@ pub fn all() -> Vec<(u32, Status)> {
     all.extend(expected(
         32,
         &[
-            (library(Yes, Some(4.0), about(1.3)), Holds),
+            (library(Yes, Some(4.0), about(1.5)), Holds),
             (library(Yes, Some(4.0), about(1.0)), HoldsWithinLimits),
+            (library(Yes, Some(4.0), noise(1.0)), NotMeasurable),
             (library(Yes, Some(1.0), about(0.9)), DoesNotHold),
-            (library(No, Some(4.0), about(1.3)), DoesNotHold),
-            (library(Yes, None, about(1.3)), NotMeasurable),
+            (library(No, Some(4.0), about(1.5)), DoesNotHold),
+            (library(Yes, None, about(1.5)), NotMeasurable),
             (library(Yes, Some(1.0), noise(1.0)), NotMeasurable),
         ],
     ));
@@ -378,10 +403,9 @@ pub fn all() -> Vec<(u32, Status)> {
     all.extend(expected(
         47,
         &[
-            (needs_rooms(Some(100.0), Some(1.8)), Holds),
-            (needs_rooms(Some(100.0), Some(1.1)), HoldsWithinLimits),
-            (needs_rooms(Some(1.1), Some(1.0)), DoesNotHold),
-            (needs_rooms(None, Some(1.0)), NotMeasurable),
+            (needs_rooms(Some(100.0)), HoldsWithinLimits),
+            (needs_rooms(Some(1.1)), DoesNotHold),
+            (needs_rooms(None), NotMeasurable),
         ],
     ));
     all

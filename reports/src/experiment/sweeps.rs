@@ -341,7 +341,7 @@ fn rate_verdicts(rates: &[Rate], first: &Comparison) -> Vec<Verdict> {
                 busiest.requests.in_words(),
             ),
             why: "A poll that finds nothing is wasted. Where events are more frequent than polls, each response carries several events, and polling \
-                  sends fewer requests than any other transport that asks; the price is the time that events wait."
+                  sends fewer requests than long polling; the price is the time that events wait."
                 .into(),
             prediction: "Polling sends more requests than long polling at every rate of events.".into(),
             refuted_by: "A rate at which it sends fewer.".into(),
