@@ -50,7 +50,15 @@ async fn deliver(transport: Transport, events: u64) -> Duration {
     let deliveries: Arc<AtomicU64> = Arc::default();
     let recorder = Rc::new(RefCell::new(Recorder::new(0..0, 0, deliveries.clone())));
     let stop = Stop::default();
-    let run = session::run(transport, Rc::new(target), Cursor(0).into(), Duration::ZERO, recorder, stop.stopped());
+    let run = session::run(
+        transport,
+        Rc::new(target),
+        Cursor(0).into(),
+        Duration::ZERO,
+        Rc::default(),
+        recorder,
+        stop.stopped(),
+    );
     let subscriber = tokio::task::spawn_local(run);
     let data = schedule::payload(1, 1, 200);
     let mut start = Instant::now();

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use protocol::deflate::InflateFault;
 use protocol::envelope::Malformed;
 
 /// What went wrong on a connection.
@@ -28,6 +29,12 @@ pub enum Fault {
     /// The WebSocket handshake failed: the server has not chosen the sub-protocol that was offered.
     #[error("the server has not chosen the sub-protocol {0}")]
     OtherSubprotocol(&'static str),
+    /// The WebSocket handshake failed: the server has not agreed to the compression that was asked for.
+    #[error("the server has not agreed to the compression of this transport")]
+    OtherExtension,
+    /// A message cannot be decompressed.
+    #[error("{0}")]
+    NotDeflated(#[from] InflateFault),
     /// The peer responded with an unexpected status.
     #[error("the peer responded with status {0}")]
     Status(u16),

@@ -160,7 +160,7 @@ async fn restart(signal: Signal, each: u32, rate: &str, feed: NewFeed) -> (bool,
 #[test]
 fn after_a_server_was_killed_under_load_all_subscribers_receive_the_whole_feed_of_the_new_one() {
     run(async {
-        let (success, stderr) = restart(Signal::KILL, 10, "300", NewFeed::Longer).await;
+        let (success, stderr) = restart(Signal::KILL, 6, "300", NewFeed::Longer).await;
         assert_eq!((success, &*stderr), (false, ""));
     });
 }
@@ -168,7 +168,7 @@ fn after_a_server_was_killed_under_load_all_subscribers_receive_the_whole_feed_o
 #[test]
 fn a_server_with_two_thousand_subscribers_shuts_down_and_its_ports_are_free_at_once() {
     run(async {
-        let (success, stderr) = restart(Signal::TERM, 350, "20", NewFeed::Shorter).await;
+        let (success, stderr) = restart(Signal::TERM, 110, "20", NewFeed::Shorter).await;
         assert_eq!((success, &*stderr), (true, ""));
     });
 }

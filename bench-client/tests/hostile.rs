@@ -14,6 +14,7 @@ use bench_client::round::recorder::{Recorder, Shared};
 use bench_client::subscriber::session;
 use bench_client::subscriber::stop::Stop;
 use bench_client::subscriber::{BackOff, Target};
+use protocol::payload::PayloadKind;
 use protocol::schedule::{Spacing, seeded, uniform};
 use protocol::status::Load;
 use protocol::transport::Carrier;
@@ -52,6 +53,7 @@ async fn until_given_up(transport: Transport, target: Target) -> String {
         Rc::new(target),
         Cursor(0).into(),
         Duration::ZERO,
+        Rc::default(),
         recorder.clone(),
         Stop::default().stopped(),
     )
@@ -87,7 +89,8 @@ fn learning_of_another_feed_is_progress() {
         let stop = Stop::default();
         let after = Bookmark { cursor: Cursor(0), epoch: Some(Epoch(1)) };
         let target = Rc::new(target(address));
-        let session = session::run(Transport::Tcp, target, after, Duration::ZERO, recorder.clone(), stop.stopped());
+        let (slot, subject) = (Rc::default(), recorder.clone());
+        let session = session::run(Transport::Tcp, target, after, Duration::ZERO, slot, subject, stop.stopped());
         let all = async {
             while recorder.borrow().samples.len() < 6 && recorder.borrow().given_up.is_empty() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -150,7 +153,7 @@ fn no_bytes_make_a_subscriber_crash_or_hang() {
             let server = Server::start(&options).unwrap();
             let to = match transport.carrier() {
                 Carrier::Tcp => server.addresses().tcp,
-                Carrier::H1 => server.addresses().http,
+                Carrier::H1 | Carrier::H2 => server.addresses().http,
             };
             let count = Rc::new(Cell::new(0));
             let relay = corrupting_relay(to, 8, count.clone()).await;
@@ -308,6 +311,9 @@ fn load(field: &str, value: u64) -> String {
         connections_refused: 0,
         connections_stalled: 0,
         handshakes_failed: 0,
+        streams_refused: 0,
+        floods: 0,
+        compressions_refused: 0,
         echoes_refused: 0,
         tokens_refused: 0,
         watches_refused: 0,
@@ -319,6 +325,7 @@ fn load(field: &str, value: u64) -> String {
         rate: 10.0,
         schedule: Spacing::Periodic,
         payload_bytes: 200,
+        payload_kind: PayloadKind::Random,
         seed: 1,
         threads: 1,
     };

@@ -119,7 +119,8 @@ impl Subscriber {
             ..Target::lean(Endpoint::plain(proxy), proxy)
         };
         let (target, shared) = (Rc::new(target), recorder.clone());
-        let run = session::run(transport, target, Cursor(0).into(), Duration::ZERO, shared, stop.stopped());
+        let run =
+            session::run(transport, target, Cursor(0).into(), Duration::ZERO, Rc::default(), shared, stop.stopped());
         Self { recorder, stop, task: spawn_local(run) }
     }
 

@@ -24,19 +24,24 @@ pub enum Layer {
     EmptyPoll,
     /// The bytes that TLS records add to their content: header, tag and padding.
     Tls,
-    /// Opening and closing connections: the WebSocket upgrade and close frames, the `SUB` line of raw TCP, the handshake and alerts of TLS.
+    /// HTTP/2's frames for the connection itself: window updates, pings, resets. The headers of its other frames belong to what they contain,
+    /// those of DATA frames to the framing.
+    Control,
+    /// Opening and closing connections: the WebSocket upgrade and close frames, the `SUB` line of raw TCP, the handshake and alerts of TLS, the
+    /// preface and the settings of HTTP/2.
     Handshake,
 }
 
 impl Layer {
     /// All layers, from the event outward; charts stack them in this order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Event,
         Self::Framing,
         Self::ResponseHeaders,
         Self::RequestHeaders,
         Self::EmptyPoll,
         Self::Tls,
+        Self::Control,
         Self::Handshake,
     ];
 
@@ -49,6 +54,7 @@ impl Layer {
             Self::RequestHeaders => "Request headers",
             Self::EmptyPoll => "Empty polls",
             Self::Tls => "TLS records",
+            Self::Control => "HTTP/2 control",
             Self::Handshake => "Handshake",
         }
     }
@@ -62,6 +68,7 @@ impl Layer {
             Self::RequestHeaders => "request_head_bytes",
             Self::EmptyPoll => "empty_poll_bytes",
             Self::Tls => "tls_bytes",
+            Self::Control => "http2_control_bytes",
             Self::Handshake => "handshake_bytes",
         }
     }
@@ -175,6 +182,9 @@ pub struct Ledger {
     /// The kernel's counts; `None` if they were not read, or the kernel does not provide them.
     #[serde(flatten)]
     pub kernel: Option<KernelCount>,
+    /// The events' own bytes after decompression. Without compression, they are those of the layer [`Layer::Event`].
+    #[serde(default)]
+    pub content_bytes: u64,
     /// Events received with these bytes.
     pub events: u64,
     /// Requests sent, upgrades included.
@@ -198,6 +208,11 @@ impl Ledger {
     /// The wire bytes without the bytes of the events themselves.
     pub fn overhead_bytes(&self) -> u64 {
         self.wire_bytes().saturating_sub(self[Layer::Event])
+    }
+
+    /// The bytes that compression has saved, which are negative if it has added some.
+    pub fn saved_bytes(&self) -> i64 {
+        self.content_bytes as i64 - self[Layer::Event] as i64
     }
 
     /// Wire bytes that belong to no layer; negative if the layers have more bytes than were counted. 0 in a sound round.
@@ -234,6 +249,7 @@ fn each_count(mut left: Ledger, right: Ledger, apply: impl Fn(&mut u64, u64)) ->
     for (count, other) in [
         (&mut left.received_bytes, right.received_bytes),
         (&mut left.sent_bytes, right.sent_bytes),
+        (&mut left.content_bytes, right.content_bytes),
         (&mut left.events, right.events),
         (&mut left.requests, right.requests),
         (&mut left.empty_polls, right.empty_polls),
@@ -287,8 +303,8 @@ mod tests {
     #[test]
     fn adding_ledgers_adds_every_field() {
         let json = r#"{"received_bytes":1,"sent_bytes":2,"event_bytes":3,"framing_bytes":4,"response_head_bytes":5,
-            "request_head_bytes":6,"empty_poll_bytes":7,"tls_bytes":17,"handshake_bytes":8,"kernel_received_bytes":13,
-            "kernel_sent_bytes":14,"segments_received":15,"segments_sent":16,"events":9,"requests":10,"empty_polls":11,"connections":12,
+            "request_head_bytes":6,"empty_poll_bytes":7,"tls_bytes":17,"http2_control_bytes":20,"handshake_bytes":8,"kernel_received_bytes":13,
+            "kernel_sent_bytes":14,"segments_received":15,"segments_sent":16,"content_bytes":19,"events":9,"requests":10,"empty_polls":11,"connections":12,
             "cut_off":18}"#;
         let one: Ledger = serde_json::from_str(json).unwrap();
         assert_eq!(

@@ -5,14 +5,17 @@
 
 pub mod chunked;
 pub mod clock;
+pub mod deflate;
 pub mod envelope;
 pub mod event;
 pub mod experiment;
 pub mod facts;
 pub mod fnv;
 pub mod histogram;
+pub mod http2;
 pub mod ledger;
 pub mod network;
+pub mod payload;
 pub mod result;
 pub mod run;
 pub mod schedule;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
+use crate::payload::PayloadKind;
 use crate::schedule::Spacing;
 use crate::{Histogram, Ledger, Transport};
 
@@ -38,6 +39,9 @@ pub struct Scenario {
     pub schedule: Spacing,
     /// Payload of an event, in bytes.
     pub payload_bytes: u32,
+    /// The kind of payload.
+    #[serde(default)]
+    pub payload_kind: PayloadKind,
     /// Time from the start of one poll to the start of the next, in ms. Only polling uses it.
     pub poll_interval_ms: u64,
     /// Rounds of each transport.
@@ -50,6 +54,9 @@ pub struct Scenario {
     pub headers: Headers,
     /// The network between client and server that the client models. With zero delay and jitter and no bandwidth, nothing is modelled.
     pub network: Network,
+    /// How many subscribers share a connection, over HTTP/2.
+    #[serde(default = "one")]
+    pub streams_per_connection: u32,
     /// Threads that serve connections in the server.
     pub server_threads: u32,
     /// Whether all connections use TLS.
@@ -77,12 +84,14 @@ impl Scenario {
             rate: 50.0,
             schedule: Spacing::Periodic,
             payload_bytes: 200,
+            payload_kind: PayloadKind::Random,
             poll_interval_ms: 100,
             rounds: 1,
             warm_up_ms: 500,
             duration_ms: 1_000,
             headers: Headers::Lean,
             network: Network::default(),
+            streams_per_connection: 1,
             server_threads: 1,
             tls: false,
             processes: 1,

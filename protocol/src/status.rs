@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Epoch;
+use crate::payload::PayloadKind;
 use crate::schedule::Spacing;
 
 /// `GET /time`: the clock from which events have their timestamps.
@@ -42,6 +43,15 @@ pub struct Load {
     pub connections_stalled: u64,
     /// TLS handshakes that failed so far: the peer did not speak TLS, offered nothing that this server supports, or took too long.
     pub handshakes_failed: u64,
+    /// Requests over HTTP/2 that were refused because there were too many streams.
+    #[serde(default)]
+    pub streams_refused: u64,
+    /// Clients that were disconnected because of a flood of HTTP/2 frames.
+    #[serde(default)]
+    pub floods: u64,
+    /// WebSockets that were not compressed because there was no memory for their compressors.
+    #[serde(default)]
+    pub compressions_refused: u64,
     /// Messages not echoed so far because the server held too many bytes already.
     pub echoes_refused: u64,
     /// Requests with a wrong presenter's token so far.
@@ -66,6 +76,9 @@ pub struct Load {
     pub schedule: Spacing,
     /// Payload of the schedule's events, in bytes.
     pub payload_bytes: u32,
+    /// The kind of that payload.
+    #[serde(default)]
+    pub payload_kind: PayloadKind,
     /// Seed of schedule and payloads.
     pub seed: u64,
     /// Threads that serve connections.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Event;
+use crate::payload::PayloadKind;
 use crate::schedule::{self, Spacing};
 use crate::status::Load;
 
@@ -27,6 +28,8 @@ pub struct Timetable {
     pub seed: u64,
     /// Payload of an event, in bytes.
     pub payload_bytes: u32,
+    /// The kind of payload.
+    pub payload_kind: PayloadKind,
 }
 
 /// An event of a timetable.
@@ -49,6 +52,7 @@ impl Timetable {
             spacing: load.schedule,
             seed: load.seed,
             payload_bytes: load.payload_bytes,
+            payload_kind: load.payload_kind,
         }
     }
 
@@ -66,7 +70,7 @@ impl Timetable {
 
     /// The JSON encoding of an event with sequence number `seq`.
     pub fn json(&self, due: Due, seq: u64) -> Vec<u8> {
-        let data = schedule::payload(self.seed, due.number, self.payload_bytes as usize);
+        let data = self.payload_kind.generate(self.seed, due.number, self.payload_bytes as usize);
         Event { seq, at: due.at, data: data.into() }.encode()
     }
 }
@@ -84,6 +88,7 @@ mod tests {
             spacing: Spacing::Periodic,
             seed: 1,
             payload_bytes: 4,
+            payload_kind: PayloadKind::Random,
         };
         let due = table.due(2_001_000..4_001_000);
         assert_eq!(due, [Due { number: 6, at: 2_001_000 }, Due { number: 7, at: 3_001_000 }]);

@@ -20,6 +20,8 @@ pub enum Carrier {
     Tcp,
     /// HTTP/1.1 (RFC 9112).
     H1,
+    /// HTTP/2 (RFC 9113): several requests at a time on one connection, with compressed headers.
+    H2,
 }
 
 /// The pattern of requests and responses: which side sends when.
@@ -51,6 +53,10 @@ pub enum Family {
     BeforeWebSocket,
     /// A protocol or a library on top of WebSocket.
     Library,
+    /// With compression.
+    Compressed,
+    /// Over HTTP/2. A page cannot choose the version of HTTP: its requests use that of its own connection.
+    Http2,
 }
 
 /// The compression of the bytes.
@@ -59,6 +65,10 @@ pub enum Family {
 pub enum Coding {
     /// No compression.
     Identity,
+    /// permessage-deflate, each message by itself: the server compresses an event once for all subscribers (RFC 7692).
+    Deflate,
+    /// permessage-deflate with context takeover: a compressor for each connection, which refers to earlier messages.
+    DeflateTakeover,
 }
 
 /// The browser interface with which a page subscribes.
@@ -133,6 +143,10 @@ pub enum Marker {
     Hexagon,
     /// A star with five points.
     Star,
+    /// Two triangles that touch at their points.
+    Hourglass,
+    /// The same, lying on its side.
+    Bowtie,
 }
 
 impl Marker {
@@ -189,6 +203,8 @@ impl Marker {
                 (-1.33, -0.43),
                 (-0.32, -0.44),
             ],
+            Self::Hourglass => &[(-1.1, -1.2), (1.1, -1.2), (0.25, 0.0), (1.1, 1.2), (-1.1, 1.2), (-0.25, 0.0)],
+            Self::Bowtie => &[(-1.2, -1.1), (0.0, -0.25), (1.2, -1.1), (1.2, 1.1), (0.0, 0.25), (-1.2, 1.1)],
         }
     }
 }
@@ -227,11 +243,11 @@ pub struct Row {
     pub path: Option<&'static str>,
     /// The WebSocket sub-protocol by which a client selects it among the transports of its path (RFC 6455, section 1.9).
     pub subprotocol: Option<&'static str>,
-    /// How a page subscribes; `None` if a browser cannot.
+    /// The interface with which a page subscribes; `None` if a browser has none. The load client sends the headers of that interface.
     pub browser: Option<BrowserApi>,
     /// Its colours.
     pub colours: Colours,
-    /// Its marker.
+    /// Its marker, which is drawn as an outline if the carrier is HTTP/2.
     pub marker: Marker,
 }
 
@@ -280,6 +296,24 @@ transports! {
         colours: Colours { chart: Rgb(213, 94, 0), light: Rgb(213, 94, 0), dark: Rgb(255, 143, 74) },
         marker: Marker::Circle,
     }
+    /// Polling over HTTP/2.
+    PollingH2 {
+        name: "polling@h2",
+        label: "Polling, HTTP/2",
+        in_words: "polling over HTTP/2",
+        summary: "Requests at an interval, as streams of one HTTP/2 connection, whose repeated headers are compressed to a few bytes each.",
+        family: Family::Http2,
+        since: 2015,
+        carrier: Carrier::H2,
+        exchange: Exchange::Poll,
+        envelope: Envelope::Line,
+        coding: Coding::Identity,
+        path: Some("/poll"),
+        subprotocol: None,
+        browser: Some(BrowserApi::Fetch),
+        colours: Colours { chart: Rgb(150, 60, 0), light: Rgb(150, 60, 0), dark: Rgb(255, 180, 130) },
+        marker: Marker::Circle,
+    }
     /// A request that waits at the server for the next event (RFC 6202, section 2).
     LongPolling {
         name: "long_polling",
@@ -297,6 +331,24 @@ transports! {
         subprotocol: None,
         browser: Some(BrowserApi::Fetch),
         colours: Colours { chart: Rgb(230, 159, 0), light: Rgb(184, 122, 0), dark: Rgb(240, 184, 64) },
+        marker: Marker::Square,
+    }
+    /// Long polling over HTTP/2.
+    LongPollingH2 {
+        name: "long_polling@h2",
+        label: "Long polling, HTTP/2",
+        in_words: "long polling over HTTP/2",
+        summary: "A waiting request, as a stream of an HTTP/2 connection, on which other requests do not wait for it.",
+        family: Family::Http2,
+        since: 2015,
+        carrier: Carrier::H2,
+        exchange: Exchange::LongPoll,
+        envelope: Envelope::Line,
+        coding: Coding::Identity,
+        path: Some("/long-poll"),
+        subprotocol: None,
+        browser: Some(BrowserApi::Fetch),
+        colours: Colours { chart: Rgb(160, 105, 0), light: Rgb(145, 95, 0), dark: Rgb(250, 215, 140) },
         marker: Marker::Square,
     }
     /// Long polling by script elements, which may be loaded from any origin.
@@ -336,6 +388,24 @@ transports! {
         colours: Colours { chart: Rgb(0, 158, 115), light: Rgb(0, 133, 98), dark: Rgb(63, 208, 168) },
         marker: Marker::TriangleUp,
     }
+    /// HTTP streaming over HTTP/2.
+    NdjsonH2 {
+        name: "ndjson@h2",
+        label: "HTTP stream, HTTP/2",
+        in_words: "HTTP streaming over HTTP/2",
+        summary: "One request, and an endless response with a DATA frame for each event.",
+        family: Family::Http2,
+        since: 2015,
+        carrier: Carrier::H2,
+        exchange: Exchange::Stream,
+        envelope: Envelope::Line,
+        coding: Coding::Identity,
+        path: Some("/stream"),
+        subprotocol: None,
+        browser: Some(BrowserApi::Fetch),
+        colours: Colours { chart: Rgb(0, 100, 72), light: Rgb(0, 100, 72), dark: Rgb(140, 230, 205) },
+        marker: Marker::TriangleUp,
+    }
     /// Server-sent events: a streaming response that browsers parse themselves (WHATWG HTML, section 9.2).
     Sse {
         name: "sse",
@@ -352,6 +422,24 @@ transports! {
         subprotocol: None,
         browser: Some(BrowserApi::EventSource),
         colours: Colours { chart: Rgb(204, 121, 167), light: Rgb(179, 88, 139), dark: Rgb(231, 156, 197) },
+        marker: Marker::TriangleDown,
+    }
+    /// Server-sent events over HTTP/2.
+    SseH2 {
+        name: "sse@h2",
+        label: "SSE, HTTP/2",
+        in_words: "SSE over HTTP/2",
+        summary: "Server-sent events as a stream of an HTTP/2 connection, which the page's other requests share.",
+        family: Family::Http2,
+        since: 2015,
+        carrier: Carrier::H2,
+        exchange: Exchange::Stream,
+        envelope: Envelope::Sse,
+        coding: Coding::Identity,
+        path: Some("/sse"),
+        subprotocol: None,
+        browser: Some(BrowserApi::EventSource),
+        colours: Colours { chart: Rgb(140, 70, 110), light: Rgb(140, 70, 110), dark: Rgb(245, 200, 225) },
         marker: Marker::TriangleDown,
     }
     /// One endless HTTP response of several parts, as Netscape introduced it in 1995 (RFC 2046, section 5.1).
@@ -406,6 +494,60 @@ transports! {
         subprotocol: None,
         browser: Some(BrowserApi::WebSocket),
         colours: Colours { chart: Rgb(0, 114, 178), light: Rgb(0, 114, 178), dark: Rgb(86, 180, 233) },
+        marker: Marker::Diamond,
+    }
+    /// WebSocket with permessage-deflate, each message compressed by itself (RFC 7692).
+    WebSocketDeflate {
+        name: "websocket+deflate",
+        label: "WS deflate",
+        in_words: "WebSocket with deflate",
+        summary: "A WebSocket whose messages are compressed, each by itself, so that an event is compressed once for all subscribers.",
+        family: Family::Compressed,
+        since: 2015,
+        carrier: Carrier::H1,
+        exchange: Exchange::Socket,
+        envelope: Envelope::WebSocket,
+        coding: Coding::Deflate,
+        path: Some("/ws"),
+        subprotocol: None,
+        browser: Some(BrowserApi::WebSocket),
+        colours: Colours { chart: Rgb(50, 140, 160), light: Rgb(35, 125, 145), dark: Rgb(120, 205, 220) },
+        marker: Marker::Hourglass,
+    }
+    /// WebSocket with permessage-deflate and context takeover (RFC 7692).
+    WebSocketTakeover {
+        name: "websocket+deflate_takeover",
+        label: "WS takeover",
+        in_words: "WebSocket with deflate and context takeover",
+        summary: "A WebSocket whose messages are compressed with reference to earlier ones, by a compressor for each connection.",
+        family: Family::Compressed,
+        since: 2015,
+        carrier: Carrier::H1,
+        exchange: Exchange::Socket,
+        envelope: Envelope::WebSocket,
+        coding: Coding::DeflateTakeover,
+        path: Some("/ws"),
+        subprotocol: None,
+        browser: Some(BrowserApi::WebSocket),
+        colours: Colours { chart: Rgb(20, 90, 105), light: Rgb(20, 90, 105), dark: Rgb(165, 225, 235) },
+        marker: Marker::Bowtie,
+    }
+    /// WebSocket over HTTP/2 (RFC 8441).
+    WebSocketH2 {
+        name: "websocket@h2",
+        label: "WebSocket, HTTP/2",
+        in_words: "WebSocket over HTTP/2",
+        summary: "A WebSocket on a stream of an HTTP/2 connection (RFC 8441): an extended CONNECT in place of the upgrade, then the same frames in DATA frames.",
+        family: Family::Http2,
+        since: 2018,
+        carrier: Carrier::H2,
+        exchange: Exchange::Socket,
+        envelope: Envelope::WebSocket,
+        coding: Coding::Identity,
+        path: Some("/ws"),
+        subprotocol: None,
+        browser: Some(BrowserApi::WebSocket),
+        colours: Colours { chart: Rgb(0, 66, 110), light: Rgb(0, 66, 110), dark: Rgb(150, 210, 250) },
         marker: Marker::Diamond,
     }
     /// STOMP 1.2 as a sub-protocol of WebSocket.
@@ -531,6 +673,13 @@ impl Transport {
         self.row().family == Family::Today
     }
 
+    /// Whether a page can select it: a browser has an interface for it, and the page decides between it and every other one.
+    pub const fn is_lane(self) -> bool {
+        self.row().browser.is_some()
+            && matches!(self.carrier(), Carrier::H1)
+            && matches!(self.row().coding, Coding::Identity)
+    }
+
     /// The transports that are compared by default.
     pub fn today() -> Vec<Self> {
         Self::all_where(Self::is_today)
@@ -552,6 +701,7 @@ impl Transport {
         match (self.exchange(), self.carrier()) {
             (Exchange::Poll | Exchange::LongPoll, _) => "response",
             (Exchange::Stream, Carrier::H1) => "chunk",
+            (Exchange::Stream, Carrier::H2) => "DATA frame",
             (Exchange::Stream, Carrier::Tcp) => "line",
             (Exchange::Socket, _) => "frame",
         }
@@ -634,8 +784,10 @@ mod tests {
             for other in Transport::ALL[..index].iter().map(|transport| transport.row()) {
                 let both = format!("{} and {}", one.name, other.name);
                 assert!(one.name != other.name && one.label != other.label, "{both}");
-                assert!(one.path.is_none() || (one.path, one.subprotocol) != (other.path, other.subprotocol), "{both}");
-                assert!(one.colours.chart != other.colours.chart && one.marker != other.marker, "{both}");
+                let selected = |row: &Row| (row.path, row.subprotocol, row.carrier, row.coding);
+                assert!(one.path.is_none() || selected(one) != selected(other), "{both}");
+                let drawn = |row: &Row| (row.marker, row.carrier == Carrier::H2);
+                assert!(one.colours.chart != other.colours.chart && drawn(one) != drawn(other), "{both}");
             }
         }
     }

@@ -199,12 +199,16 @@ pub fn scenario(comparison: &Comparison) -> String {
         true => format!(", modelled network: {}", scenario.network),
         false => String::new(),
     };
+    let streams = match scenario.streams_per_connection {
+        1 => String::new(),
+        streams => format!(", {streams} on each HTTP/2 connection"),
+    };
     let processes = match scenario.processes {
         1 => String::new(),
         processes => format!(" in {processes} processes"),
     };
     format!(
-        "{} subscriber{}{processes}, {} events/s ({}), {} B payload, polls each {} ms, rounds: {} of {} s, {} headers, {where_}{tls}{network}",
+        "{} subscriber{}{processes}{streams}, {} events/s ({}), {} B payload, polls each {} ms, rounds: {} of {} s, {} headers, {where_}{tls}{network}",
         thousands(u64::from(scenario.subscribers)),
         if scenario.subscribers == 1 { "" } else { "s" },
         scenario.rate,

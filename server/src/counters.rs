@@ -12,6 +12,9 @@ pub struct Counters {
     accepted: AtomicU64,
     refused: AtomicU64,
     stalled: AtomicU64,
+    streams_refused: AtomicU64,
+    floods: AtomicU64,
+    compressions_refused: AtomicU64,
     handshakes_failed: AtomicU64,
     echoes_refused: AtomicU64,
     tokens_refused: AtomicU64,
@@ -44,6 +47,36 @@ impl Counters {
     /// Counts a client that was disconnected because it read nothing for too long.
     pub fn stalled(&self) {
         self.stalled.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a request over HTTP/2 that was refused because there were too many streams.
+    pub fn stream_refused(&self) {
+        self.streams_refused.fetch_add(1, Relaxed);
+    }
+
+    /// How many requests over HTTP/2 were refused.
+    pub fn streams_refused(&self) -> u64 {
+        self.streams_refused.load(Relaxed)
+    }
+
+    /// Counts a client that was disconnected because it flooded the server with HTTP/2 frames.
+    pub fn flooded(&self) {
+        self.floods.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a WebSocket that was not compressed because there was no memory for its compressors.
+    pub fn compression_refused(&self) {
+        self.compressions_refused.fetch_add(1, Relaxed);
+    }
+
+    /// How many WebSockets were not compressed for lack of memory.
+    pub fn compressions_refused(&self) -> u64 {
+        self.compressions_refused.load(Relaxed)
+    }
+
+    /// How many clients were disconnected because of a flood.
+    pub fn floods(&self) -> u64 {
+        self.floods.load(Relaxed)
     }
 
     /// Counts a failed TLS handshake.

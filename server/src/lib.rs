@@ -35,12 +35,13 @@ pub use crate::addresses::Addresses;
 use crate::api::{Presenter, echo, index, presenter, viewers};
 use crate::budget::Budget;
 pub use crate::carrier::Identity;
-use crate::carrier::{Admission, accept, http1};
+use crate::carrier::{Admission, accept, http};
 use crate::counters::Counters;
 use crate::fan_out::{Worker, WorkerThread, start_worker};
 use crate::feed::{Feed, Publisher};
 use crate::limits::Room;
 pub use crate::options::Options;
+use crate::quota::Quota;
 use crate::sampler::Sampler;
 use crate::state::ServerState;
 use crate::transport::tcp;
@@ -115,9 +116,11 @@ impl Server {
             plan: watch::Sender::new(plan.clone()),
             plans: plans.clone(),
             traces: Arc::default(),
+            streams: Quota::new(options.max_connections, options.max_connections_per_address),
             sockjs: Arc::default(),
             socket_io: Arc::default(),
             echoes: Arc::new(Budget::new(echo::MAX_TOTAL_BYTES)),
+            compressors: Arc::new(Budget::new(options.compression_bytes)),
             origins: options.origins.clone(),
             hosts: options.hosts.clone(),
             tls: tls.clone(),
@@ -134,7 +137,7 @@ impl Server {
         let accept_http = {
             let (workers, admission, state) = (workers.clone(), admission.clone(), state.clone());
             move |listener: TcpListener| {
-                accept::accept(listener, workers, admission, state, http1::REFUSALS, http1::serve)
+                accept::accept(listener, workers, admission, state, http::REFUSALS, http::serve)
             }
         };
         let accept_tcp = {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
+use protocol::payload::PayloadKind;
 use protocol::schedule::Spacing;
 use serde::{Deserialize, Serialize};
 
@@ -36,12 +37,18 @@ pub struct Options {
     /// Payload of each event, in bytes, at most 65536
     #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = payload)]
     pub payload: usize,
+    /// Kind of payload: random (letters and digits, which hardly compress), text (English words) or json (quotes of a ticker)
+    #[arg(long, value_name = "KIND", default_value_t)]
+    pub payload_kind: PayloadKind,
     /// Events kept in the history, for subscribers that resume or are slow
     #[arg(long, value_name = "EVENTS", default_value_t = 8192, value_parser = at_least_one)]
     pub history: usize,
     /// Memory that the history may take, in bytes, with each event in every encoding; the oldest events are removed first
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20, value_parser = at_least_one)]
     pub history_bytes: usize,
+    /// Memory that the compressors of WebSockets with context takeover may take, in bytes, each 320 KiB; further WebSockets are not compressed
+    #[arg(long, value_name = "BYTES", default_value_t = 512 << 20)]
+    pub compression_bytes: usize,
     /// Threads that serve connections
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = threads)]
     pub threads: usize,
@@ -99,7 +106,14 @@ impl Default for Options {
 impl Options {
     /// What to publish, and when.
     pub fn plan(&self) -> Plan {
-        Plan { rate: self.rate, spacing: self.schedule, seed: self.seed, payload: self.payload, stall: self.stall }
+        Plan {
+            rate: self.rate,
+            spacing: self.schedule,
+            seed: self.seed,
+            payload: self.payload,
+            payload_kind: self.payload_kind,
+            stall: self.stall,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::budget::Budget;
 use crate::carrier::Identity;
 use crate::counters::Counters;
 use crate::feed::{Feed, Plan};
+use crate::quota::Quota;
 use crate::sampler::Sampler;
 use crate::trace::Traces;
 use crate::transport::socket_io::hub::Hub;
@@ -36,6 +37,10 @@ pub struct ServerState {
     pub traces: Arc<Traces>,
     /// The memory, in bytes, that all echoed messages together may take.
     pub echoes: Arc<Budget>,
+    /// The memory, in bytes, that the compressors of WebSockets with a context of their own may take.
+    pub compressors: Arc<Budget>,
+    /// The streams of HTTP/2 connections.
+    pub streams: Arc<Quota>,
     /// The sessions of SockJS clients that use several requests.
     pub sockjs: Arc<Sessions>,
     /// The clients of Socket.IO.

@@ -381,12 +381,12 @@ fn close_frame(stream: &mut TcpStream) -> (u16, String) {
 }
 
 #[test]
-fn echoes_hold_up_to_32_mib_together_and_a_message_beyond_that_closes_its_connection_with_1013() {
+fn echoes_hold_up_to_64_mib_together_and_a_message_beyond_that_closes_its_connection_with_1013() {
     let server = start(Options::default());
     let message = encode_masked(Opcode::Binary, &[7; 1 << 20], [1, 2, 3, 4]);
-    // Of 32 messages, all bytes but the last are sent, so none of them can be echoed yet.
+    // Of 64 messages, all bytes but the last are sent, so none of them can be echoed yet.
     let (incomplete, last) = message.split_at(message.len() - 1);
-    let mut open: Vec<TcpStream> = (0..32)
+    let mut open: Vec<TcpStream> = (0..64)
         .map(|_| {
             let mut stream = echo(&server);
             stream.write_all(incomplete).unwrap();

@@ -7,6 +7,7 @@ use anyhow::{bail, ensure};
 use clap::{Args, FromArgMatches};
 use protocol::Transport;
 use protocol::network::Network;
+use protocol::payload::PayloadKind;
 use protocol::result::{Comparison, Headers, Scenario};
 use protocol::schedule::Spacing;
 use protocol::transport::Exchange;
@@ -47,6 +48,9 @@ pub struct Fixed {
     /// Payload of each event, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = server::options::payload, conflicts_with = "url")]
     pub payload: usize,
+    /// Kind of payload: random (letters and digits, which hardly compress), text (English words) or json (quotes of a ticker)
+    #[arg(long, value_name = "KIND", default_value_t, conflicts_with = "url")]
+    pub payload_kind: PayloadKind,
     /// Time from the start of one poll to the start of the next, for polling; each poller has a random phase
     #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = duration)]
     pub poll_interval: Duration,
@@ -63,6 +67,9 @@ pub struct Fixed {
     /// settings like delay=40ms,jitter=5ms,bandwidth=10mbit (one way; loss and congestion are not modelled)
     #[arg(long, value_name = "NAME|SETTINGS", default_value = "loopback")]
     pub network: Network,
+    /// Subscribers that share a connection over HTTP/2, each with a stream of its own
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub streams_per_connection: u32,
     /// Seed of the schedule, the payloads, the phases of pollers and the order of rounds
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -240,6 +247,7 @@ pub async fn scenario(options: &Fixed, subscribers: u32) -> anyhow::Result<Scena
         rate,
         schedule: running.map_or(options.schedule, |load| load.schedule),
         payload_bytes: running.map_or(options.payload as u32, |load| load.payload_bytes),
+        payload_kind: running.map_or(options.payload_kind, |load| load.payload_kind),
         poll_interval_ms: options.poll_interval.as_millis() as u64,
         rounds: options.rounds,
         warm_up_ms: warm_up_ms(subscribers, options.network)
@@ -248,6 +256,7 @@ pub async fn scenario(options: &Fixed, subscribers: u32) -> anyhow::Result<Scena
         duration_ms: duration.as_millis() as u64,
         headers: options.headers,
         network: options.network,
+        streams_per_connection: options.streams_per_connection,
         server_threads: running.map_or(options.threads as u32, |load| load.threads),
         tls: options.tls || options.url.as_ref().is_some_and(|url| url.starts_with("https:")),
         processes: options.processes,

@@ -96,7 +96,8 @@ impl Subscriber {
         let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
         let (stop, began_ns) = (Stop::default(), clock::now_ns());
         let (target, shared) = (Rc::new(target.clone()), recorder.clone());
-        let run = session::run(transport, target, Cursor(0).into(), Duration::ZERO, shared, stop.stopped());
+        let run =
+            session::run(transport, target, Cursor(0).into(), Duration::ZERO, Rc::default(), shared, stop.stopped());
         Self { transport, recorder, stop, running: spawn_local(run), began_ns, first_ms: None, failed_ms: None }
     }
 

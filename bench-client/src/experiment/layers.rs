@@ -1,40 +1,29 @@
 //! Measures bare WebSocket and the protocols on top of it: deliveries, memory, the time to the first event, acknowledged messages, and how the
 //! server responds to their handshakes.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use protocol::envelope::{stomp, websocket as frame};
 use protocol::facts::Facts;
-use protocol::facts::layers::{FirstEvent, LayersFacts, LibraryTrial, SentMessage, Trial};
-use protocol::network::Network;
+use protocol::facts::layers::{LayersFacts, LibraryTrial, SentMessage, Trial};
 use protocol::result::{Comparison, Headers, Scenario};
-use protocol::transport::Exchange;
-use protocol::{Cursor, Envelope, Ledger, Transport, clock};
+use protocol::transport::Family;
+use protocol::{Envelope, Transport};
 use reports::statistics::MIN_ROUNDS;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use super::memory;
-use crate::round::recorder::Recorder;
+use super::{first_event, memory};
 use crate::round::series;
-use crate::subscriber::stop::Stop;
-use crate::subscriber::{Subscriber, Target, session};
+use crate::subscriber::{Subscriber, Target};
 use crate::test_bed::TestBed;
 use crate::test_bed::server_process::options;
 use crate::transport::{frames, websocket};
 use server::Options;
 
-/// One-way delays of the modelled network.
-const DELAYS_MS: [u64; 3] = [1, 20, 60];
-/// Subscriptions opened over each delay.
-const OPENINGS: usize = 5;
-/// How long a first event, or a response, may take.
+/// How long a response may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Numbers of subscribers for the memory of a connection.
 const SIZES: [u32; 4] = [250, 500, 1_000, 2_000];
@@ -48,7 +37,7 @@ const FIRST_REQUEST: &str = "/socket.io/?EIO=4&transport=polling";
 
 /// WebSocket, and what is on top of it.
 fn transports() -> Vec<Transport> {
-    Transport::all_where(|transport| transport.exchange() == Exchange::Socket)
+    Transport::all_where(|transport| transport == Transport::WebSocket || transport.row().family == Family::Library)
 }
 
 /// Runs the experiment.
@@ -63,14 +52,14 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
         ..Scenario::small(&transports())
     };
     let rounds = series::rounds(std::slice::from_ref(&scenario), false).await?.concat();
-    let memory = memory::measure(seed, &transports(), &SIZES).await?;
+    let memory = memory::measure(seed, &transports(), &SIZES, 1).await?;
     let mut test_bed = TestBed::open(&Options { seed, origins: vec![ALLOWED.into()], ..options() }).await?;
     test_bed.control.publish(MESSAGE).await?;
     let mut first_events = Vec::new();
     for headers in [Headers::Lean, Headers::Browser] {
-        for delay_ms in DELAYS_MS {
+        for delay_ms in first_event::DELAYS_MS {
             for transport in transports() {
-                first_events.push(first_event(&test_bed.target, transport, headers, delay_ms).await?);
+                first_events.push(first_event::measure(&test_bed.target, transport, headers, delay_ms).await?);
             }
         }
     }
@@ -85,40 +74,6 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     let rounds = Comparison { scenario, rounds };
     let message_bytes = MESSAGE.len() as u64;
     Ok(Facts::Layers(Box::new(LayersFacts { rounds, memory, first_events, message_bytes, sent, trials })))
-}
-
-/// Opens subscriptions one after another, each until its first event, which is in the history already.
-async fn first_event(
-    target: &Target,
-    transport: Transport,
-    headers: Headers,
-    delay_ms: u64,
-) -> anyhow::Result<FirstEvent> {
-    let network = Network::with_delay(Duration::from_millis(delay_ms));
-    let target = Rc::new(Target { headers, network, ..target.clone() });
-    let (mut ms, mut ledger) = (Vec::new(), Ledger::default());
-    for _ in 0..OPENINGS {
-        let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
-        let stop = Stop::default();
-        let began = clock::now_ns();
-        let (target, shared) = (target.clone(), recorder.clone());
-        let running =
-            spawn_local(session::run(transport, target, Cursor(0).into(), Duration::ZERO, shared, stop.stopped()));
-        let received = async {
-            loop {
-                if let Some(sample) = recorder.borrow().samples.first() {
-                    return sample.received;
-                }
-                sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let received = timeout(TIMEOUT, received).await.with_context(|| format!("no event over {transport}"))?;
-        ms.push((received - began) as f64 / 1e6);
-        stop.stop();
-        running.await?;
-        ledger += *recorder.borrow().ledger.borrow();
-    }
-    Ok(FirstEvent { transport, headers, delay_ms, ms, ledger })
 }
 
 /// Sends a message on an open connection, and waits for its acknowledgement where the protocol has one.

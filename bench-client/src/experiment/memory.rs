@@ -10,11 +10,16 @@ use crate::round::series;
 /// More than the 500 that connect at once, so that what their handshakes take at that moment is the same in each size.
 pub const SIZES: [u32; 6] = [500, 1_000, 1_500, 2_000, 3_000, 4_000];
 
-/// Measures a round of each transport with each number of subscribers.
+/// Measures a round of each transport with each number of subscribers, of whom `streams_per_connection` share a connection over HTTP/2.
 ///
 /// # Errors
 /// When a server cannot be started or read.
-pub async fn measure(seed: u64, transports: &[Transport], sizes: &[u32]) -> anyhow::Result<MemoryFacts> {
+pub async fn measure(
+    seed: u64,
+    transports: &[Transport],
+    sizes: &[u32],
+    streams_per_connection: u32,
+) -> anyhow::Result<MemoryFacts> {
     let mut comparisons = Vec::new();
     for &transport in transports {
         for &subscribers in sizes {
@@ -23,6 +28,7 @@ pub async fn measure(seed: u64, transports: &[Transport], sizes: &[u32]) -> anyh
                 rate: 5.0,
                 warm_up_ms: 400 + u64::from(subscribers),
                 duration_ms: 500,
+                streams_per_connection,
                 seed,
                 ..Scenario::small(&[transport])
             };
@@ -40,5 +46,5 @@ pub fn transports() -> Vec<Transport> {
 
 /// Runs it.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
-    Ok(Facts::Memory(measure(seed, &transports(), &SIZES).await?))
+    Ok(Facts::Memory(measure(seed, &transports(), &SIZES, 1).await?))
 }

@@ -6,10 +6,13 @@ mod browser;
 mod capacity;
 pub mod claims;
 mod compared;
+mod compression;
 pub mod crossover;
 mod fallback;
+mod first_event;
 mod frames;
 mod handshake;
+mod header_compression;
 mod herd;
 mod history;
 mod idle;
@@ -17,6 +20,7 @@ mod keep_alive;
 mod ladder;
 mod layers;
 pub mod memory;
+mod multiplexing;
 mod papers;
 mod print;
 mod rooms;
@@ -194,6 +198,34 @@ pub const ALL: &[Entry] = &[
         seconds: 110,
         claims: true,
         run: |seed| Box::pin(fallback::run(seed)),
+    },
+    Entry {
+        name: "multiplexing",
+        about: "many subscribers on one HTTP/2 connection, and the seventh event source of a page",
+        seconds: 120,
+        claims: true,
+        run: |seed| Box::pin(multiplexing::run(seed)),
+    },
+    Entry {
+        name: "header-compression",
+        about: "the headers of a poll over HTTP/1.1 and HTTP/2, the first one and later ones",
+        seconds: 2,
+        claims: true,
+        run: |seed| Box::pin(header_compression::run(seed)),
+    },
+    Entry {
+        name: "compression",
+        about: "bytes, CPU and memory of compressed WebSockets, over kind and size of the payload",
+        seconds: 240,
+        claims: true,
+        run: |seed| Box::pin(compression::run(seed)),
+    },
+    Entry {
+        name: "first-event",
+        about: "the time from nothing to the first event, with and without TLS and HTTP/2",
+        seconds: 60,
+        claims: true,
+        run: |seed| Box::pin(first_event::run(seed)),
     },
     Entry {
         name: "browser",

@@ -107,12 +107,21 @@ impl Contents {
 
 #[cfg(test)]
 mod tests {
+    use protocol::payload::PayloadKind;
     use protocol::schedule::Spacing;
 
     use super::*;
 
     fn timetable() -> Timetable {
-        Timetable { started_ns: 0, first: 1, rate: 1e3, spacing: Spacing::Periodic, seed: 1, payload_bytes: 20 }
+        Timetable {
+            started_ns: 0,
+            first: 1,
+            rate: 1e3,
+            spacing: Spacing::Periodic,
+            seed: 1,
+            payload_bytes: 20,
+            payload_kind: PayloadKind::Random,
+        }
     }
 
     #[test]

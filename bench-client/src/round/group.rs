@@ -15,6 +15,7 @@ use crate::round::recorder::{Recorder, Shared};
 use crate::subscriber::Target;
 use crate::subscriber::session;
 use crate::subscriber::stop::Stop;
+use crate::wire::http2::Slot;
 
 /// How many subscribers connect at once, in all processes together: fewer than fit into the server's queue of new connections.
 const CONNECT_AT_ONCE: usize = 500;
@@ -74,6 +75,7 @@ impl SubscriberGroup {
         let (target, count) = (Rc::new(target), share.count as usize);
         let mut phases = seeded(seed ^ u64::from(share.first) << 32);
         let at_once = (CONNECT_AT_ONCE * count / share.of.max(1) as usize).max(1);
+        let mut slot = Rc::new(Slot::default());
         for batch in 0..count.div_ceil(at_once) {
             let until = count.min((batch + 1) * at_once);
             while group.running.len() < until {
@@ -82,8 +84,12 @@ impl SubscriberGroup {
                 let number = f64::from(share.first) + group.running.len() as f64;
                 let phase = (number + uniform(&mut phases)) / f64::from(share.of);
                 let phase = target.poll_interval.mul_f64(phase);
+                if group.running.len().is_multiple_of(target.streams_per_connection.max(1) as usize) {
+                    slot = Rc::new(Slot::default());
+                }
                 let (target, recorder, stopped) = (target.clone(), group.recorder.clone(), group.stop.stopped());
-                group.running.spawn_local(session::run(transport, target, after, phase, recorder, stopped));
+                let session = session::run(transport, target, after, phase, slot.clone(), recorder, stopped);
+                group.running.spawn_local(session);
             }
             while group.connected() < until as u32 && clock::now_ns() < deadline {
                 sleep(Duration::from_millis(1)).await;

@@ -51,6 +51,8 @@ pub struct Task {
     pub poll_interval: Duration,
     /// The modelled network.
     pub network: Network,
+    /// How many subscribers share a connection over HTTP/2.
+    pub streams_per_connection: u32,
     /// How far the server's clock is ahead of ours, in ns.
     pub clock_ahead_ns: i64,
     /// The cursor at which they start.
@@ -255,6 +257,7 @@ impl LocalSubscribers {
             poll_interval: task.poll_interval,
             poll_origin_ns: task.poll_origin_ns,
             network: task.network,
+            streams_per_connection: task.streams_per_connection,
             trace: None,
             back_off: BackOff::default(),
             clock_ahead_ns: task.clock_ahead_ns,

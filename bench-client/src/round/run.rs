@@ -81,6 +81,7 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
         headers: scenario.headers,
         poll_interval: Duration::from_millis(scenario.poll_interval_ms),
         network: scenario.network,
+        streams_per_connection: scenario.streams_per_connection,
         clock_ahead_ns: ahead_ns,
         after: Bookmark { cursor: Cursor(before.head), epoch: Some(before.epoch) },
         share: Share::all(scenario.subscribers),

@@ -31,6 +31,7 @@ pub fn server_options(scenario: &Scenario) -> Options {
         schedule: scenario.schedule,
         seed: scenario.seed,
         payload: scenario.payload_bytes as usize,
+        payload_kind: scenario.payload_kind,
         history,
         history_bytes: history * max_event_bytes(scenario.payload_bytes as usize + MAX_JSON_ADDED_BYTES),
         threads: scenario.server_threads as usize,

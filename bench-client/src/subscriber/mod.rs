@@ -15,14 +15,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use protocol::deflate::Inflater;
 use protocol::network::Network;
 use protocol::result::Headers;
-use protocol::transport::{BrowserApi, Carrier};
+use protocol::transport::{BrowserApi, Carrier, Coding};
 use protocol::{Bookmark, Cursor, Envelope, Event, Gap, Layer, Transport, clock};
 
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
 use crate::round::recorder::{Progress, Recorder, Sample, Shared};
+use crate::wire::http2::Slot;
 use crate::wire::link::{Link, Trace};
 use crate::wire::socket::with_buffer;
 use crate::wire::{Connection, SharedLedger};
@@ -46,6 +48,8 @@ pub struct Target {
     pub poll_origin_ns: u64,
     /// The modelled network.
     pub network: Network,
+    /// How many subscribers share a connection over HTTP/2.
+    pub streams_per_connection: u32,
     /// If given, the bytes that cross the modelled network are recorded in it.
     pub trace: Option<Trace>,
     /// The pause before a lost connection is resumed.
@@ -80,31 +84,44 @@ impl Target {
             poll_interval: Duration::from_millis(250),
             poll_origin_ns: clock::now_ns(),
             network: Network::default(),
+            streams_per_connection: 1,
             trace: None,
             back_off: BackOff::default(),
             clock_ahead_ns: 0,
         }
     }
 
-    /// Connects to the transport's port; `seed` determines the jitter of the modelled network.
+    /// Connects to the transport's port; `seed` determines the jitter of the modelled network. Over HTTP/2, the connection is that of the
+    /// `slot`, which other subscribers may share.
     ///
     /// # Errors
     /// Those of [`Connection::connect`].
-    pub async fn connect(&self, transport: Transport, seed: u64, ledger: SharedLedger) -> io::Result<Connection> {
-        let address = match transport.carrier() {
-            Carrier::Tcp => self.tcp,
-            Carrier::H1 => self.endpoint.address,
-        };
+    pub async fn connect(
+        &self,
+        transport: Transport,
+        seed: u64,
+        slot: &Slot,
+        ledger: SharedLedger,
+    ) -> io::Result<Connection> {
         let link = || Link::new(self.network, seed, self.trace.as_ref());
         let link = self.network.is_modelled().then(link).transpose()?;
-        Connection::connect(address, link, self.endpoint.tls.as_ref(), ledger).await
+        let tls = self.endpoint.tls.as_ref();
+        match transport.carrier() {
+            Carrier::Tcp => Connection::connect(self.tcp, link, tls, ledger).await,
+            Carrier::H1 => Connection::connect(self.endpoint.address, link, tls, ledger).await,
+            Carrier::H2 => Ok(Connection::over_http2(slot.stream(self.endpoint.address, link, tls, ledger).await?)),
+        }
     }
 
     /// The request line and headers of the transport's request for the events after `after`, without the blank line.
     pub fn get(&self, transport: Transport, after: Bookmark) -> String {
         let path = transport.row().path.unwrap_or("/");
         let callback = if transport.envelope().has_callback() { "&callback=f" } else { "" };
-        self.get_target(transport, &format!("{path}?after={after}{callback}"))
+        let compression = match transport.row().coding {
+            Coding::Identity | Coding::Deflate => "",
+            Coding::DeflateTakeover => "&compression=takeover",
+        };
+        self.get_target(transport, &format!("{path}?after={after}{callback}{compression}"))
     }
 
     /// The request line and headers of a GET of `target` by the transport's interface, without the blank line.
@@ -122,6 +139,8 @@ pub struct Subscriber {
     pub target: Rc<Target>,
     /// Its connection.
     pub wire: Connection,
+    /// Decompresses the messages of a WebSocket, if that was agreed on.
+    pub inflater: Option<Box<Inflater>>,
     /// The time from the beginning of an interval to its poll.
     pub phase: Duration,
     /// Its cursor, and which events it has not received.
@@ -141,11 +160,12 @@ impl Subscriber {
     /// Those of [`Target::connect`].
     pub async fn alone(transport: Transport, target: &Target) -> io::Result<Self> {
         let recorder = Recorder::new(0..u64::MAX, 0, Arc::default());
-        let wire = target.connect(transport, 7, recorder.ledger.clone()).await?;
+        let wire = target.connect(transport, 7, &Slot::default(), recorder.ledger.clone()).await?;
         Ok(Self {
             transport,
             target: Rc::new(target.clone()),
             wire,
+            inflater: None,
             phase: Duration::ZERO,
             progress: Progress::new(Cursor(0).into()),
             send_epoch: false,
@@ -173,16 +193,17 @@ impl Subscriber {
         }
     }
 
-    /// Handles the bytes of an event: decodes and timestamps it, and records the delivery.
+    /// Handles the bytes of an event, which took `wire_bytes` on the wire: decodes and timestamps it, and records the delivery.
     ///
     /// # Errors
     /// When the bytes are not an event.
-    pub fn deliver(&mut self, json: &[u8]) -> Result<(), Fault> {
+    pub fn deliver(&mut self, json: &[u8], wire_bytes: usize) -> Result<(), Fault> {
         let event = Event::decode(json)?;
         let received = clock::now_ns().saturating_add_signed(self.target.clock_ahead_ns);
         let sample = Sample { seq: event.seq, at: event.at, received };
         let mut ledger = self.wire.ledger();
-        ledger[Layer::Event] += json.len() as u64;
+        ledger[Layer::Event] += wire_bytes as u64;
+        ledger.content_bytes += json.len() as u64;
         ledger.events += 1;
         drop(ledger);
         let mut recorder = self.recorder.borrow_mut();
@@ -223,7 +244,7 @@ impl Subscriber {
         if Gap::is_announced_by(json) {
             self.gap(Gap::decode(json)?);
         } else if !json.is_empty() {
-            self.deliver(json)?;
+            self.deliver(json, json.len())?;
             framing -= json.len();
         }
         self.wire.attribute(Layer::Framing, framing);

@@ -11,11 +11,13 @@ use crate::round::recorder::{Progress, Shared};
 use crate::subscriber::stop::Stopped;
 use crate::subscriber::{Subscriber, Target};
 use crate::transport;
+use crate::wire::http2::Slot;
 
 /// After more failures in a row, without an event between them, a subscriber gives up.
 const MAX_FAILURES: u32 = 5;
 
-/// Subscribes by `transport` to the events after `after`, until it is `stopped`; a lost connection is resumed at the cursor.
+/// Subscribes by `transport` to the events after `after`, until it is `stopped`; a lost connection is resumed at the cursor. Over HTTP/2, the
+/// connection is that of the `slot`.
 ///
 /// Rare steps are boxed: thousands of these futures run in turn for each event, so each should be small.
 pub async fn run(
@@ -23,6 +25,7 @@ pub async fn run(
     target: Rc<Target>,
     after: Bookmark,
     phase: Duration,
+    slot: Rc<Slot>,
     recorder: Shared,
     mut stopped: Stopped,
 ) {
@@ -36,7 +39,7 @@ pub async fn run(
     loop {
         let before = progress.bookmark();
         let opened = tokio::select! {
-            opened = Box::pin(target.connect(transport, seed, ledger.clone())) => opened,
+            opened = Box::pin(target.connect(transport, seed, &slot, ledger.clone())) => opened,
             () = &mut stopped => return,
         };
         let fault = match opened {
@@ -47,6 +50,7 @@ pub async fn run(
                     transport,
                     target,
                     wire,
+                    inflater: None,
                     phase,
                     progress,
                     send_epoch: !first_try,

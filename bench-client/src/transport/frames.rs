@@ -1,7 +1,9 @@
 //! The WebSocket handshake and frames, which WebSocket and the protocols on top of it have in common.
 
 use bytes::Bytes;
-use protocol::envelope::websocket::{Header, Opcode, encode_masked, parse};
+use protocol::deflate::{self, Inflater, Parameters};
+use protocol::envelope::websocket::{Header, Opcode, encode_masked, parse, parse_extended};
+use protocol::transport::Coding;
 use protocol::{Bookmark, Gap, Layer};
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 
@@ -9,6 +11,8 @@ use crate::fault::Fault;
 use crate::subscriber::Subscriber;
 use crate::subscriber::receive::Step;
 
+/// The longest message after decompression, in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 /// The longest payload of a frame that is accepted, in bytes.
 const MAX_PAYLOAD_BYTES: u64 = 1 << 20;
 /// The close code that reports a gap, and the beginning of its reason, which the cursor follows.
@@ -24,6 +28,13 @@ pub async fn upgrade(subscriber: &mut Subscriber, mut request: String) -> Result
     if let Some(name) = subprotocol {
         request.push_str(&format!("Sec-WebSocket-Protocol: {name}\r\n"));
     }
+    // The windows of a browser, and the context that the transport is about.
+    match subscriber.transport.row().coding {
+        Coding::Identity => {}
+        Coding::Deflate | Coding::DeflateTakeover => {
+            request.push_str(&format!("Sec-WebSocket-Extensions: {}; client_max_window_bits\r\n", deflate::NAME));
+        }
+    }
     request.push_str("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
     request.push_str(&format!("Sec-WebSocket-Key: {key}\r\n\r\n"));
     let wire = &mut subscriber.wire;
@@ -31,20 +42,40 @@ pub async fn upgrade(subscriber: &mut Subscriber, mut request: String) -> Result
     let head = wire.head().await?;
     wire.attribute_request(Layer::Handshake);
     wire.attribute(Layer::Handshake, head.bytes);
-    if head.status != 101 {
+    // Over HTTP/2, the method of the request takes the place of the headers (RFC 8441, section 5).
+    let http2 = wire.is_http2();
+    if head.status != if http2 { 200 } else { 101 } {
         return Err(Fault::Status(head.status));
     }
     // The right value proves that the peer has understood the handshake.
-    if head.accept != Some(derive_accept_key(key.as_bytes())) {
+    if !http2 && head.accept != Some(derive_accept_key(key.as_bytes())) {
         return Err(Fault::WrongAccept);
     }
-    if !head.upgrade.is_some_and(|to| to.eq_ignore_ascii_case("websocket")) {
+    if !http2 && !head.upgrade.is_some_and(|to| to.eq_ignore_ascii_case("websocket")) {
         return Err(Fault::OtherProtocol);
     }
-    match subprotocol {
-        Some(name) if head.subprotocol.as_deref() != Some(name) => Err(Fault::OtherSubprotocol(name)),
-        _ => Ok(()),
+    if let Some(name) = subprotocol
+        && head.subprotocol.as_deref() != Some(name)
+    {
+        return Err(Fault::OtherSubprotocol(name));
     }
+    subscriber.inflater = inflater(subscriber.transport.row().coding, head.extensions.as_deref())?;
+    Ok(())
+}
+
+/// The decompressor for the extension that the server has accepted.
+fn inflater(coding: Coding, accepted: Option<&str>) -> Result<Option<Box<Inflater>>, Fault> {
+    let takeover = match coding {
+        Coding::Identity if accepted.is_none() => return Ok(None),
+        Coding::Identity => return Err(Fault::OtherExtension),
+        Coding::Deflate => false,
+        Coding::DeflateTakeover => true,
+    };
+    let parameters = accepted.and_then(Parameters::parse_response).ok_or(Fault::OtherExtension)?;
+    if parameters.server_no_context_takeover == takeover {
+        return Err(Fault::OtherExtension);
+    }
+    Ok(Some(Box::new(Inflater::new(parameters.server_window_bits(), !takeover))))
 }
 
 /// Sends text as a message that belongs to the opening of a session.
@@ -63,7 +94,7 @@ pub async fn reply(subscriber: &mut Subscriber, text: &[u8]) -> Result<(), Fault
 /// When another frame comes, or the connection ends.
 pub async fn text(subscriber: &mut Subscriber) -> Result<Bytes, Fault> {
     let next = |subscriber: &mut Subscriber, bytes: &[u8], _| {
-        let Some((header, payload)) = whole_frame(bytes)? else { return Ok(Step::Incomplete) };
+        let Some((header, payload)) = whole_frame(bytes, false)? else { return Ok(Step::Incomplete) };
         let length = header.length + payload.len();
         subscriber.wire.attribute(Layer::Handshake, length);
         let text = match header.opcode {
@@ -78,9 +109,11 @@ pub async fn text(subscriber: &mut Subscriber) -> Result<Bytes, Fault> {
     subscriber.receive(next).await
 }
 
-/// The header and the payload of the frame at the front of `bytes`; `None` while it is incomplete.
-pub fn whole_frame(bytes: &[u8]) -> Result<Option<(Header, &[u8])>, Fault> {
-    let Some(header) = parse(bytes)? else { return Ok(None) };
+/// The header and the payload of the frame at the front of `bytes`, which may be marked as compressed if that was agreed on; `None` while it is
+/// incomplete.
+pub fn whole_frame(bytes: &[u8], compression: bool) -> Result<Option<(Header, &[u8])>, Fault> {
+    let parsed = if compression { parse_extended(bytes) } else { parse(bytes) };
+    let Some(header) = parsed? else { return Ok(None) };
     if header.payload_length > MAX_PAYLOAD_BYTES || header.mask.is_some() || !header.fin {
         return Err(Fault::NotHttp("a frame that is fragmented, masked, or larger than 1 MiB".into()));
     }

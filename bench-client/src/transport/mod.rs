@@ -5,7 +5,7 @@
 
 pub mod frames;
 mod long_polling;
-mod poll;
+pub(crate) mod poll;
 mod polling;
 mod socket_io;
 mod sockjs;
@@ -29,7 +29,7 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
     match (subscriber.transport.exchange(), subscriber.transport.carrier()) {
         (Exchange::Poll, _) => polling::subscribe(subscriber).await,
         (Exchange::LongPoll, _) => long_polling::subscribe(subscriber).await,
-        (Exchange::Stream, Carrier::H1) => stream::subscribe(subscriber).await,
+        (Exchange::Stream, Carrier::H1 | Carrier::H2) => stream::subscribe(subscriber).await,
         (Exchange::Stream, Carrier::Tcp) => tcp::subscribe(subscriber).await,
         (Exchange::Socket, _) => websocket::subscribe(subscriber).await,
     }

@@ -1,5 +1,5 @@
-//! Streaming over HTTP/1.1: one request, and a response whose body comes in chunks for as long as the subscription lasts. HTTP streaming and
-//! SSE differ in their envelope only.
+//! Streaming over HTTP: one request, and a response whose body goes on for as long as the subscription lasts. HTTP/1.1 sends it in chunks, HTTP/2
+//! in DATA frames. HTTP streaming and SSE differ in their envelope only.
 
 use std::convert::Infallible;
 
@@ -18,6 +18,11 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
     open(subscriber).await?;
     subscriber.connected();
     let envelope = subscriber.transport.envelope();
+    if subscriber.wire.is_http2() {
+        return subscriber
+            .receive(|subscriber, bytes, known| subscriber.parse_message(envelope, bytes, known, usize::MAX))
+            .await;
+    }
     subscriber.receive(|subscriber, bytes, _| chunk(subscriber, bytes, envelope)).await
 }
 
@@ -29,7 +34,7 @@ async fn open(subscriber: &mut Subscriber) -> Result<(), Fault> {
     let head = subscriber.wire.head().await?;
     subscriber.wire.attribute_request(Layer::RequestHeaders);
     subscriber.wire.attribute(Layer::ResponseHeaders, head.bytes);
-    match (head.status, head.chunked) {
+    match (head.status, head.chunked || subscriber.wire.is_http2()) {
         (200, true) => Ok(()),
         (200, false) => Err(Fault::NotHttp("a stream whose body does not come in chunks".into())),
         (status, _) => Err(Fault::Status(status)),

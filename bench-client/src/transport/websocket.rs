@@ -1,6 +1,7 @@
 //! WebSocket: a handshake, then a text frame per event (RFC 6455). STOMP, SockJS and Socket.IO differ in how a session is opened, and in the
 //! content of the frames.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use protocol::envelope::websocket::{Opcode, encode_masked};
 use protocol::{Envelope, Gap, Layer};
 use tokio::time::timeout;
 
-use super::frames::{MASK, closed, upgrade, whole_frame};
+use super::frames::{MASK, MAX_MESSAGE_BYTES, closed, upgrade, whole_frame};
 use super::{socket_io, sockjs, stomp};
 use crate::fault::Fault;
 use crate::subscriber::Subscriber;
@@ -77,19 +78,25 @@ enum Frame {
 /// Parses one frame from the front of `bytes`, delivers the event in it, and attributes its bytes to layers. Returns the frame and its
 /// length in bytes; `None` while it is incomplete.
 fn frame(subscriber: &mut Subscriber, bytes: &[u8]) -> Result<Option<(usize, Frame)>, Fault> {
-    let Some((header, payload)) = whole_frame(bytes)? else { return Ok(None) };
+    let Some((header, payload)) = whole_frame(bytes, subscriber.inflater.is_some())? else { return Ok(None) };
     let length = header.length + payload.len();
     let (layer, attributed, frame) = match header.opcode {
         Opcode::Text => {
-            let json = subscriber.transport.envelope().content(payload)?;
+            let message = match &mut subscriber.inflater {
+                Some(inflater) if header.compressed => Cow::Owned(inflater.message(payload, MAX_MESSAGE_BYTES)?),
+                _ => Cow::Borrowed(payload),
+            };
+            let json = subscriber.transport.envelope().content(&message)?;
             if json.is_empty() {
                 (Layer::Framing, length, Frame::Text(Bytes::copy_from_slice(payload)))
             } else if Gap::is_announced_by(&json) {
                 subscriber.gap(Gap::decode(&json)?);
                 (Layer::Framing, length, Frame::Other)
             } else {
-                subscriber.deliver(&json)?;
-                (Layer::Framing, length - json.len(), Frame::Event)
+                // What compression leaves of a message is counted as the event.
+                let wire_bytes = if header.compressed { payload.len() } else { json.len() };
+                subscriber.deliver(&json, wire_bytes)?;
+                (Layer::Framing, length - wire_bytes, Frame::Event)
             }
         }
         Opcode::Ping => (Layer::Framing, length, Frame::Ping(Bytes::copy_from_slice(payload))),

@@ -10,7 +10,7 @@ use crate::experiment::memory;
 const MAX_KIB: f64 = 4.0;
 
 pub async fn check() -> anyhow::Result<Vec<Finding>> {
-    let facts = memory::measure(1, &memory::transports(), &memory::SIZES).await?;
+    let facts = memory::measure(1, &memory::transports(), &memory::SIZES, 1).await?;
     Ok(growths(&facts).iter().map(judge).collect())
 }
 

@@ -1,43 +1,42 @@
-//! A subscriber's connection: a socket behind the layers of the wire, the bytes that were received and not parsed yet, and their ledger.
+//! A subscriber's connection: a socket of its own or a stream of an HTTP/2 connection, and the bytes that were received and not parsed yet.
 //!
 //! Bytes are counted at the socket, from the return values of read and write. The parser that understands them attributes them to a
 //! [`Layer`]. The two do not depend on each other, so their sums can disagree, which reveals an error. With TLS, the parsers see the content
-//! of the records, and what the records add to it is attributed here.
+//! of the records; over HTTP/2, the content of the stream's DATA frames.
 
 use std::cell::RefMut;
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use protocol::{Layer, Ledger};
-use tokio::time::timeout;
 
+use super::http1::{self, Head};
+use super::http2::Stream;
 use super::link::Link;
-use super::linked::LinkedSocket;
+use super::secured::SecuredSocket;
 pub use super::socket::SharedLedger;
-use super::socket::with_buffer;
-use super::tls::{Session, Tls};
-
-/// The most bytes that are read after we have closed our side: more than a socket's buffer has, but bounded.
-const MAX_LATE_BYTES: usize = 16 << 20;
-/// How long the server may take to close its side of a connection once we have closed ours.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+use super::tls::Tls;
+use crate::fault::Fault;
 
 /// A connection. Dropping it closes it, and completes its part of the ledger.
 pub struct Connection {
-    wire: LinkedSocket,
-    tls: Option<Box<Session>>,
+    link: Carrier,
     /// Received bytes that were not parsed yet, decrypted if there is TLS.
     pub received: BytesMut,
     /// Bytes of a chunked body, without the chunk sizes, that were not parsed yet.
     pub body: BytesMut,
     /// Bytes of the request without response; to which layer they belong depends on the response.
     unanswered: u64,
-    /// Whether our side is closed.
-    closed: bool,
+}
+
+/// Where the bytes of a connection go.
+enum Carrier {
+    /// To a socket.
+    Socket(SecuredSocket),
+    /// To a stream of an HTTP/2 connection; each request has a stream of its own.
+    Http2(Box<Stream>),
 }
 
 impl Connection {
@@ -51,30 +50,14 @@ impl Connection {
         tls: Option<&Tls>,
         ledger: SharedLedger,
     ) -> io::Result<Self> {
-        let wire = LinkedSocket::connect(address, link, ledger).await?;
-        let (received, body) = (BytesMut::new(), BytesMut::new());
-        let mut connection = Self { wire, tls: None, received, body, unanswered: 0, closed: false };
-        if let Some(tls) = tls {
-            connection.handshake(Session::new(tls)?).await?;
-        }
-        Ok(connection)
+        let mut received = BytesMut::new();
+        let socket = SecuredSocket::connect(address, link, tls, ledger, &mut received).await?;
+        Ok(Self { link: Carrier::Socket(socket), received, body: BytesMut::new(), unanswered: 0 })
     }
 
-    /// The handshake of TLS.
-    async fn handshake(&mut self, session: Session) -> io::Result<()> {
-        self.tls = Some(session.into());
-        while let Some(session) = self.tls.as_mut() {
-            let records = session.pending_records()?;
-            let done = !session.is_handshaking();
-            self.wire.write(&records).await?;
-            self.attribute(Layer::Handshake, records.len());
-            if done {
-                break;
-            }
-            self.fill_encrypted().await?;
-            self.decrypt()?;
-        }
-        Ok(())
+    /// A connection whose requests are streams of an HTTP/2 connection.
+    pub fn over_http2(stream: Stream) -> Self {
+        Self { link: Carrier::Http2(stream.into()), received: BytesMut::new(), body: BytesMut::new(), unanswered: 0 }
     }
 
     /// Waits for more bytes and appends them to `received`.
@@ -82,35 +65,19 @@ impl Connection {
     /// # Errors
     /// Those of the socket, and `UnexpectedEof` when the peer has ended the connection. Dropping the future loses no bytes.
     pub async fn fill(&mut self) -> io::Result<()> {
-        if self.tls.is_none() {
-            return self.wire.fill(&mut self.received).await;
+        let Self { link, received, .. } = self;
+        match link {
+            Carrier::Socket(socket) => socket.fill(received).await,
+            Carrier::Http2(stream) => stream.fill(received).await,
         }
-        let before = self.received.len();
-        while self.received.len() == before {
-            self.fill_encrypted().await?;
-            self.decrypt()?;
-        }
-        Ok(())
-    }
-
-    async fn fill_encrypted(&mut self) -> io::Result<()> {
-        let Self { wire, tls, received, .. } = self;
-        wire.fill(undecrypted(tls, received)).await
-    }
-
-    /// Decrypts the complete records, and attributes what they add to their content.
-    fn decrypt(&mut self) -> io::Result<()> {
-        let Self { tls: Some(session), received, wire, .. } = self else { return Ok(()) };
-        while let Some(opened) = session.open(received)? {
-            let layer = if opened.content > 0 { Layer::Tls } else { Layer::Handshake };
-            wire.socket.ledger().borrow_mut()[layer] += (opened.record - opened.content) as u64;
-        }
-        Ok(())
     }
 
     /// Whether the parsers read the bytes of the socket directly, without any layer in between.
     pub fn is_bare(&self) -> bool {
-        !self.wire.has_link() && self.tls.is_none()
+        match &self.link {
+            Carrier::Socket(socket) => socket.is_bare(),
+            Carrier::Http2(_) => false,
+        }
     }
 
     /// Reads from the socket into `buffer`; returns how many bytes. Only for a bare connection.
@@ -118,7 +85,10 @@ impl Connection {
     /// # Errors
     /// Those of the socket, and `UnexpectedEof` when the peer has ended the connection.
     pub fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.wire.socket.poll_read(context, buffer)
+        match &mut self.link {
+            Carrier::Socket(socket) => socket.poll_read(context, buffer),
+            Carrier::Http2(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
     }
 
     /// Sends bytes of a known layer.
@@ -126,29 +96,55 @@ impl Connection {
     /// # Errors
     /// Those of the socket.
     pub async fn send(&mut self, bytes: &[u8], layer: Layer) -> io::Result<()> {
-        self.write(bytes).await?;
-        self.attribute(layer, bytes.len());
-        Ok(())
+        match &mut self.link {
+            Carrier::Socket(socket) => {
+                socket.write(bytes).await?;
+                self.attribute(layer, bytes.len());
+                Ok(())
+            }
+            Carrier::Http2(stream) => stream.send(bytes, layer).await,
+        }
     }
 
-    /// Sends a request; [`Self::attribute_request`] has to follow when its response has come.
+    /// Sends a request, as HTTP/1.1 would; [`Self::attribute_request`] has to follow when its response has come. Over HTTP/2, its line and
+    /// headers become the fields of a new stream.
     ///
     /// # Errors
     /// Those of the socket.
     pub async fn request(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.ledger().requests += 1;
-        self.write(bytes).await?;
-        self.unanswered += bytes.len() as u64;
-        Ok(())
+        match &mut self.link {
+            Carrier::Socket(socket) => {
+                socket.write(bytes).await?;
+                self.unanswered += bytes.len() as u64;
+                Ok(())
+            }
+            Carrier::Http2(stream) => stream.request(bytes).await,
+        }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(session) = &mut self.tls else { return self.wire.write(bytes).await };
-        let records = session.seal(bytes)?;
-        let added = records.len() - bytes.len();
-        self.wire.write(&records).await?;
-        self.attribute(Layer::Tls, added);
-        Ok(())
+    /// Receives a response's status line and headers. The caller has to attribute their bytes.
+    ///
+    /// # Errors
+    /// When the connection ends, or what comes is not HTTP.
+    pub async fn head(&mut self) -> Result<Head, Fault> {
+        if let Carrier::Http2(stream) = &mut self.link {
+            let (head, request_bytes) = stream.head().await?;
+            self.unanswered += request_bytes;
+            return Ok(head);
+        }
+        loop {
+            if let Some(head) = http1::parse(&self.received)? {
+                self.received.advance(head.bytes);
+                return Ok(head);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Whether requests are streams of HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        matches!(self.link, Carrier::Http2(_))
     }
 
     /// Attributes the request whose response has come.
@@ -164,52 +160,21 @@ impl Connection {
 
     /// The ledger that the connection's bytes are entered into.
     pub fn ledger(&self) -> RefMut<'_, Ledger> {
-        self.wire.socket.ledger().borrow_mut()
+        match &self.link {
+            Carrier::Socket(socket) => socket.ledger().borrow_mut(),
+            Carrier::Http2(stream) => stream.ledger().borrow_mut(),
+        }
     }
 
     /// Closes our side, and reads what the server still sends until it has closed its side: for instance the response to the last poll. A
-    /// connection on which the server goes on sending for more than a second is counted as cut off.
+    /// connection on which the server goes on sending for more than a second is counted as cut off. An HTTP/2 connection is closed with its
+    /// last stream.
     pub async fn close(&mut self) {
-        self.close_our_side();
-        let until_end = poll_fn(|context| {
-            loop {
-                let Self { wire, tls, received, .. } = self;
-                let received = undecrypted(tls, received);
-                let read = with_buffer(|buffer| {
-                    let read = ready!(wire.socket.poll_read(context, buffer));
-                    Poll::Ready(read.map(|read| received.extend_from_slice(&buffer[..read])))
-                });
-                // An error is the end, or a reset, which ends the connection as well.
-                if ready!(read).is_err() {
-                    return Poll::Ready(true);
-                }
-                if received.len() > MAX_LATE_BYTES {
-                    return Poll::Ready(false);
-                }
-            }
-        });
-        let ended = timeout(CLOSE_TIMEOUT, until_end).await.unwrap_or(false);
-        self.ledger().cut_off += u64::from(!ended);
-    }
-
-    fn close_our_side(&mut self) {
-        if std::mem::replace(&mut self.closed, true) {
-            return;
+        let Self { link, received, unanswered, .. } = self;
+        match link {
+            Carrier::Socket(socket) => socket.close(received, unanswered).await,
+            Carrier::Http2(stream) => stream.close().await,
         }
-        if let Some(session) = &mut self.tls {
-            let alert = session.close();
-            let written = self.wire.write_now(&alert);
-            self.attribute(Layer::Handshake, written);
-        }
-        let Self { wire, tls, received, .. } = self;
-        let lost = wire.drain_link(undecrypted(tls, received));
-        // Bytes that the peer does not receive any more were not sent, and are subtracted from the layer that they were attributed to.
-        let request = lost.min(self.unanswered);
-        self.unanswered -= request;
-        let mut ledger = self.ledger();
-        ledger[Layer::Handshake] = ledger[Layer::Handshake].saturating_sub(lost - request);
-        drop(ledger);
-        self.wire.socket.shut_down_write();
     }
 
     /// Completes the ledger: attributes what closing cut off, and adds what the kernel has counted.
@@ -217,32 +182,14 @@ impl Connection {
     /// A request whose response was not parsed is a poll that brought nothing, and so is that response. Other bytes that came too late to be
     /// a complete message belong to the closing.
     fn finish(&mut self) {
-        self.close_our_side();
-        let Self { wire, tls, received, .. } = self;
-        let received = undecrypted(tls, received);
-        // The kernel also counts bytes that we have not read. So we read until no byte has come between two of its counts.
-        let mut late = 0;
-        let mut kernel = wire.socket.kernel_count();
-        while late <= MAX_LATE_BYTES {
-            let read = wire.socket.read_now(received);
-            late += read;
-            // The peer's FIN may come between the kernel's reading of the connection's state and that of its counts.
-            let again = wire.socket.kernel_count();
-            if read == 0 && again == kernel {
-                break;
-            }
-            kernel = again;
+        let Self { link, received, unanswered, .. } = self;
+        match link {
+            Carrier::Socket(socket) => socket.finish(received, unanswered),
+            Carrier::Http2(stream) => *unanswered += stream.release(),
         }
-        let mut ledger = self.ledger();
-        *ledger += Ledger { kernel, ..Ledger::default() };
         let late_layer = if self.unanswered > 0 { Layer::EmptyPoll } else { Layer::Handshake };
-        ledger.empty_polls += u64::from(self.unanswered > 0);
-        drop(ledger);
+        self.ledger().empty_polls += u64::from(self.unanswered > 0);
         self.attribute_request(Layer::EmptyPoll);
-        // Records that cannot be decrypted are cut off, like every incomplete message.
-        let _ = self.decrypt();
-        let encrypted = self.tls.as_mut().map_or(0, |session| session.encrypted().len());
-        self.attribute(Layer::Handshake, encrypted);
         self.attribute(late_layer, self.received.len() + self.body.len());
     }
 }
@@ -250,13 +197,5 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.finish();
-    }
-}
-
-/// The buffer to which bytes from the wire are appended: the session's records, or the received bytes.
-fn undecrypted<'a>(tls: &'a mut Option<Box<Session>>, received: &'a mut BytesMut) -> &'a mut BytesMut {
-    match tls {
-        None => received,
-        Some(session) => session.encrypted(),
     }
 }

@@ -3,10 +3,8 @@
 //! An HTTP library would hide what the ledger needs: how long the headers were, and where a chunk began. So headers are parsed with httparse,
 //! bodies by their envelope, and each byte is attributed where it is parsed.
 
-use bytes::Buf;
 use protocol::Cursor;
 
-use super::connection::Connection;
 use crate::fault::Fault;
 
 /// The longest status line and headers that are accepted, in bytes.
@@ -34,6 +32,8 @@ pub struct Head {
     pub upgrade: Option<String>,
     /// `Sec-WebSocket-Protocol`.
     pub subprotocol: Option<String>,
+    /// `Sec-WebSocket-Extensions`.
+    pub extensions: Option<String>,
     /// The length of status line and headers, including the blank line, in bytes.
     pub bytes: usize,
 }
@@ -69,6 +69,7 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Head>, Fault> {
             "sec-websocket-accept" => head.accept = Some(text()?.into()),
             "upgrade" => head.upgrade = Some(text()?.into()),
             "sec-websocket-protocol" => head.subprotocol = Some(text()?.into()),
+            "sec-websocket-extensions" => head.extensions = Some(text()?.into()),
             _ => {}
         }
     }
@@ -77,22 +78,6 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Head>, Fault> {
         return Err(not_http("both Content-Length and Transfer-Encoding"));
     }
     Ok(Some(head))
-}
-
-impl Connection {
-    /// Receives a response's status line and headers. The caller has to attribute their bytes.
-    ///
-    /// # Errors
-    /// When the connection ends, or what comes is not HTTP.
-    pub async fn head(&mut self) -> Result<Head, Fault> {
-        loop {
-            if let Some(head) = parse(&self.received)? {
-                self.received.advance(head.bytes);
-                return Ok(head);
-            }
-            self.fill().await?;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -54,6 +54,15 @@ impl Tls {
     }
 }
 
+impl Tls {
+    /// The same, but offering only this protocol in the handshake (RFC 7301).
+    pub fn offering(&self, protocol: &[u8]) -> Self {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Self { config: config.into(), name: self.name.clone() }
+    }
+}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "TLS with {:?}", self.name)
@@ -96,6 +105,11 @@ impl Session {
     /// Whether the handshake is not finished yet.
     pub fn is_handshaking(&self) -> bool {
         self.connection.is_handshaking()
+    }
+
+    /// The protocol that the server has chosen in the handshake, if we have offered any.
+    pub fn negotiated(&self) -> Option<&[u8]> {
+        self.connection.alpn_protocol()
     }
 
     /// The buffer to which bytes from the wire are appended.

@@ -48,6 +48,8 @@ pub const PING: &[u8] = &[0x80 | Opcode::Ping as u8, 0];
 
 /// The longest header of a frame without a mask, in bytes.
 pub const MAX_HEADER_BYTES: usize = 10;
+/// The reserved bit that marks a compressed message (RFC 7692, section 6).
+const COMPRESSED: u8 = 0x40;
 /// The largest payload whose length fits into the header's 7 bits.
 const SEVEN_BITS: usize = 125;
 
@@ -55,6 +57,13 @@ const SEVEN_BITS: usize = 125;
 pub fn encode(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     // Allocated with its exact length, since it is kept for as long as its event.
     [&*header(opcode, payload.len(), 0), payload].concat()
+}
+
+/// Encodes a server's frame with a compressed message (RFC 7692, section 6.1).
+pub fn encode_compressed(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = encode(opcode, payload);
+    bytes[0] |= COMPRESSED;
+    bytes
 }
 
 /// Encodes a server's text frame.
@@ -100,6 +109,8 @@ fn header(opcode: Opcode, length: usize, mask_bit: u8) -> Vec<u8> {
 pub struct Header {
     /// Whether this is the last frame of its message.
     pub fin: bool,
+    /// Whether it is marked as the beginning of a compressed message.
+    pub compressed: bool,
     /// The type of the frame.
     pub opcode: Opcode,
     /// The masking key, if the frame is masked.
@@ -116,12 +127,32 @@ pub struct Header {
 /// When a reserved bit or opcode is used (no extension was negotiated), a control frame is fragmented or its payload is longer than 125
 /// bytes, a length is not encoded in its shortest form, or a length has 64 bits.
 pub fn parse(buffer: &[u8]) -> Result<Option<Header>, Malformed> {
-    let malformed = |fault| Malformed { format: "websocket", fault };
+    match buffer {
+        [first, ..] if first & COMPRESSED != 0 => {
+            Err(malformed("a reserved bit is set, but no extension was negotiated"))
+        }
+        _ => parse_extended(buffer),
+    }
+}
+
+fn malformed(fault: &'static str) -> Malformed {
+    Malformed { format: "websocket", fault }
+}
+
+/// As [`parse`], on a connection with compression: the bit that marks a compressed message may be set.
+///
+/// # Errors
+/// Those of [`parse`].
+pub fn parse_extended(buffer: &[u8]) -> Result<Option<Header>, Malformed> {
     let &[first, second, ref rest @ ..] = buffer else { return Ok(None) };
-    if first & 0x70 != 0 {
+    if first & 0x70 & !COMPRESSED != 0 {
         return Err(malformed("a reserved bit is set, but no extension was negotiated"));
     }
     let opcode = Opcode::from_bits(first & 0x0F).ok_or_else(|| malformed("a reserved opcode"))?;
+    let compressed = first & COMPRESSED != 0;
+    if compressed && (opcode.is_control() || opcode == Opcode::Continuation) {
+        return Err(malformed("only the first frame of a message may be marked as compressed"));
+    }
     let fin = first & 0x80 != 0;
     let short = second & 0x7F;
     if opcode.is_control() && (!fin || usize::from(short) > SEVEN_BITS) {
@@ -156,7 +187,7 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Header>, Malformed> {
         None
     };
     let length = 2 + extended + if mask.is_some() { 4 } else { 0 };
-    Ok(Some(Header { fin, opcode, mask, length, payload_length }))
+    Ok(Some(Header { fin, compressed, opcode, mask, length, payload_length }))
 }
 
 /// Decodes a server's frame, which must be neither masked nor fragmented, from the front of `buffer`: its text and its length; `None` while

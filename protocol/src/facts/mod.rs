@@ -4,10 +4,13 @@
 pub mod browser;
 pub mod capacity;
 pub mod compared;
+pub mod compression;
 pub mod crossover;
 pub mod fallback;
+pub mod first_event;
 pub mod frames;
 pub mod handshake;
+pub mod header_compression;
 pub mod herd;
 pub mod history;
 pub mod idle;
@@ -15,6 +18,7 @@ pub mod keep_alive;
 pub mod ladder;
 pub mod layers;
 pub mod memory;
+pub mod multiplexing;
 pub mod papers;
 pub mod rooms;
 pub mod spent;
@@ -71,6 +75,14 @@ pub enum Facts {
     History(history::HistoryFacts),
     /// Every transport through faulty proxies.
     Fallback(fallback::FallbackFacts),
+    /// Many subscribers on one HTTP/2 connection.
+    Multiplexing(Box<multiplexing::MultiplexingFacts>),
+    /// The headers of one poll after another.
+    HeaderCompression(header_compression::HeaderCompressionFacts),
+    /// WebSocket with and without compression.
+    Compression(compression::CompressionFacts),
+    /// The time from nothing to the first event.
+    FirstEvent(first_event::FirstEventFacts),
     /// The WebSocket interface of a browser.
     Browser(browser::BrowserFacts),
     /// Costs over event rate, staleness and delay.
@@ -105,6 +117,10 @@ impl Facts {
             Self::Rooms(_) => "rooms",
             Self::History(_) => "history",
             Self::Fallback(_) => "fallback",
+            Self::Multiplexing(_) => "multiplexing",
+            Self::HeaderCompression(_) => "header-compression",
+            Self::Compression(_) => "compression",
+            Self::FirstEvent(_) => "first-event",
             Self::Browser(_) => "browser",
             Self::Crossover(_) => "crossover",
             Self::Papers(_) => "papers",
@@ -123,6 +139,8 @@ impl Facts {
             | Self::Handshake(_)
             | Self::Rooms(_)
             | Self::Browser(_)
+            | Self::HeaderCompression(_)
+            | Self::FirstEvent(_)
             | Self::Fallback(_)
             | Self::Frames(_) => Vec::new(),
             Self::PollInterval(facts)
@@ -137,6 +155,11 @@ impl Facts {
             Self::Tls(facts) => vec![&facts.plain, &facts.within_tls],
             Self::Layers(facts) => std::iter::once(&facts.rounds).chain(&facts.memory.comparisons).collect(),
             Self::History(facts) => vec![&facts.rounds],
+            Self::Multiplexing(facts) => {
+                let memory = facts.memory.iter().flat_map(|facts| &facts.comparisons);
+                facts.shared.iter().chain(memory).collect()
+            }
+            Self::Compression(facts) => facts.rounds.iter().chain(&facts.memory.comparisons).collect(),
             Self::Crossover(facts) => facts.comparisons.iter().collect(),
             Self::Papers(facts) => facts.comparisons(),
         }

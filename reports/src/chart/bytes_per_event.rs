@@ -87,6 +87,7 @@ fn colours(layer: Layer) -> (RGBColor, RGBColor) {
         Layer::RequestHeaders => (RGBColor(0, 114, 178), WHITE),
         Layer::EmptyPoll => (RGBColor(213, 94, 0), WHITE),
         Layer::Tls => (RGBColor(0, 158, 115), WHITE),
+        Layer::Control => (RGBColor(204, 121, 167), INK),
         Layer::Handshake => (RGBColor(170, 170, 170), INK),
     }
 }

@@ -7,7 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use protocol::Transport;
-use protocol::transport::Rgb;
+use protocol::transport::{Carrier, Rgb};
 
 use crate::number::thousands;
 
@@ -122,21 +122,28 @@ pub fn colour(transport: Transport) -> RGBColor {
     RGBColor(red, green, blue)
 }
 
-/// Draws a transport's mark. Each transport has its own shape, so that transports can be distinguished without colour.
+/// Draws a transport's mark. Each transport has its own shape, and an outline of it over HTTP/2, so that transports can be distinguished without
+/// colour.
 ///
 /// # Errors
 /// When the drawing library fails.
 pub fn mark(area: &Area<'_>, transport: Transport, (x, y): (i32, i32), size: i32) -> anyhow::Result<()> {
-    let style = colour(transport).filled();
-    match transport.row().marker.corners() {
-        [] => area.draw(&Circle::new((x, y), size, style)),
-        corners => {
-            let at = |origin: i32, offset: f64| origin + (offset * f64::from(size)).round() as i32;
-            let points: Vec<_> = corners.iter().map(|&(dx, dy)| (at(x, dx), at(y, dy))).collect();
-            area.draw(&Polygon::new(points, style))
-        }
+    let outlined = transport.carrier() == Carrier::H2;
+    let inside = if outlined { WHITE } else { colour(transport) }.filled();
+    let border = colour(transport).stroke_width(2);
+    let corners = transport.row().marker.corners();
+    if corners.is_empty() {
+        area.draw(&Circle::new((x, y), size, inside)).map_err(drawing_error)?;
+        return if outlined { area.draw(&Circle::new((x, y), size, border)).map_err(drawing_error) } else { Ok(()) };
     }
-    .map_err(drawing_error)
+    let at = |origin: i32, offset: f64| origin + (offset * f64::from(size)).round() as i32;
+    let points: Vec<_> = corners.iter().map(|&(dx, dy)| (at(x, dx), at(y, dy))).collect();
+    area.draw(&Polygon::new(points.clone(), inside)).map_err(drawing_error)?;
+    if outlined {
+        let closed: Vec<_> = points.iter().chain(&points[..1]).copied().collect();
+        area.draw(&PathElement::new(closed, border)).map_err(drawing_error)?;
+    }
+    Ok(())
 }
 
 /// The powers of ten in a range; in a range of at most 2.5 decades, 2 and 5 times these powers, too.

@@ -5,14 +5,17 @@ use protocol::facts::Facts;
 use protocol::facts::browser::{BrowserFacts, PageReport, SocketEvent};
 use protocol::facts::capacity::{CapacityFacts, Search, Step};
 use protocol::facts::compared::ComparedFacts;
+use protocol::facts::compression::CompressionFacts;
 use protocol::facts::crossover::CrossoverFacts;
 use protocol::facts::fallback::{Attempt, FallbackFacts, Proxy};
+use protocol::facts::first_event::{FirstEventFacts, Opening};
 use protocol::facts::frames::{
     Capture, FrameHeader, FrameTrial, FramesFacts, HttpHeaders, Received, SecondHandshake, SentFrames,
 };
 use protocol::facts::handshake::{
     HandshakeFacts, HandshakeRequest, HandshakeResponse, Reaction, RequestTrial, ResponseTrial,
 };
+use protocol::facts::header_compression::{HeaderCompressionFacts, PollSeries};
 use protocol::facts::herd::{Accepted, HerdFacts, HerdGroup};
 use protocol::facts::history::HistoryFacts;
 use protocol::facts::idle::{IdleFacts, IdleGroup};
@@ -20,14 +23,16 @@ use protocol::facts::keep_alive::{KeepAliveFacts, RequestKind, RequestSeries};
 use protocol::facts::ladder::{Chunk, LadderFacts, WireTrace};
 use protocol::facts::layers::{FirstEvent, LayersFacts, LibraryTrial, SentMessage, Trial};
 use protocol::facts::memory::MemoryFacts;
+use protocol::facts::multiplexing::{MultiplexingFacts, OpenedSources, TabsReport};
 use protocol::facts::papers::PapersFacts;
 use protocol::facts::rooms::{Addressed, RoomsFacts, Sent};
 use protocol::facts::spent::Spent;
 use protocol::facts::sweep::{Factor, SweepFacts, SweepPoint};
 use protocol::facts::tls::{Opened, TlsFacts};
 use protocol::facts::upstream::{Duplex, Sender, UpstreamFacts};
+use protocol::payload::PayloadKind;
 use protocol::result::{ClientCost, Comparison, Faults, Headers, Round, Scenario, ServerCost};
-use protocol::{Histogram, Layer, Ledger, Transport};
+use protocol::{Envelope, Histogram, Layer, Ledger, Transport};
 
 /// Five sound rounds of each transport; the number is the server's CPU time for each of 1,000 deliveries in a second, in us.
 pub fn comparison(transports: &[(Transport, f64)]) -> Comparison {
@@ -298,6 +303,53 @@ pub fn facts() -> Vec<Facts> {
                 sending_ms: 90.0,
                 threw: false,
             }),
+        }),
+        Facts::Multiplexing(Box::new(MultiplexingFacts {
+            shared: [1, 10]
+                .map(|streams_per_connection| {
+                    let envelopes = [Envelope::Sse, Envelope::WebSocket];
+                    let transports = Transport::all_where(|transport| envelopes.contains(&transport.envelope()));
+                    measured(Scenario { streams_per_connection, rounds: 5, ..of(&transports) })
+                })
+                .to_vec(),
+            memory: vec![MemoryFacts { comparisons: sizes.to_vec() }],
+            tabs: Some(TabsReport {
+                user_agent: "Chromium".into(),
+                sources: 7,
+                http1: OpenedSources { open: 6, request_ms: None, protocol: "http/1.1".into() },
+                http2: OpenedSources { open: 7, request_ms: Some(1.0), protocol: "h2".into() },
+            }),
+        })),
+        Facts::HeaderCompression(HeaderCompressionFacts {
+            series: [Transport::Polling, Transport::PollingH2]
+                .map(|transport| PollSeries {
+                    transport,
+                    headers: Headers::Browser,
+                    request_bytes: vec![300, 40, 40],
+                    response_bytes: vec![100, 20, 20],
+                    handshake_bytes: 60,
+                })
+                .to_vec(),
+        }),
+        Facts::Compression(CompressionFacts {
+            rounds: vec![measured(Scenario {
+                payload_kind: PayloadKind::Text,
+                rounds: 5,
+                ..of(&Transport::all_where(|transport| transport.envelope() == Envelope::WebSocket))
+            })],
+            memory: MemoryFacts { comparisons: sizes.to_vec() },
+        }),
+        Facts::FirstEvent(FirstEventFacts {
+            openings: Transport::all_where(Transport::is_push)
+                .into_iter()
+                .flat_map(|transport| [1, 60].map(|delay_ms| (transport, delay_ms)))
+                .map(|(transport, delay_ms)| {
+                    let ledger =
+                        Ledger { received_bytes: 300, events: 1, requests: 1, connections: 1, ..Ledger::default() };
+                    let (headers, ms) = (Headers::Browser, vec![4.0 * delay_ms as f64]);
+                    Opening { tls: true, first: FirstEvent { transport, headers, delay_ms, ms, ledger } }
+                })
+                .collect(),
         }),
         Facts::History(HistoryFacts { rounds: measured(all()) }),
         Facts::Fallback(FallbackFacts {

@@ -53,13 +53,13 @@ fn request_rule(request: HandshakeRequest) -> (Rule, fn(&str) -> bool) {
             rule(
                 0,
                 "sub-protocols and permessage-deflate offered",
-                "101, and neither is chosen: this server supports none",
+                "101, with no sub-protocol, since the server knows none of them, and permessage-deflate",
             ),
             |response| {
                 let response = response.to_lowercase();
                 response.starts_with("http/1.1 101")
                     && !response.contains("-protocol:")
-                    && !response.contains("-extensions:")
+                    && response.contains("-extensions: permessage-deflate")
             },
         ),
         HandshakeRequest::ForeignOriginFeed => (

@@ -81,15 +81,15 @@ pub fn picks_the_best(begins_with_polling: Answer) -> Status {
 }
 
 /// The mean time until the first event, in ms.
-fn mean(event: &FirstEvent) -> f64 {
+pub fn mean_ms(event: &FirstEvent) -> f64 {
     event.ms.iter().sum::<f64>() / event.ms.len().max(1) as f64
 }
 
 /// Round trips until the first event: the growth of the time over that of the delay, each way.
-fn round_trips(first_events: &[&FirstEvent]) -> Option<f64> {
+pub fn round_trips(first_events: &[&FirstEvent]) -> Option<f64> {
     let (nearest, farthest) = first_events.first().zip(first_events.last())?;
     let delay = farthest.delay_ms.checked_sub(nearest.delay_ms).filter(|&delay| delay > 0)? as f64;
-    Some((mean(farthest) - mean(nearest)) / (2.0 * delay))
+    Some((mean_ms(farthest) - mean_ms(nearest)) / (2.0 * delay))
 }
 
 /// Derives the experiment from its facts.
@@ -144,7 +144,7 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
             .into(),
             short(each(last, last.ledger.requests)),
             short_or_dash(round_trips(&events)),
-            short(mean(last)),
+            short(mean_ms(last)),
             short(each(last, last.ledger.wire_bytes())),
         ])
     };
@@ -155,7 +155,7 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
     };
     let lines = transports.iter().map(|&transport| {
         let points = first(transport, Headers::Lean).into_iter();
-        line(transport, points.map(|event| Point::new(event.delay_ms as f64, mean(event))).collect())
+        line(transport, points.map(|event| Point::new(event.delay_ms as f64, mean_ms(event))).collect())
     });
     let trips = |transport| short_or_dash(round_trips(&first(transport, Headers::Lean)));
     let busy = percent(utilisation(rounds, Transport::SocketIo));
@@ -243,7 +243,7 @@ pub fn derive(facts: &LayersFacts) -> anyhow::Result<Experiment> {
                     extension.extensions.as_deref().unwrap_or("no extension")
                 ),
                 why: "The server chooses one of the client's offers, or none: then the client decides whether to go on (RFC 6455, section 4.2.2). \
-                      The notes' deflate-frame became permessage-deflate (RFC 7692), which this server declines."
+                      The notes' deflate-frame became permessage-deflate (RFC 7692)."
                     .into(),
                 prediction: "Of two offered sub-protocols, of which the server knows one, that one is in the response; of one that it does not \
                              know, none is."

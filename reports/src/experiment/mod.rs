@@ -5,14 +5,17 @@ mod browser;
 pub mod capacity;
 pub(crate) mod claims;
 mod compared;
+mod compression;
 mod crossover;
 mod draw;
 mod evidence;
 #[cfg(test)]
 pub(crate) mod fabricated;
 mod fallback;
+mod first_event;
 mod frames;
 mod handshake;
+mod header_compression;
 mod herd;
 mod history;
 mod idle;
@@ -20,6 +23,7 @@ mod keep_alive;
 mod ladder;
 mod layers;
 pub mod memory;
+mod multiplexing;
 mod papers;
 mod rooms;
 #[cfg(test)]
@@ -58,6 +62,10 @@ pub fn derive(facts: &Facts) -> anyhow::Result<Experiment> {
         Facts::Rooms(facts) => rooms::derive(facts)?,
         Facts::History(facts) => history::derive(facts),
         Facts::Fallback(facts) => fallback::derive(facts),
+        Facts::Multiplexing(facts) => multiplexing::derive(facts),
+        Facts::HeaderCompression(facts) => header_compression::derive(facts),
+        Facts::Compression(facts) => compression::derive(facts),
+        Facts::FirstEvent(facts) => first_event::derive(facts),
         Facts::Browser(facts) => browser::derive(facts),
         Facts::Crossover(facts) => crossover::derive(facts)?,
         Facts::Papers(facts) => papers::derive(facts)?,
@@ -124,7 +132,7 @@ mod tests {
                 assert!(names.insert(facts.name()), "{} twice", facts.name());
             }
         }
-        assert_eq!(names.len(), 23);
+        assert_eq!(names.len(), 27);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::browser::{reports_events, tells_of_slowness};
 use super::compared::{
     HeaderBytes, Streaming, connect_differently, large_headers, lowest_latency, no_metadata, streaming_costs_less,
 };
+use super::compression::{Compressed, makes_small};
 use super::evidence::{Answer, Estimate, as_claimed};
 use super::fallback::{falls_back, passes_every_proxy};
 use super::frames::{contradicted, no_headers_later, shared};
@@ -21,6 +22,7 @@ use super::history::streaming_came_later;
 use super::idle::{IdleRatios, polling_loads};
 use super::keep_alive::{Accepts, not_kept};
 use super::layers::{Library, at_a_cost, chooses_one, fixes_a_format, needs_an_allow_list, picks_the_best};
+use super::multiplexing::{Compared, nothing_is_left, share_a_connection};
 use super::rooms::needs_rooms;
 use super::sweeps::{always_wasteful, no_better, responds_at_once, sends_fewer_requests, waits_for_the_poll};
 use super::tls::{Within, ws_within_tls};
@@ -247,7 +249,43 @@ pub fn all() -> Vec<(u32, Status)> {
             (no_metadata(None), NotMeasurable),
         ],
     ));
-    all.extend(expected(26, &[(shared(Yes), Holds), (shared(No), DoesNotHold), (shared(Unclear), NotMeasurable)]));
+    all.extend(expected(
+        26,
+        &[
+            (share_a_connection(200, Some(200), Some(2)), HoldsWithinLimits),
+            (share_a_connection(200, Some(1), Some(1)), Holds),
+            (share_a_connection(200, Some(200), Some(200)), DoesNotHold),
+            (share_a_connection(200, None, Some(2)), NotMeasurable),
+            // Where only HTTP/1.1 was measured.
+            (shared(Yes), Holds),
+            (shared(No), DoesNotHold),
+            (shared(Unclear), NotMeasurable),
+        ],
+    ));
+    let left = |limit_is_gone, bytes, cpu| nothing_is_left(&Compared { limit_is_gone, bytes, cpu });
+    all.extend(expected(
+        44,
+        &[
+            (left(Some(true), about(1.05), about(1.0)), Holds),
+            (left(Some(true), about(0.5), about(0.5)), Holds),
+            (left(Some(true), about(1.05), about(3.0)), HoldsWithinLimits),
+            (left(Some(false), about(1.0), about(1.0)), DoesNotHold),
+            (left(Some(true), about(1.05), noise(1.0)), NotMeasurable),
+            (left(None, about(1.0), about(1.0)), NotMeasurable),
+        ],
+    ));
+    let small = |shares, cpu| makes_small(&Compressed { shares, cpu });
+    all.extend(expected(
+        45,
+        &[
+            (small(Some([0.5, 0.3]), about(1.0)), Holds),
+            (small(Some([0.5, 0.3]), about(4.0)), HoldsWithinLimits),
+            (small(Some([0.9, 0.3]), about(1.0)), HoldsWithinLimits),
+            (small(Some([0.9, 0.9]), about(1.0)), DoesNotHold),
+            (small(None, about(1.0)), NotMeasurable),
+            (small(Some([0.5, 0.3]), noise(1.0)), NotMeasurable),
+        ],
+    ));
     all.extend(expected(
         27,
         &[

@@ -1,7 +1,7 @@
 //! `POST /control`: changes that a presenter can make while the server runs.
 
 use hyper::StatusCode;
-use protocol::{clock, schedule};
+use protocol::clock;
 use serde::Deserialize;
 
 use super::response::{self, Response};
@@ -53,7 +53,7 @@ pub fn control(body: &[u8], state: &ServerState) -> Response {
         state.replan(plan.clone());
     }
     for _ in 0..change.burst.unwrap_or(0) {
-        let data = schedule::payload(plan.seed, state.feed.head().next_seq(), plan.payload);
+        let data = plan.payload_kind.generate(plan.seed, state.feed.head().next_seq(), plan.payload);
         state.feed.publish(clock::now_ns(), &data);
     }
     if let Some(session) = change.cut {

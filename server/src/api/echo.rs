@@ -14,12 +14,12 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use crate::carrier::{WebSocket, closing};
 use crate::state::ServerState;
 
-/// The largest message, in bytes, all its fragments together: 1 MiB.
-pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
-/// The bytes of messages that all echo connections together may hold: 32 MiB. A connection counts with the largest message that it has
+/// The largest message, in bytes, all its fragments together: 16 MiB, the largest in suites of conformance tests.
+pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
+/// The bytes of messages that all echo connections together may hold: 64 MiB. A connection counts with the largest message that it has
 /// announced so far, since its buffers keep that size. tungstenite may need three times as much memory: for the frames, the message and
 /// the echo.
-pub const MAX_TOTAL_BYTES: usize = 32 << 20;
+pub const MAX_TOTAL_BYTES: usize = 64 << 20;
 
 /// Echoes messages until the peer closes the connection or violates the protocol, sends or reads nothing for too long, or the server shuts
 /// down. tungstenite replies to pings by itself.

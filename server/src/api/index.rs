@@ -2,12 +2,17 @@
 
 use std::fmt::Write;
 
-use protocol::transport::{Exchange, Row};
+use protocol::transport::{Carrier, Coding, Exchange, Row};
 use protocol::{Envelope, Transport};
 
 use crate::addresses::Addresses;
 
 /// The list for a server with these addresses, whose certificate may be self-signed. If publishing requires a token, `token` is that, or
+/// Whether a transport uses neither HTTP/2 nor compression.
+fn is_plain(transport: Transport) -> bool {
+    transport.carrier() != Carrier::H2 && transport.row().coding == Coding::Identity
+}
+
 /// the placeholder TOKEN in responses that must not reveal it.
 pub fn text(addresses: &Addresses, self_signed: bool, token: Option<&str>) -> String {
     let addresses = addresses.reachable();
@@ -26,7 +31,8 @@ pub fn text(addresses: &Addresses, self_signed: bool, token: Option<&str>) -> St
     let mut line = |name: &str, command: &str| {
         writeln!(text, "{name:<14} {command}").expect("writing to memory");
     };
-    for transport in Transport::ALL {
+    // Over HTTP/2 and with compression, the paths are the same.
+    for transport in Transport::all_where(is_plain) {
         let &Row { path, subprotocol, envelope, .. } = transport.row();
         let callback = if envelope.has_callback() { "&callback=f" } else { "" };
         let protocol = subprotocol.map_or(String::new(), |name| format!(" --protocol {name}"));
@@ -43,6 +49,8 @@ pub fn text(addresses: &Addresses, self_signed: bool, token: Option<&str>) -> St
         };
         line(transport.label(), &command);
     }
+    let version = if addresses.tls { "--http2" } else { "--http2-prior-knowledge" };
+    line("HTTP/2", &format!("curl{insecure} -N {version} '{http}/sse?after=0'"));
     line("publish", &format!("curl{insecure}{bearer} -d 'hello' {http}/publish"));
     line("echo", &format!("websocat{insecure} {ws}/echo"));
     for (name, path) in [

@@ -25,6 +25,9 @@ pub async fn read(state: &ServerState) -> Load {
         connections_refused: counters.connections_refused(),
         connections_stalled: counters.connections_stalled(),
         handshakes_failed: counters.handshakes_failed(),
+        streams_refused: counters.streams_refused(),
+        floods: counters.floods(),
+        compressions_refused: counters.compressions_refused(),
         echoes_refused: counters.echoes_refused(),
         tokens_refused: counters.tokens_refused(),
         watches_refused: counters.watches_refused(),
@@ -36,6 +39,7 @@ pub async fn read(state: &ServerState) -> Load {
         rate: plan.rate,
         schedule: plan.spacing,
         payload_bytes: plan.payload as u32,
+        payload_kind: plan.payload_kind,
         seed: plan.seed,
         threads: state.threads as u32,
     };
@@ -60,6 +64,20 @@ pub fn metrics(load: &Load) -> String {
     metric("lab_connections_refused_total", "counter", "Connections refused.", load.connections_refused as f64);
     let stalled = load.connections_stalled as f64;
     metric("lab_connections_stalled_total", "counter", "Clients disconnected, because they read nothing.", stalled);
+    metric(
+        "lab_http2_streams_refused_total",
+        "counter",
+        "Requests over HTTP/2 refused because there were too many streams.",
+        load.streams_refused as f64,
+    );
+    metric(
+        "lab_http2_floods_total",
+        "counter",
+        "Clients disconnected because of a flood of HTTP/2 frames.",
+        load.floods as f64,
+    );
+    let refused = load.compressions_refused as f64;
+    metric("lab_compressions_refused_total", "counter", "WebSockets not compressed for lack of memory.", refused);
     metric("lab_tls_handshakes_failed_total", "counter", "Failed TLS handshakes.", load.handshakes_failed as f64);
     let refused = load.echoes_refused as f64;
     metric("lab_echoes_refused_total", "counter", "Messages not echoed, because too many bytes were held.", refused);

@@ -89,7 +89,7 @@ pub fn file(name: &str) -> Response {
 /// The source of `transports.js`: the rows of the transports that a browser can use, each with the function `subscribe` of the module named
 /// after the transport.
 static TRANSPORTS_MODULE: LazyLock<String> = LazyLock::new(|| {
-    let transports = Transport::all_where(|transport| transport.row().browser.is_some());
+    let transports = Transport::all_where(Transport::is_lane);
     let (mut imports, mut entries) = (String::new(), String::new());
     for (index, transport) in transports.into_iter().enumerate() {
         let row = serde_json::to_string(transport.row()).expect("a row is plain data");
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn every_browser_transport_has_a_module_and_a_name_in_each_language() {
-        for transport in Transport::all_where(|transport| transport.row().browser.is_some()) {
+        for transport in Transport::all_where(Transport::is_lane) {
             let module = format!("transport/{transport}.js");
             assert!(
                 FILES.iter().any(|file| file.0 == module),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use protocol::Bookmark;
 use protocol::envelope::javascript;
 
+use crate::carrier::Compression;
+
 /// The parameters of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {
@@ -18,6 +20,8 @@ pub struct Query {
     pub session: Option<String>,
     /// `callback`: the name of the function that the response calls.
     pub callback: Option<String>,
+    /// `compression`: how a WebSocket compresses, if the client offers that; without it, every path has its own default.
+    pub compression: Option<Compression>,
 }
 
 /// The value of `lane` in a query, even if it is not valid.
@@ -75,6 +79,7 @@ impl Query {
                 "lane" => query.lane.replace(self::name(name, value, ".")?).is_some(),
                 "session" => query.session.replace(self::name(name, value, "")?).is_some(),
                 "callback" => query.callback.replace(callback(value)?).is_some(),
+                "compression" => query.compression.replace(compression(value)?).is_some(),
                 _ => query.wait.replace(wait(value)?).is_some(),
             };
             if twice {
@@ -95,6 +100,15 @@ fn callback(value: &str) -> Result<String, String> {
             "callback: the name of a function, like lab.on, of at most {} characters",
             javascript::MAX_CALLBACK_BYTES
         )),
+    }
+}
+
+fn compression(value: &str) -> Result<Compression, String> {
+    match value {
+        "none" => Ok(Compression::None),
+        "shared" => Ok(Compression::Shared),
+        "takeover" => Ok(Compression::Takeover),
+        _ => Err("compression: none, shared or takeover".into()),
     }
 }
 

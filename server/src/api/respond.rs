@@ -10,6 +10,7 @@ use protocol::envelope::line;
 use protocol::status::{Published, Time};
 use protocol::transport::{BrowserApi, Exchange, Row};
 use protocol::{Cursor, Envelope, Transport, clock};
+use tracing::{Level, debug, enabled};
 
 use super::presenter::{Credentials, Presenter};
 use super::query::Query;
@@ -17,7 +18,7 @@ use super::response::{self, Polled, Response};
 use super::routes::{self, Endpoint};
 use super::{control, echo, host, index, lecture, load, origin, page, publish, viewers};
 use crate::budget::Reservation;
-use crate::carrier::{self, Socket};
+use crate::carrier::{self, Compression, Socket};
 use crate::fan_out::{Dispatcher, Subscription};
 use crate::feed::{Entry, Feed};
 use crate::options::MAX_PAYLOAD_BYTES;
@@ -32,6 +33,23 @@ pub async fn respond(
     dispatcher: Rc<Dispatcher>,
     socket: Rc<Socket>,
 ) -> Response {
+    // A browser sends `Origin` for a page of another origin. That page may read the response only if a header of it allows that.
+    let foreign = request.headers().contains_key(ORIGIN) && request.method() != Method::POST;
+    let logged = enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().path().to_string()));
+    let response = route(request, state, dispatcher, socket).await;
+    if let Some((method, path)) = logged {
+        debug!(%method, path, status = response.status().as_u16(), "request");
+    }
+    if foreign { response::for_any_origin(response) } else { response }
+}
+
+/// Finds the endpoint of a request, and calls it.
+async fn route(
+    request: Request<Incoming>,
+    state: Arc<ServerState>,
+    dispatcher: Rc<Dispatcher>,
+    socket: Rc<Socket>,
+) -> Response {
     if let Err(fault) = check_host(&request, &state) {
         return *fault;
     }
@@ -39,7 +57,7 @@ pub async fn respond(
     let Some(route) = routes::find(path) else {
         return response::text(StatusCode::NOT_FOUND, "nothing here; the index is at /\n");
     };
-    // hyper sends the headers of a response to HEAD and leaves the body out.
+    // The carrier sends the headers of a response to HEAD and leaves the body out.
     if !route.methods.split(", ").any(|method| method == request.method().as_str()) {
         return response::wrong_method(route.methods);
     }
@@ -87,7 +105,8 @@ pub async fn respond(
         Endpoint::Transports => response::json(StatusCode::OK, &Transport::ALL.map(Transport::row)),
         Endpoint::Echo => {
             let reservation = Reservation::new(state.echoes.clone());
-            carrier::upgrade(&request, socket, echo::MAX_MESSAGE_BYTES, Some(reservation), None, async move |socket| {
+            let (max, compression) = (echo::MAX_MESSAGE_BYTES, query.compression.unwrap_or(Compression::Takeover));
+            carrier::upgrade(&request, socket, max, Some(reservation), None, compression, async move |socket| {
                 echo::session(socket, state).await;
             })
         }
@@ -150,11 +169,13 @@ async fn subscribe(
             let after = query.after;
             // Two futures, so that a subscriber of plain WebSocket does not take the memory of a session with STOMP.
             if envelope == Envelope::Stomp {
-                return carrier::upgrade(request, socket, MAX_PAYLOAD_BYTES, None, subprotocol, async move |socket| {
+                let (max, compression) = (MAX_PAYLOAD_BYTES, Compression::None);
+                return carrier::upgrade(request, socket, max, None, subprotocol, compression, async move |socket| {
                     stomp::session(socket, state, dispatcher, after, may_publish).await;
                 });
             }
-            carrier::upgrade(request, socket, MAX_PAYLOAD_BYTES, None, subprotocol, async move |socket| {
+            let (max, compression) = (MAX_PAYLOAD_BYTES, query.compression.unwrap_or(Compression::Shared));
+            carrier::upgrade(request, socket, max, None, subprotocol, compression, async move |socket| {
                 let subscription = Subscription::new(state.feed.clone(), dispatcher, after);
                 websocket::session(socket, &state.feed, subscription, may_publish).await;
             })
@@ -193,7 +214,8 @@ fn watch(
     };
     let subscription = Subscription::new(state.feed.clone(), dispatcher, None);
     let (plan, closing) = (state.plan.subscribe(), state.closing());
-    carrier::upgrade(request, socket, trace::MAX_MESSAGE_BYTES, None, None, async move |socket| {
+    let (max, compression) = (trace::MAX_MESSAGE_BYTES, Compression::None);
+    carrier::upgrade(request, socket, max, None, None, compression, async move |socket| {
         trace::run_session(socket, session, subscription, plan, may_control, closing).await;
     })
 }

@@ -12,11 +12,13 @@ use hyper::StatusCode;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use protocol::envelope::jsonp;
 use protocol::{Cursor, Envelope, Gap};
 
+use crate::carrier::StreamBody;
 use crate::feed::{Encoding, Entry};
 
 /// The header that names the cursor to resume from.
@@ -35,6 +37,8 @@ pub enum Body {
     Complete(VecDeque<Bytes>),
     /// After the headers, a session takes over the connection.
     Continued(Option<Session>),
+    /// What the session of a stream of HTTP/2 sends.
+    Stream(StreamBody),
 }
 
 /// The code that takes over a connection once hyper has written the response's headers. Its argument is the bytes that hyper has read after
@@ -55,11 +59,12 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
             Self::Complete(parts) => Poll::Ready(parts.pop_front().map(|part| Ok(Frame::data(part)))),
             // The session takes over the connection before hyper would poll again.
             Self::Continued(_) => Poll::Pending,
+            Self::Stream(body) => body.poll_next(context).map(|part| Some(Ok(Frame::data(part?)))),
         }
     }
 
@@ -70,7 +75,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Complete(parts) => SizeHint::with_exact(parts.iter().map(|part| part.len() as u64).sum()),
-            Self::Continued(_) => SizeHint::default(),
+            Self::Continued(_) | Self::Stream(_) => SizeHint::default(),
         }
     }
 }
@@ -194,6 +199,13 @@ pub fn gap(gap: Gap) -> Response {
     response
 }
 
+/// A response after which the connection is a WebSocket; the caller provides the session.
+pub fn switching(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::Continued(None));
+    *response.status_mut() = status;
+    response
+}
+
 /// A response that continues with each new event. Its headers tell proxies neither to store nor to buffer it.
 pub fn endless(content_type: &'static str, body: Body) -> Response {
     let mut response = with_type(response(StatusCode::OK, body), content_type);
@@ -231,6 +243,13 @@ pub fn for_its_origin(mut response: Response, origin: Option<HeaderValue>) -> Re
 pub fn wrong_method(allow: &'static str) -> Response {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("this path allows {allow}\n"));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// The response if the server has no room for another request: 503, with the time after which to try again.
+pub fn unavailable(text: &str) -> Response {
+    let mut response = self::text(StatusCode::SERVICE_UNAVAILABLE, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 

@@ -73,7 +73,7 @@ pub fn find(path: &str) -> Option<Route> {
     let (endpoint, methods, parameters): (_, _, &[_]) = match path {
         "/published" => (Endpoint::Published, "GET, HEAD", &["after"]),
         "/transports" => (Endpoint::Transports, "GET, HEAD", &[]),
-        "/echo" => (Endpoint::Echo, "GET", &[]),
+        "/echo" => (Endpoint::Echo, "GET", &["compression"]),
         "/publish" => (Endpoint::Publish, "POST", &["lane"]),
         "/control" => (Endpoint::Control, "POST", &[]),
         "/watch" => (Endpoint::Watch, "GET", &["session"]),
@@ -98,7 +98,7 @@ fn subscribe(transport: Transport) -> Route {
         (Exchange::Poll | Exchange::Stream, true) => ("GET, HEAD", &["after", "lane", "callback"]),
         (Exchange::LongPoll, false) => ("GET, HEAD", &["after", "wait", "lane"]),
         (Exchange::LongPoll, true) => ("GET, HEAD", &["after", "wait", "lane", "callback"]),
-        (Exchange::Socket, _) => ("GET", &["after", "lane"]),
+        (Exchange::Socket, _) => ("GET", &["after", "lane", "compression"]),
     };
     Route { endpoint: Endpoint::Subscribe(transport), methods, parameters }
 }
@@ -109,16 +109,19 @@ mod tests {
 
     use super::*;
 
+    fn first_at(path: &str) -> Transport {
+        Transport::ALL.into_iter().find(|transport| transport.row().path == Some(path)).unwrap()
+    }
+
     #[test]
     fn every_http_transport_has_a_route_and_unknown_paths_have_none() {
         for transport in Transport::ALL {
             if let Some(path) = transport.row().path {
-                let expected = match (transport.envelope(), transport.row().subprotocol) {
-                    (Envelope::SockJs, _) => Endpoint::SockJs,
-                    (Envelope::SocketIo, _) => Endpoint::SocketIo,
-                    // Selected by its sub-protocol among the transports at its path.
-                    (_, Some(_)) => Endpoint::Subscribe(Transport::WebSocket),
-                    (_, None) => Endpoint::Subscribe(transport),
+                let expected = match transport.envelope() {
+                    Envelope::SockJs => Endpoint::SockJs,
+                    Envelope::SocketIo => Endpoint::SocketIo,
+                    // Selected among the transports at its path by the sub-protocol, the version of HTTP or the compression.
+                    _ => Endpoint::Subscribe(first_at(path)),
                 };
                 assert_eq!(find(path).map(|route| route.endpoint), Some(expected));
             }

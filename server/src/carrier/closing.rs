@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use protocol::deflate::InflateFault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -62,6 +63,10 @@ pub async fn close_for(socket: &mut WebSocket, error: &Error) {
             socket.get_ref().socket().state.counters.echo_refused();
             (CloseCode::Again.into(), no_room.to_string())
         }
+        (_, Some(Fault::Inflate(fault))) => match fault {
+            InflateFault::Malformed => (CloseCode::Invalid.into(), fault.to_string()),
+            InflateFault::TooLarge => (CloseCode::Size.into(), fault.to_string()),
+        },
         (Error::Protocol(fault), None) => (CloseCode::Protocol.into(), fault.to_string()),
         (Error::Utf8(_), None) => (CloseCode::Invalid.into(), "text must be UTF-8".into()),
         (Error::Capacity(_), None) => (CloseCode::Size.into(), "the message is too large".into()),

@@ -10,11 +10,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, BytesMut};
+use protocol::deflate::{InflateFault, Parameters};
 use protocol::envelope::Malformed;
 use protocol::envelope::websocket::{Opcode, parse};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 
+use super::deflate::{self, Deflate};
 use super::socket::{Socket, Stream};
 use crate::budget::Reservation;
 
@@ -23,6 +26,9 @@ pub type WebSocket = WebSocketStream<Frames>;
 
 /// A registered close code that tungstenite does not accept: a gateway received an invalid response from the server behind it.
 const BAD_GATEWAY: u16 = 1014;
+
+/// How much is read at a time on a connection with compression, in bytes.
+const READ_BYTES: usize = 2 << 10;
 
 /// The reason why a client's frames are not read any further.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +39,17 @@ pub enum Fault {
     Closed(u16),
     /// There is not enough memory for the message that a frame announces.
     NoRoom,
+    /// A compressed message is not in the format of DEFLATE, or becomes larger than is allowed.
+    Inflate(InflateFault),
+}
+
+impl From<deflate::Fault> for Fault {
+    fn from(fault: deflate::Fault) -> Self {
+        match fault {
+            deflate::Fault::Malformed(malformed) => Self::Malformed(malformed),
+            deflate::Fault::Inflate(fault) => Self::Inflate(fault),
+        }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -41,6 +58,7 @@ impl fmt::Display for Fault {
             Self::Malformed(malformed) => malformed.fmt(formatter),
             Self::Closed(code) => write!(formatter, "closed with code {code}"),
             Self::NoRoom => formatter.write_str("too many bytes are being echoed already; try again later"),
+            Self::Inflate(fault) => fault.fmt(formatter),
         }
     }
 }
@@ -114,6 +132,8 @@ impl FrameChecker {
 /// The stream that tungstenite reads from and writes to; its frames are checked as they are read.
 pub struct Frames {
     stream: Stream,
+    /// Compresses, if that was agreed on.
+    deflate: Option<Box<Deflate>>,
     checker: FrameChecker,
     /// The fault that reads return from now on.
     fault: Option<Fault>,
@@ -127,7 +147,18 @@ impl Frames {
     /// The frames on `stream`, in messages of at most `max_message_bytes`. If there is a `reservation`, memory for them is reserved with
     /// it.
     pub fn new(stream: Stream, max_message_bytes: usize, reservation: Option<Reservation>) -> Self {
-        Self { stream, checker: FrameChecker::default(), fault: None, max_message_bytes, reservation }
+        Self { stream, deflate: None, checker: FrameChecker::default(), fault: None, max_message_bytes, reservation }
+    }
+
+    /// The same, with compression if parameters for it were agreed on.
+    pub fn compressed(mut self, parameters: Option<Parameters>) -> Self {
+        self.deflate = parameters.map(|parameters| Box::new(Deflate::new(parameters, self.max_message_bytes)));
+        self
+    }
+
+    /// The parameters of the compression; `None` without compression.
+    pub fn compression(&self) -> Option<Parameters> {
+        self.deflate.as_ref().map(|deflate| deflate.parameters)
     }
 
     /// The connection's socket.
@@ -143,10 +174,19 @@ impl Frames {
 
 impl AsyncRead for Frames {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, checker, fault, max_message_bytes, reservation } = self.get_mut();
+        let Self { stream, deflate, checker, fault, max_message_bytes, reservation } = self.get_mut();
         if fault.is_none() {
             let before = buffer.filled().len();
-            ready!(Pin::new(stream).poll_read(context, buffer))?;
+            match deflate {
+                None => ready!(Pin::new(stream).poll_read(context, buffer))?,
+                Some(deflate) => match ready!(poll_inflated(stream, deflate, context, buffer))? {
+                    Ok(()) => {}
+                    Err(found) => {
+                        *fault = Some(found.clone());
+                        return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, found)));
+                    }
+                },
+            }
             let has_room = |bytes: u64| match reservation {
                 Some(reservation) if bytes <= *max_message_bytes as u64 => reservation.grow_to(bytes as usize),
                 _ => true,
@@ -167,9 +207,53 @@ impl AsyncRead for Frames {
     }
 }
 
+/// Reads frames of a connection with compression, decompressed.
+fn poll_inflated(
+    stream: &mut Stream,
+    deflate: &mut Deflate,
+    context: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<Result<(), Fault>>> {
+    while deflate.inflated.is_empty() {
+        let mut bytes = [0; READ_BYTES];
+        let mut raw = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut raw))?;
+        if raw.filled().is_empty() {
+            return Poll::Ready(Ok(Ok(())));
+        }
+        if let Err(fault) = deflate.receive(raw.filled()) {
+            return Poll::Ready(Ok(Err(fault.into())));
+        }
+    }
+    let length = deflate.inflated.len().min(buffer.remaining());
+    buffer.put_slice(&deflate.inflated.split_to(length));
+    Poll::Ready(Ok(Ok(())))
+}
+
+impl Frames {
+    /// Writes the frames that have been compressed.
+    fn poll_deflated(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, deflate: Some(deflate), .. } = self else { return Poll::Ready(Ok(())) };
+        while !deflate.deflated.is_empty() {
+            let written = ready!(Pin::new(&mut *stream).poll_write(context, &deflate.deflated))?;
+            deflate.deflated.advance(written);
+        }
+        deflate.deflated = BytesMut::new();
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl AsyncWrite for Frames {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+        let this = self.get_mut();
+        ready!(this.poll_deflated(context))?;
+        let Some(deflate) = &mut this.deflate else { return Pin::new(&mut this.stream).poll_write(context, bytes) };
+        deflate.send(bytes);
+        // What the connection does not accept now is written before the next frame, or by a flush.
+        match this.poll_deflated(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(bytes.len())),
+        }
     }
 
     fn poll_write_vectored(
@@ -177,19 +261,26 @@ impl AsyncWrite for Frames {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, parts)
+        match self.deflate {
+            None => Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, parts),
+            Some(_) => self.poll_write(context, parts.iter().find(|part| !part.is_empty()).map_or(&[], |part| part)),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.deflate.is_none() && self.stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let this = self.get_mut();
+        ready!(this.poll_deflated(context))?;
+        Pin::new(&mut this.stream).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let this = self.get_mut();
+        ready!(this.poll_deflated(context))?;
+        Pin::new(&mut this.stream).poll_shutdown(context)
     }
 }
 

@@ -1,5 +1,4 @@
-//! An HTTP/1.1 connection. The poll loop serves it first, without hyper; then hyper; and then the session of an endless response or an
-//! upgrade.
+//! An HTTP/1.1 connection, after the poll loop has left it: hyper serves it, and then the session of an endless response or an upgrade.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -11,44 +10,22 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::ORIGIN;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::spawn_local;
-use tracing::{Instrument, Level, debug, enabled};
+use tracing::{Instrument, debug};
 
-use super::admission::{Admitted, Refusals};
-use super::poll_loop;
+use super::admission::Admitted;
 use super::socket::{Socket, Stream};
-use crate::api::response::{self, Body};
+use crate::api::response::Body;
 use crate::api::{query, respond};
 use crate::fan_out::Dispatcher;
 use crate::state::ServerState;
 
-/// The responses to connections that are not served.
-pub const REFUSALS: Refusals = Refusals {
-    full: "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
-        X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
-        Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\
-        Content-Type: text/plain; charset=utf-8\r\nContent-Length: 21\r\n\r\ntoo many connections\n",
-    plain: "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
-        X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
-        Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\
-        Content-Type: text/plain; charset=utf-8\r\nContent-Length: 38\r\n\r\nthis port requires TLS: use https://\r\n",
-};
-
-/// Serves one connection until either side ends it, or closes it gracefully when the server shuts down.
-pub async fn serve(socket: Rc<Socket>, admitted: Admitted, state: Arc<ServerState>, dispatcher: Rc<Dispatcher>) {
-    if let Some(early) = poll_loop::serve(&socket, &state, &dispatcher).await {
-        // A new task, so that the task of a connection that only polls stays small.
-        spawn_local(serve_with_hyper(early, socket, admitted, state, dispatcher).in_current_span());
-    }
-}
-
 /// Serves a connection with hyper; `early` are the bytes that were already read from it.
-async fn serve_with_hyper(
+pub async fn serve(
     early: Bytes,
     socket: Rc<Socket>,
     admitted: Admitted,
@@ -59,23 +36,17 @@ async fn serve_with_hyper(
     let service = service_fn(|request: Request<Incoming>| {
         state.counters.request();
         socket.trace.response(query::lane(request.uri().query()));
-        // A browser sends `Origin` for a page of another origin. That page may read the response only if a header of it allows that.
-        let foreign = request.headers().contains_key(ORIGIN) && request.method() != Method::POST;
         let bodiless = request.method() == Method::HEAD;
         let (state, dispatcher, socket, session) = (state.clone(), dispatcher.clone(), socket.clone(), &session);
         async move {
-            let logged = enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().path().to_string()));
             let mut response = respond(request, state, dispatcher, socket.clone()).await;
-            if let Some((method, path)) = logged {
-                debug!(%method, path, status = response.status().as_u16(), "request");
-            }
             if let Body::Continued(continued) = response.body_mut()
                 && !bodiless
             {
                 *session.borrow_mut() = continued.take();
                 socket.mark_unflushed();
             }
-            Ok::<_, Infallible>(if foreign { response::for_any_origin(response) } else { response })
+            Ok::<_, Infallible>(response)
         }
     });
     let mut connection = http1::Builder::new()

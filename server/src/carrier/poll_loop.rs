@@ -16,6 +16,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use httparse::{Request, Status};
 use hyper::StatusCode;
 use protocol::Envelope;
+use protocol::http2::PREFACE;
 use protocol::transport::Exchange;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
@@ -113,6 +114,10 @@ pub async fn serve(socket: &Rc<Socket>, state: &ServerState, dispatcher: &Rc<Dis
 
 /// Parses a request's line and headers as strictly as hyper does. In doubt, the result is [`Parsed::Other`].
 fn parse(bytes: &[u8], hosts: &[String]) -> Parsed {
+    // The preface of HTTP/2 must be complete before it can be recognized.
+    if bytes.len() < PREFACE.len() && PREFACE.starts_with(bytes) {
+        return Parsed::Incomplete;
+    }
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut request = Request::new(&mut []);
     let length = match request.parse_with_uninit_headers(bytes, &mut headers) {

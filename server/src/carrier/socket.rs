@@ -5,6 +5,8 @@
 //! of a message that the other has begun. The dispatcher writes only while the connection's task waits for the feed and has nothing left to
 //! write (see `fan_out/subscriber.rs`). hyper does not report whether it has something left to write; instead, [`Socket::mark_unflushed`]
 //! marks the beginning of a message, and hyper's flush marks its end. With TLS, both write to the connection's TLS session (see `tls.rs`).
+//!
+//! A stream of an HTTP/2 connection has the same operations (see `substream.rs`), so deliveries and WebSockets do not differ between the two.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
@@ -14,7 +16,7 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use rustix::io::Errno;
@@ -25,10 +27,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::floods::FloodGuard;
 use super::reject;
+use super::stream_traces::StreamTraces;
+use super::substream::Substream;
 use super::tls::{self, Refusal, Session};
 use crate::state::ServerState;
-use crate::trace::{Part, Requests, WireTrace};
+use crate::trace::{ConnectionNumber, Part, Requests, WireTrace};
 
 /// How long a connection may be silent before the kernel probes whether the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -38,15 +43,21 @@ const MAX_PARTS: usize = 64;
 /// Bytes that are still to be written, in order.
 pub type Unsent = VecDeque<Bytes>;
 
+/// Where a socket's bytes go.
+enum Link {
+    /// To a TCP connection, through its TLS session if the server uses TLS.
+    Tcp(TcpStream, Option<Box<RefCell<Session>>>),
+    /// To a stream of an HTTP/2 connection.
+    Http2(Rc<Substream>),
+}
+
 /// A connection's socket.
 pub struct Socket {
-    stream: TcpStream,
-    /// The TLS session, if the server uses TLS.
-    tls: Option<Box<RefCell<Session>>>,
+    link: Link,
     /// The state of the server.
     pub state: Arc<ServerState>,
     /// Sends the live page copies of the bytes that are read and written.
-    pub trace: WireTrace,
+    pub trace: Rc<WireTrace>,
     /// Whether the implementation of the protocol may have begun a message that is not completely written yet.
     unflushed: Cell<bool>,
 }
@@ -85,18 +96,48 @@ impl Socket {
         Some(Rc::new_cyclic(|socket: &Weak<Self>| {
             let socket = socket.clone();
             let cut = move || {
-                if let Some(socket) = socket.upgrade() {
+                if let Some(Self { link: Link::Tcp(stream, _), .. }) = socket.upgrade().as_deref() {
                     // An error means that the connection has ended already.
-                    let _ = shutdown(&socket.stream, Shutdown::Both);
+                    let _ = shutdown(stream, Shutdown::Both);
                 }
             };
-            let trace = WireTrace::new(state.traces.clone(), Rc::new(cut));
-            Self { stream, tls, state, trace, unflushed: Cell::new(false) }
+            let trace = Rc::new(WireTrace::new(state.traces.clone(), Rc::new(cut), Rc::default()));
+            Self { link: Link::Tcp(stream, tls), state, trace, unflushed: Cell::new(false) }
         }))
     }
 
+    /// The socket of a stream of an HTTP/2 connection with that number, which `cut` resets.
+    pub fn of_stream(
+        stream: Rc<Substream>,
+        state: Arc<ServerState>,
+        cut: Rc<dyn Fn()>,
+        connection: ConnectionNumber,
+    ) -> Rc<Self> {
+        let trace = Rc::new(WireTrace::new(state.traces.clone(), cut, connection));
+        Rc::new(Self { link: Link::Http2(stream), state, trace, unflushed: Cell::new(false) })
+    }
+
+    /// Ends a connection whose peer reads nothing: what is still to be written is lost.
+    pub fn abort(&self) {
+        self.trace.cut();
+    }
+
+    /// Whether it is a stream of an HTTP/2 connection.
+    fn is_stream(&self) -> bool {
+        matches!(self.link, Link::Http2(_))
+    }
+
+    /// The TLS session of a TCP connection.
     fn session(&self) -> Option<RefMut<'_, Session>> {
-        Some(self.tls.as_ref()?.borrow_mut())
+        match &self.link {
+            Link::Tcp(_, Some(session)) => Some(session.borrow_mut()),
+            Link::Tcp(_, None) | Link::Http2(_) => None,
+        }
+    }
+
+    /// Whether the client has chosen HTTP/2 in the handshake of TLS; `None` if no protocol was negotiated there.
+    pub fn negotiated_http2(&self) -> Option<bool> {
+        self.session()?.negotiated_http2()
     }
 
     /// The peer's address.
@@ -104,7 +145,10 @@ impl Socket {
     /// # Errors
     /// When the connection has been closed.
     pub fn peer(&self) -> io::Result<IpAddr> {
-        Ok(self.stream.peer_addr()?.ip().to_canonical())
+        match &self.link {
+            Link::Tcp(stream, _) => Ok(stream.peer_addr()?.ip().to_canonical()),
+            Link::Http2(stream) => Ok(stream.peer),
+        }
     }
 
     /// Marks that the implementation of the protocol is about to write a message. The message is completely written when it flushes.
@@ -119,28 +163,42 @@ impl Socket {
 
     /// Polls until there is something to read, without reading it.
     pub fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.session().is_some_and(|session| session.is_read_ready()) {
-            return Poll::Ready(Ok(()));
+        match &self.link {
+            Link::Tcp(_, Some(session)) if session.borrow().is_read_ready() => Poll::Ready(Ok(())),
+            Link::Tcp(stream, _) => stream.poll_read_ready(context),
+            Link::Http2(stream) => stream.poll_read_ready(context),
         }
-        self.stream.poll_read_ready(context)
+    }
+
+    fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.link {
+            Link::Tcp(stream, _) => stream.poll_write_ready(context),
+            Link::Http2(stream) => stream.poll_write_ready(context),
+        }
     }
 
     /// Polls until the peer has ended its side, without reading. Bytes that it sent before are left to the implementation of the protocol;
     /// the end after them is noticed only once they have been read.
     pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(mut session) = self.session() {
-            while !session.is_read_ready() {
-                if ready!(self.stream.poll_read_ready(context)).is_err() {
-                    return Poll::Ready(());
+        let stream = match &self.link {
+            Link::Tcp(stream, None) => stream,
+            Link::Tcp(stream, Some(session)) => {
+                let mut session = session.borrow_mut();
+                while !session.is_read_ready() {
+                    if ready!(stream.poll_read_ready(context)).is_err() {
+                        return Poll::Ready(());
+                    }
+                    // The session stores an error and reports it as the end.
+                    let _ = session.receive(stream);
                 }
-                // The session stores an error and reports it as the end.
-                let _ = session.receive(&self.stream);
+                return if session.has_ended() { Poll::Ready(()) } else { Poll::Pending };
             }
-            return if session.has_ended() { Poll::Ready(()) } else { Poll::Pending };
-        }
-        let look = || Ok(recv(&self.stream, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT)?.0);
-        while ready!(self.stream.poll_read_ready(context)).is_ok() {
-            match self.stream.try_io(Interest::READABLE, look) {
+            // hyper drops the task of a stream that the peer has reset.
+            Link::Http2(_) => return Poll::Pending,
+        };
+        let look = || Ok(recv(stream, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT)?.0);
+        while ready!(stream.poll_read_ready(context)).is_ok() {
+            match stream.try_io(Interest::READABLE, look) {
                 Ok(0) => break,
                 Ok(_) => return Poll::Pending,
                 // There is nothing to read after all; the next iteration waits.
@@ -151,26 +209,17 @@ impl Socket {
         Poll::Ready(())
     }
 
-    /// Marks that a read left room in its buffer. Then there is nothing more to read until the kernel reports it, and another read would be
-    /// a useless system call (epoll(7), on edge-triggered events).
-    fn note_drained(&self) {
-        // tokio waits for the kernel's report after an operation that would block.
-        let _ = self.stream.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
-    }
-
     /// Polls until bytes or the end were read.
     fn poll_read_some(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_read_ready(context))?;
-            let read = match self.session() {
-                None => self.stream.try_read_buf(buffer).map(|_| {
+            let read = match &self.link {
+                Link::Tcp(stream, None) => stream.try_read_buf(buffer).map(|_| {
                     if buffer.remaining() > 0 {
-                        self.note_drained();
+                        note_drained(stream);
                     }
                 }),
-                Some(mut session) => {
-                    session.read(&self.stream, buffer.initialize_unfilled()).map(|read| buffer.advance(read))
-                }
+                _ => self.try_read(buffer.initialize_unfilled()).map(|read| buffer.advance(read)),
             };
             match read {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -184,9 +233,10 @@ impl Socket {
     /// # Errors
     /// Those of the socket; `WouldBlock` if nothing is available.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.session() {
-            None => self.stream.try_read(buffer),
-            Some(mut session) => session.read(&self.stream, buffer),
+        match &self.link {
+            Link::Tcp(stream, None) => stream.try_read(buffer),
+            Link::Tcp(stream, Some(session)) => session.borrow_mut().read(stream, buffer),
+            Link::Http2(stream) => stream.try_read(buffer),
         }
     }
 
@@ -197,12 +247,15 @@ impl Socket {
 
     /// Writes as much of the backlog as the socket accepts. Returns whether none is left.
     fn flush_backlog(&self) -> io::Result<bool> {
-        self.session().map_or(Ok(true), |mut session| session.flush(&self.stream))
+        match &self.link {
+            Link::Tcp(stream, Some(session)) => session.borrow_mut().flush(stream),
+            Link::Tcp(_, None) | Link::Http2(_) => Ok(true),
+        }
     }
 
     fn poll_flush_backlog(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.flush_backlog()? {
-            ready!(self.stream.poll_write_ready(context))?;
+            ready!(self.poll_write_ready(context))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -213,6 +266,13 @@ impl Socket {
     /// # Errors
     /// Those of the socket; that it is full is not an error.
     pub fn try_write(&self, parts: &[Bytes]) -> io::Result<usize> {
+        if let Link::Http2(stream) = &self.link {
+            // The trace sees the bytes when they are sent, in their frames.
+            return match stream.try_send(parts) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+                added => added,
+            };
+        }
         let mut total = 0;
         for parts in parts.chunks(MAX_PARTS) {
             let mut slices = [IoSlice::new(&[]); MAX_PARTS];
@@ -238,7 +298,7 @@ impl Socket {
     /// Writes all of `unsent`, and the backlog; waits whenever the socket is full.
     pub fn poll_write_all(&self, context: &mut Context<'_>, unsent: &mut Unsent) -> Poll<io::Result<()>> {
         while !unsent.is_empty() {
-            ready!(self.stream.poll_write_ready(context))?;
+            ready!(self.poll_write_ready(context))?;
             let written = self.try_write(unsent.make_contiguous())?;
             advance(unsent, written);
         }
@@ -252,21 +312,27 @@ impl Socket {
     /// # Errors
     /// Those of the socket; that it is full is not an error.
     pub fn write_now(&self, unsent: &mut Unsent) -> io::Result<bool> {
-        if let Some(mut session) = self.session() {
-            if session.backlog() == 0
-                && let Some(part) = unsent.front().cloned()
-            {
-                let written = session.write(&self.stream, &[IoSlice::new(&part)])?;
-                self.trace.wrote(&[IoSlice::new(&part)], written);
-                advance(unsent, written);
-                if session.backlog() == 0 {
-                    return Ok(written > 0);
+        let stream = match &self.link {
+            Link::Tcp(stream, None) => stream,
+            Link::Tcp(stream, Some(session)) => {
+                let mut session = session.borrow_mut();
+                if session.backlog() == 0
+                    && let Some(part) = unsent.front().cloned()
+                {
+                    let written = session.write(stream, &[IoSlice::new(&part)])?;
+                    self.trace.wrote(&[IoSlice::new(&part)], written);
+                    advance(unsent, written);
+                    if session.backlog() == 0 {
+                        return Ok(written > 0);
+                    }
                 }
+                return Ok(session.write_now(stream)? > 0);
             }
-            return Ok(session.write_now(&self.stream)? > 0);
-        }
+            // There is no report that could be late.
+            Link::Http2(_) => return Ok(false),
+        };
         let Some(part) = unsent.front() else { return Ok(false) };
-        match send(&self.stream, part, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        match send(stream, part, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Ok(written) => {
                 self.trace.wrote(&[IoSlice::new(part)], written);
                 advance(unsent, written);
@@ -278,11 +344,12 @@ impl Socket {
     }
 
     fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = match (self.session(), parts) {
-            (Some(mut session), parts) => session.write(&self.stream, parts)?,
+        let written = match (&self.link, parts) {
+            (Link::Tcp(stream, Some(session)), parts) => session.borrow_mut().write(stream, parts)?,
             // A single part needs only the simpler system call.
-            (None, [part]) => self.stream.try_write(part)?,
-            (None, parts) => self.stream.try_write_vectored(parts)?,
+            (Link::Tcp(stream, None), [part]) => stream.try_write(part)?,
+            (Link::Tcp(stream, None), parts) => stream.try_write_vectored(parts)?,
+            (Link::Http2(stream), parts) => return stream.try_write(parts),
         };
         self.trace.wrote(parts, written);
         Ok(written)
@@ -291,13 +358,24 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Some(tls) = self.tls.take() {
-            let mut session = tls.into_inner();
-            session.close();
-            // An error means that the peer has disconnected.
-            let _ = session.flush(&self.stream);
+        match &self.link {
+            Link::Tcp(stream, Some(session)) => {
+                let mut session = session.borrow_mut();
+                session.close();
+                // An error means that the peer has disconnected.
+                let _ = session.flush(stream);
+            }
+            Link::Tcp(_, None) => {}
+            Link::Http2(stream) => stream.end(),
         }
     }
+}
+
+/// Marks that a read left room in its buffer. Then there is nothing more to read until the kernel reports it, and another read would be a
+/// useless system call (epoll(7), on edge-triggered events).
+fn note_drained(stream: &TcpStream) {
+    // tokio waits for the kernel's report after an operation that would block.
+    let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
 }
 
 /// Removes the first `written` bytes.
@@ -319,6 +397,14 @@ pub struct Stream {
     early: Bytes,
     /// Finds the requests for the wire trace, on a connection whose reader does not report them to the trace itself.
     requests: Option<Box<Requests>>,
+    /// Watches the frames of an HTTP/2 connection.
+    frames: Option<Box<Http2Frames>>,
+}
+
+/// What watches the frames of an HTTP/2 connection.
+struct Http2Frames {
+    floods: FloodGuard,
+    traces: Rc<StreamTraces>,
 }
 
 impl Stream {
@@ -329,13 +415,19 @@ impl Stream {
 
     /// A stream that returns first `early`, which was already read from the socket, and then the bytes of the socket.
     pub fn after(early: Bytes, socket: Rc<Socket>) -> Self {
-        Self { socket, early, requests: None }
+        Self { socket, early, requests: None, frames: None }
     }
 
     /// The same as [`Self::after`], for a connection on which only requests are received; `early` is the beginning of a request. The wire
     /// trace records the requests.
     pub fn with_requests(early: Bytes, socket: Rc<Socket>) -> Self {
         Self { requests: Some(Box::new(Requests::default())), ..Self::after(early, socket) }
+    }
+
+    /// The same as [`Self::after`], for an HTTP/2 connection; `early` is its beginning. A client that floods the server ends it.
+    pub fn with_frames(early: Bytes, socket: Rc<Socket>, traces: Rc<StreamTraces>) -> Self {
+        let frames = Http2Frames { floods: FloodGuard::new(), traces };
+        Self { frames: Some(Box::new(frames)), ..Self::after(early, socket) }
     }
 
     /// The bytes of `early` that have not been returned yet.
@@ -351,7 +443,7 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { socket, early, requests } = self.get_mut();
+        let Self { socket, early, requests, frames } = self.get_mut();
         let trace = &socket.trace;
         let before = buffer.filled().len();
         let again = !early.is_empty();
@@ -360,13 +452,22 @@ impl AsyncRead for Stream {
         } else {
             ready!(socket.poll_read_some(context, buffer))?;
         }
+        if let Some(Http2Frames { floods, traces }) = frames.as_deref_mut() {
+            if !floods.admit(&buffer.filled()[before..], Instant::now()) {
+                socket.state.counters.flooded();
+                debug!("disconnected: a flood of HTTP/2 frames");
+                return Poll::Ready(Err(ErrorKind::InvalidData.into()));
+            }
+            traces.received(&buffer.filled()[before..]);
+            return Poll::Ready(Ok(()));
+        }
         match requests {
             Some(requests) => requests.follow(&mut buffer.filled_mut()[before..], |part| match part {
                 Part::Headers(headers, lane) => trace.request(headers, lane),
                 Part::Body(bytes) => trace.body(bytes),
             }),
             // The creator of this stream has traced `early` already.
-            None if again => {}
+            None if again || socket.is_stream() => {}
             None => trace.read(&buffer.filled()[before..]),
         }
         Poll::Ready(Ok(()))
@@ -384,11 +485,20 @@ impl AsyncWrite for Stream {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.socket.stream.poll_write_ready(context))?;
-            match self.socket.try_write_vectored(parts) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+            ready!(self.socket.poll_write_ready(context))?;
+            let written = match self.socket.try_write_vectored(parts) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                done => done?,
+            };
+            if let Some(Http2Frames { traces, .. }) = self.frames.as_deref() {
+                let mut left = written;
+                for part in parts {
+                    let length = part.len().min(left);
+                    traces.sent(&part[..length]);
+                    left -= length;
+                }
             }
+            return Poll::Ready(Ok(written));
         }
     }
 
@@ -407,7 +517,14 @@ impl AsyncWrite for Stream {
             session.close();
         }
         ready!(self.socket.poll_flush_backlog(context))?;
-        Poll::Ready(match shutdown(&self.socket.stream, Shutdown::Write) {
+        let stream = match &self.socket.link {
+            Link::Tcp(stream, _) => stream,
+            Link::Http2(stream) => {
+                stream.end();
+                return Poll::Ready(Ok(()));
+            }
+        };
+        Poll::Ready(match shutdown(stream, Shutdown::Write) {
             // The peer has closed the connection already.
             Err(Errno::NOTCONN) => Ok(()),
             done => Ok(done?),

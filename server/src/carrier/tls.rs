@@ -25,6 +25,9 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The content type of a handshake record, which is the first byte of a TLS connection (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
+/// The name of HTTP/2 in the handshake (RFC 9113, section 3.2).
+const HTTP_2: &[u8] = b"h2";
+
 /// A server's certificate and private key.
 #[derive(Clone)]
 pub struct Identity {
@@ -83,8 +86,8 @@ impl Identity {
             .with_protocol_versions(&[&version::TLS13])?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        // If a client offers several protocols, this one is selected; if it offers only others, it is rejected (RFC 7301).
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // The first of these that a client offers is selected; if it offers only others, it is rejected (RFC 7301).
+        config.alpn_protocols = vec![HTTP_2.to_vec(), b"http/1.1".to_vec()];
         Ok(Self { config: config.into(), fingerprint, self_signed })
     }
 }
@@ -143,6 +146,11 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Whether the client has chosen HTTP/2; `None` if it has offered no protocol.
+    pub fn negotiated_http2(&self) -> Option<bool> {
+        Some(self.connection.alpn_protocol()? == HTTP_2)
     }
 
     /// Bytes of records that are still to be written to the socket.

@@ -1,22 +1,27 @@
-//! The server's side of the WebSocket handshake: checks the request and makes the response (RFC 6455, section 4.2).
+//! The server's side of the WebSocket handshake: checks the request and makes the response (RFC 6455, section 4.2; over HTTP/2, RFC 8441).
 
 use std::future::Future;
 use std::rc::Rc;
 
 use hyper::body::Incoming;
+use hyper::ext::Protocol;
 use hyper::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Request, StatusCode, Version};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use protocol::deflate::Parameters;
+
+use super::deflate::{Compression, MEMORY_BYTES};
 use super::frames::{Frames, WebSocket};
 use super::socket::{Socket, Stream};
 use crate::api::response::{self, Body, Response};
 use crate::budget::Reservation;
+use crate::state::ServerState;
 
 /// The buffers and limits of a WebSocket whose messages are at most `max_bytes` long.
 ///
@@ -31,8 +36,8 @@ fn config(max_bytes: usize) -> WebSocketConfig {
         .max_frame_size(Some(max_bytes))
 }
 
-/// Responds with 101 and then runs `session` on the connection, or responds with the error of the request. Messages may be up to
-/// `max_bytes` long. If there is a `reservation`, their memory is reserved with it. The response names the `subprotocol`, if one was chosen
+/// Accepts the upgrade and then runs `session` on the connection, or on the stream of HTTP/2; or responds with the error of the request.
+/// Messages may be up to `max_bytes` long, decompressed if the client offers `compression`. If there is a `reservation`, their memory is reserved with it. The response names the `subprotocol`, if one was chosen
 /// with [`choose_subprotocol`].
 pub fn upgrade<F>(
     request: &Request<Incoming>,
@@ -40,30 +45,37 @@ pub fn upgrade<F>(
     max_bytes: usize,
     reservation: Option<Reservation>,
     subprotocol: Option<&'static str>,
+    compression: Compression,
     session: impl FnOnce(WebSocket) -> F + 'static,
 ) -> Response
 where
     F: Future<Output = ()> + 'static,
 {
-    let accept = match accept_key(request.version(), request.headers()) {
-        Ok(accept) => accept,
+    let accepted = match request.version() {
+        Version::HTTP_2 => accept_stream(request),
+        version => accept_key(version, request.headers()),
+    };
+    let mut response = match accepted {
+        Ok(response) => response,
         Err(refusal) => return *refusal,
     };
+    let parameters = choose_compression(request.headers(), compression, &socket.state);
+    if let Some((parameters, _)) = &parameters {
+        let value = parameters.to_string().parse().expect("names and numbers");
+        response.headers_mut().insert(SEC_WEBSOCKET_EXTENSIONS, value);
+    }
     let session = async move |early: Vec<u8>| {
         socket.trace.upgraded(&early);
-        let frames = Frames::new(Stream::after(early.into(), socket), max_bytes, reservation);
+        // The compressors' memory is reserved for as long as the session.
+        let (parameters, _compressors) = parameters.unzip();
+        let frames = Frames::new(Stream::after(early.into(), socket), max_bytes, reservation).compressed(parameters);
         session(WebSocketStream::from_raw_socket(frames, Role::Server, Some(config(max_bytes))).await).await;
     };
-    let mut switching = Response::new(Body::continued(session));
-    *switching.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = switching.headers_mut();
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    *response.body_mut() = Body::continued(session);
     if let Some(name) = subprotocol {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
     }
-    switching
+    response
 }
 
 /// The first of the sub-protocols that the client offers, in its order of preference, for which `choose` returns something (RFC 6455, section
@@ -73,7 +85,41 @@ pub fn choose_subprotocol<T>(headers: &HeaderMap, choose: impl Fn(&str) -> Optio
     lists.flat_map(|list| list.split(',')).find_map(|name| choose(name.trim()))
 }
 
-fn accept_key(version: Version, headers: &HeaderMap) -> Result<HeaderValue, Box<Response>> {
+/// The parameters of the compression, if the client offers it and there is memory for it, and the reservation of that memory.
+fn choose_compression(
+    headers: &HeaderMap,
+    compression: Compression,
+    state: &ServerState,
+) -> Option<(Parameters, Reservation)> {
+    let offers: Vec<&str> =
+        headers.get_all(SEC_WEBSOCKET_EXTENSIONS).into_iter().filter_map(|value| value.to_str().ok()).collect();
+    let shared = match compression {
+        Compression::None => return None,
+        Compression::Shared => true,
+        Compression::Takeover => false,
+    };
+    let parameters = Parameters::choose(&offers.join(","), shared)?;
+    let mut compressors = Reservation::new(state.compressors.clone());
+    if parameters.is_shared() || compressors.grow_to(MEMORY_BYTES) {
+        return Some((parameters, compressors));
+    }
+    state.counters.compression_refused();
+    None
+}
+
+/// The response to an extended CONNECT: 200, without a key, since only a peer that knows RFC 8441 sends the request.
+fn accept_stream(request: &Request<Incoming>) -> Result<Response, Box<Response>> {
+    if request.extensions().get::<Protocol>().is_none() {
+        return Err(Box::new(response::bad_request(
+            "over HTTP/2, a WebSocket begins with an extended CONNECT (RFC 8441)",
+        )));
+    }
+    check_version(request.headers())?;
+    Ok(response::switching(StatusCode::OK))
+}
+
+/// The response to an upgrade of HTTP/1.1: 101, with the value that is derived from the client's key.
+fn accept_key(version: Version, headers: &HeaderMap) -> Result<Response, Box<Response>> {
     if version != Version::HTTP_11 {
         return Err(Box::new(response::bad_request("a WebSocket handshake requires HTTP/1.1")));
     }
@@ -83,18 +129,28 @@ fn accept_key(version: Version, headers: &HeaderMap) -> Result<HeaderValue, Box<
     if !has_token(headers, CONNECTION, "upgrade") {
         return Err(Box::new(response::bad_request("a WebSocket handshake requires Connection: Upgrade")));
     }
-    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let mut refusal = upgrade_required("the WebSocket version must be 13\n");
-        refusal.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(Box::new(refusal));
-    }
+    check_version(headers)?;
     let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
-    match (keys.next(), keys.next()) {
-        (Some(key), None) if is_key(key.as_bytes()) => {
-            Ok(derive_accept_key(key.as_bytes()).parse().expect("base64 is a header value"))
-        }
-        _ => Err(Box::new(response::bad_request("Sec-WebSocket-Key must be given once, and be 16 bytes in base64"))),
+    let (Some(key), None) = (keys.next().filter(|key| is_key(key.as_bytes())), keys.next()) else {
+        let fault = "Sec-WebSocket-Key must be given once, and be 16 bytes in base64";
+        return Err(Box::new(response::bad_request(fault)));
+    };
+    let mut switching = response::switching(StatusCode::SWITCHING_PROTOCOLS);
+    let accept = derive_accept_key(key.as_bytes()).parse().expect("base64 is a header value");
+    let headers = switching.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    Ok(switching)
+}
+
+fn check_version(headers: &HeaderMap) -> Result<(), Box<Response>> {
+    if headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13") {
+        return Ok(());
     }
+    let mut refusal = upgrade_required("the WebSocket version must be 13\n");
+    refusal.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    Err(Box::new(refusal))
 }
 
 /// A response with status 426, which names the protocol to upgrade to (RFC 9110, section 15.5.22).
@@ -133,12 +189,13 @@ mod tests {
     fn refusal(version: Version, change: impl FnOnce(&mut HeaderMap)) -> Response {
         let mut headers = handshake();
         change(&mut headers);
-        *accept_key(version, &headers).unwrap_err()
+        *accept_key(version, &headers).err().unwrap()
     }
 
     #[test]
     fn the_example_of_rfc_6455_section_1_3_is_reproduced() {
-        assert_eq!(accept_key(Version::HTTP_11, &handshake()).ok().unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        let response = accept_key(Version::HTTP_11, &handshake()).ok().unwrap();
+        assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     #[test]

@@ -192,6 +192,7 @@ impl Delivery {
             if !socket.write_now(&mut output.unsent)? {
                 state.counters.stalled();
                 debug!("disconnected: the subscriber read nothing for too long");
+                socket.abort();
                 return Poll::Ready(Err(ErrorKind::TimedOut.into()));
             }
         }

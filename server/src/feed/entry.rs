@@ -1,46 +1,73 @@
 //! An event in the feed, with its encoded forms. Each form that is the same for all subscribers is encoded when it is first used, and shared
 //! from then on.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use protocol::deflate::{Deflater, MAX_WINDOW_BITS};
+use protocol::envelope::websocket::Opcode;
 use protocol::envelope::{Escapes, stomp, websocket};
-use protocol::transport::{Carrier, Exchange};
+use protocol::transport::{Carrier, Coding, Exchange, Row};
 use protocol::{Envelope, Event, Transport, chunked, clock};
 
-/// The form in which an event is written to a socket: the envelope, and whether it is sent as a chunk of HTTP/1.1.
+/// How an envelope is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As it is.
+    Plain,
+    /// As a chunk of HTTP/1.1.
+    Chunked,
+    /// As a message of WebSocket that is compressed by itself.
+    Deflated,
+}
+
+impl Form {
+    const ALL: [Self; 3] = [Self::Plain, Self::Chunked, Self::Deflated];
+
+    /// The form in which a transport writes its envelope.
+    const fn of(row: &Row) -> Self {
+        match (row.exchange, row.carrier, row.coding) {
+            (_, _, Coding::Deflate) => Self::Deflated,
+            (Exchange::Stream, Carrier::H1, Coding::Identity | Coding::DeflateTakeover) => Self::Chunked,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// The form in which an event is written to a socket: the envelope, and how that is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoding {
     envelope: Envelope,
-    chunked: bool,
+    form: Form,
     /// The `id` of a STOMP subscription, which is part of each of its messages.
     subscription: Option<Rc<str>>,
 }
 
-/// The number of forms: each envelope, alone and as a chunk.
-const FORMS: usize = 2 * Envelope::ALL.len();
+/// The number of encodings: each envelope in each form.
+const ENCODINGS: usize = Form::ALL.len() * Envelope::ALL.len();
 
-const fn form(envelope: Envelope, chunked: bool) -> usize {
-    2 * envelope as usize + chunked as usize
+const fn index(envelope: Envelope, form: Form) -> usize {
+    Form::ALL.len() * envelope as usize + form as usize
 }
 
-/// For each form, its slot in an entry, if a transport uses it: its bytes are then encoded once for each event. STOMP has none, since its
+/// For each encoding, its slot in an entry, if a transport uses it: its bytes are then encoded once for each event. STOMP has none, since its
 /// messages differ between subscribers.
-const SLOTS: [Option<usize>; FORMS] = {
-    let mut slots = [None; FORMS];
+const SLOTS: [Option<usize>; ENCODINGS] = {
+    let mut slots = [None; ENCODINGS];
     // Every entry has its line from the beginning.
-    slots[form(Envelope::Line, false)] = Some(LINE);
-    let (mut used, mut index) = (LINE + 1, 0);
-    while index < Transport::ALL.len() {
-        let row = Transport::ALL[index].row();
-        let form = form(row.envelope, matches!((row.exchange, row.carrier), (Exchange::Stream, Carrier::H1)));
-        if slots[form].is_none() && !matches!(row.envelope, Envelope::Stomp) {
-            slots[form] = Some(used);
+    slots[index(Envelope::Line, Form::Plain)] = Some(LINE);
+    let (mut used, mut number) = (LINE + 1, 0);
+    while number < Transport::ALL.len() {
+        let row = Transport::ALL[number].row();
+        let encoding = index(row.envelope, Form::of(row));
+        if slots[encoding].is_none() && !matches!(row.envelope, Envelope::Stomp) {
+            slots[encoding] = Some(used);
             used += 1;
         }
-        index += 1;
+        number += 1;
     }
     slots
 };
@@ -48,34 +75,53 @@ const SLOTS: [Option<usize>; FORMS] = {
 const LINE: usize = 0;
 /// The number of slots.
 const SLOT_COUNT: usize = {
-    let (mut count, mut index) = (0, 0);
-    while index < FORMS {
-        count += SLOTS[index].is_some() as usize;
-        index += 1;
+    let (mut count, mut encoding) = (0, 0);
+    while encoding < ENCODINGS {
+        count += SLOTS[encoding].is_some() as usize;
+        encoding += 1;
     }
     count
 };
 
-/// The forms that have a slot.
-fn shared() -> impl Iterator<Item = (Envelope, bool)> {
-    let forms = Envelope::ALL.into_iter().flat_map(|envelope| [(envelope, false), (envelope, true)]);
-    forms.filter(|&(envelope, chunked)| SLOTS[form(envelope, chunked)].is_some())
+/// The encodings that have a slot.
+fn shared() -> impl Iterator<Item = (Envelope, Form)> {
+    let all = Envelope::ALL.into_iter().flat_map(|envelope| Form::ALL.map(|form| (envelope, form)));
+    all.filter(|&(envelope, form)| SLOTS[index(envelope, form)].is_some())
+}
+
+thread_local! {
+    /// The compressor of a worker's shared messages, of which none depends on another.
+    static DEFLATER: RefCell<Deflater> = RefCell::new(Deflater::new(MAX_WINDOW_BITS, true));
+}
+
+/// A text frame with a compressed message, or without compression if that is shorter.
+fn deflated(json: &[u8]) -> Vec<u8> {
+    let compressed = DEFLATER.with_borrow_mut(|deflater| deflater.message(json));
+    match compressed.len() < json.len() {
+        true => websocket::encode_compressed(Opcode::Text, &compressed),
+        false => websocket::text(json),
+    }
 }
 
 impl Encoding {
     /// The envelope alone.
     pub const fn plain(envelope: Envelope) -> Self {
-        Self { envelope, chunked: false, subscription: None }
+        Self { envelope, form: Form::Plain, subscription: None }
     }
 
     /// The envelope in a chunk of HTTP/1.1 (RFC 9112, section 7.1).
     pub const fn chunked(envelope: Envelope) -> Self {
-        Self { envelope, chunked: true, subscription: None }
+        Self { envelope, form: Form::Chunked, subscription: None }
+    }
+
+    /// WebSocket messages, each compressed by itself (RFC 7692).
+    pub const fn deflated() -> Self {
+        Self { envelope: Envelope::WebSocket, form: Form::Deflated, subscription: None }
     }
 
     /// STOMP messages of the subscription `id`.
     pub fn stomp(id: Rc<str>) -> Self {
-        Self { envelope: Envelope::Stomp, chunked: false, subscription: Some(id) }
+        Self { envelope: Envelope::Stomp, form: Form::Plain, subscription: Some(id) }
     }
 
     /// The envelope.
@@ -85,7 +131,7 @@ impl Encoding {
 
     /// Encodes a message, which already has its envelope, as a chunk if this encoding is chunked.
     pub fn wrap(&self, message: Vec<u8>) -> Bytes {
-        if self.chunked { chunked::encode(&message).into() } else { message.into() }
+        if self.form == Form::Chunked { chunked::encode(&message).into() } else { message.into() }
     }
 
     /// The end of a series of such messages: that of the envelope, and the last chunk; empty if there is neither.
@@ -94,27 +140,28 @@ impl Encoding {
             [] => Vec::new(),
             end => self.wrap(end.to_vec()).into(),
         };
-        end.extend_from_slice(if self.chunked { chunked::LAST } else { b"" });
+        end.extend_from_slice(if self.form == Form::Chunked { chunked::LAST } else { b"" });
         end
     }
 
     /// All shared encodings.
     #[cfg(test)]
     pub(super) fn shared() -> impl Iterator<Item = Self> {
-        self::shared().map(|(envelope, chunked)| Self { envelope, chunked, subscription: None })
+        self::shared().map(|(envelope, form)| Self { envelope, form, subscription: None })
     }
 
     fn encode(&self, seq: u64, json: &[u8]) -> Bytes {
-        self.wrap(match &self.subscription {
-            Some(id) => websocket::text(&stomp::message(id, seq, json)),
-            None => self.envelope.encode(seq, json),
+        self.wrap(match (&self.subscription, self.form) {
+            (Some(id), _) => websocket::text(&stomp::message(id, seq, json)),
+            (None, Form::Deflated) => deflated(json),
+            (None, Form::Plain | Form::Chunked) => self.envelope.encode(seq, json),
         })
     }
 
     /// The slot of its bytes in an entry; `None` if they are not kept.
     const fn slot(&self) -> Option<usize> {
         match self.subscription {
-            None => SLOTS[form(self.envelope, self.chunked)],
+            None => SLOTS[index(self.envelope, self.form)],
             Some(_) => None,
         }
     }
@@ -204,8 +251,8 @@ mod tests {
 
     #[test]
     fn an_event_is_kept_in_every_form_that_a_transport_uses_and_in_no_other() {
-        // The line alone and in chunks, and one form of each other envelope but STOMP.
-        assert_eq!((shared().count(), SLOT_COUNT), (Envelope::ALL.len(), Envelope::ALL.len()));
+        // Lines and SSE blocks alone and in chunks, WebSocket messages with and without compression, and one form of each other envelope but STOMP.
+        assert_eq!((shared().count(), SLOT_COUNT), (Envelope::ALL.len() + 2, Envelope::ALL.len() + 2));
         assert_eq!(Encoding::plain(Envelope::Line).slot(), Some(LINE));
         assert_eq!(Encoding::chunked(Envelope::WebSocket).slot(), None);
         assert_eq!(Encoding::stomp("0".into()).slot(), None);

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use protocol::clock;
+use protocol::payload::PayloadKind;
 use protocol::schedule::{self, Spacing};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,8 @@ pub struct Plan {
     pub seed: u64,
     /// Payload of each event, in bytes.
     pub payload: usize,
+    /// The kind of payload.
+    pub payload_kind: PayloadKind,
     /// A fault to inject into the publisher.
     pub stall: Option<Stall>,
 }
@@ -112,7 +115,7 @@ fn follow(
     let mut stall = plan.stall;
     for (number, offset) in numbers.zip(schedule::offsets(plan.spacing, plan.rate, plan.seed)) {
         // Generated before the wait, so that it does not delay the event.
-        let data = schedule::payload(plan.seed, number, plan.payload);
+        let data = plan.payload_kind.generate(plan.seed, number, plan.payload);
         let due = start.saturating_add(u64::try_from(offset.as_nanos()).unwrap_or(u64::MAX));
         loop {
             let sleep = Duration::from_nanos(due.saturating_sub(poll_clock).saturating_sub(clock::now_ns()));
@@ -158,7 +161,14 @@ mod tests {
     #[test]
     fn events_have_their_scheduled_time_and_are_not_published_early() {
         let feed = Arc::new(Feed::new(100, usize::MAX));
-        let plan = Plan { rate: 1_000.0, spacing: Spacing::Periodic, seed: 1, payload: 12, stall: None };
+        let plan = Plan {
+            rate: 1_000.0,
+            spacing: Spacing::Periodic,
+            seed: 1,
+            payload: 12,
+            payload_kind: PayloadKind::Random,
+            stall: None,
+        };
         let (plans, received) = channel();
         let publisher = Publisher::start(feed.clone(), plan, Arc::default(), plans, received).unwrap();
         let mut head = feed.watch();
@@ -176,7 +186,14 @@ mod tests {
     #[test]
     fn without_a_rate_nothing_is_published() {
         let feed = Arc::new(Feed::new(1, usize::MAX));
-        let plan = Plan { rate: 0.0, spacing: Spacing::Periodic, seed: 1, payload: 1, stall: None };
+        let plan = Plan {
+            rate: 0.0,
+            spacing: Spacing::Periodic,
+            seed: 1,
+            payload: 1,
+            payload_kind: PayloadKind::Random,
+            stall: None,
+        };
         let (plans, received) = channel();
         drop(Publisher::start(feed.clone(), plan, Arc::default(), plans, received).unwrap());
         assert_eq!(feed.head(), Cursor(0));
@@ -185,7 +202,14 @@ mod tests {
     #[test]
     fn a_new_plan_replaces_the_old_one_and_its_schedule_begins_when_it_is_received() {
         let feed = Arc::new(Feed::new(100, usize::MAX));
-        let silent = Plan { rate: 0.0, spacing: Spacing::Periodic, seed: 1, payload: 1, stall: None };
+        let silent = Plan {
+            rate: 0.0,
+            spacing: Spacing::Periodic,
+            seed: 1,
+            payload: 1,
+            payload_kind: PayloadKind::Random,
+            stall: None,
+        };
         let (plans, received) = channel();
         let publisher =
             Publisher::start(feed.clone(), silent.clone(), Arc::default(), plans.clone(), received).unwrap();

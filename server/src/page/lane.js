@@ -67,9 +67,9 @@ export class Lane {
     return `${this.cursor}-${this.epoch}`;
   }
 
-  // The URL of the transport's next request, with the cursor and the lane's name.
-  requestUrl() {
-    return this.url(this.#path, { after: this.bookmark });
+  // The URL of the transport's next request, with the cursor, the lane's name and further parameters.
+  requestUrl(more = {}) {
+    return this.url(this.#path, { after: this.bookmark, ...more });
   }
 
   // The URL of a request to `path` with these parameters and the lane's name.
@@ -164,7 +164,7 @@ export class Lane {
       : { ...bytes, down: bytes.down + size, event: bytes.event + eventBytes };
     if (up) {
       chunk.arrivedAt = at;
-      if (/^(GET|POST) /.test(start)) {
+      if (/^(GET |POST |CONNE)/.test(start)) {
         this.#counts.requests += 1;
         // Earlier requests went to a server that has ended, or were not traced.
         const sentAt = this.#requestTimes.filter((time) => time <= at).at(-1);

@@ -10,7 +10,7 @@ mod mask;
 mod requests;
 mod session;
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::io::IoSlice;
 use std::net::IpAddr;
@@ -44,6 +44,8 @@ const MAX_SHOWN_BYTES: usize = 4_096;
 pub struct Traces {
     any: AtomicBool,
     connections: AtomicU64,
+    /// The connections and streams that were traced.
+    numbers: AtomicU64,
     sessions: Mutex<HashMap<String, Session>>,
 }
 
@@ -54,6 +56,9 @@ struct Session {
     /// The open connections that have carried this session's lanes. A message on the channel of one of them cuts it.
     connections: HashMap<u64, oneshot::Sender<()>>,
 }
+
+/// The number of a connection in a trace; 0 until it is first traced. The streams of an HTTP/2 connection share it.
+pub type ConnectionNumber = Rc<Cell<u64>>;
 
 /// The channel to a page.
 struct Page {
@@ -159,18 +164,19 @@ impl Drop for TraceSession {
     }
 }
 
-/// The trace of one connection.
+/// The trace of one connection, or of one stream of an HTTP/2 connection.
 pub struct WireTrace {
     traces: Arc<Traces>,
-    /// Cuts the connection.
+    /// Cuts the connection, or resets the stream.
     cut: Rc<dyn Fn()>,
+    connection: ConnectionNumber,
     flow: RefCell<Flow>,
 }
 
 #[derive(Default)]
 struct Flow {
-    /// The connection's number; 0 until it is first traced.
-    connection: u64,
+    /// The number under which sessions know how to cut it; 0 until it is first traced.
+    number: u64,
     /// One task for each session that may cut the connection. They run on the connection's own worker, so its socket need not be shared.
     cutters: Option<JoinSet<()>>,
     /// The lane of the request that is being received.
@@ -191,21 +197,53 @@ struct Lane {
 }
 
 impl WireTrace {
-    /// The trace of a new connection, which `cut` cuts.
-    pub fn new(traces: Arc<Traces>, cut: Rc<dyn Fn()>) -> Self {
-        Self { traces, cut, flow: RefCell::default() }
+    /// The trace of a new connection or stream, which `cut` cuts.
+    pub fn new(traces: Arc<Traces>, cut: Rc<dyn Fn()>, connection: ConnectionNumber) -> Self {
+        Self { traces, cut, connection, flow: RefCell::default() }
+    }
+
+    /// Cuts the connection.
+    pub fn cut(&self) {
+        (self.cut)();
+    }
+
+    /// Whether there are trace sessions.
+    pub fn is_active(&self) -> bool {
+        self.traces.any()
     }
 
     /// Records a request's line and headers; `lane` is the one that the request names, SESSION.NAME.
     pub fn request(&self, headers: &[u8], lane: Option<&str>) {
+        self.sized_request(headers.len(), headers, lane);
+    }
+
+    /// The same for headers that took `size` bytes on the wire, and of which `headers` is the text.
+    pub fn sized_request(&self, size: usize, headers: &[u8], lane: Option<&str>) {
         if !self.traces.any() {
             return;
         }
         let mut flow = self.flow();
         flow.up = lane.and_then(|lane| self.lane(&mut flow, lane));
         if let Some(lane) = &flow.up {
-            self.send(lane, flow.connection, true, &[&mask::headers(headers)], TracedEvents::default());
+            self.send(lane, true, size, &[&mask::headers(headers)], TracedEvents::default());
         }
+    }
+
+    /// Whether a request named a lane of an open session.
+    pub fn has_lane(&self) -> bool {
+        self.flow().down.is_some()
+    }
+
+    /// Records a frame of HTTP/2, or the rest of one: `size` bytes on the wire, which contain `data`.
+    pub fn frame(&self, up: bool, size: usize, data: &[u8]) {
+        if !self.traces.any() {
+            return;
+        }
+        let mut flow = self.flow();
+        let Flow { up: from_page, down, scanner, .. } = &mut *flow;
+        let Some(lane) = (if up { from_page } else { down }) else { return };
+        let events = if up { TracedEvents::default() } else { scanner.read(&[data], MAX_SHOWN_BYTES) };
+        self.send(lane, up, size, &[data], events);
     }
 
     /// Records bytes of the body of the last request.
@@ -215,7 +253,7 @@ impl WireTrace {
         }
         let flow = self.flow();
         if let Some(lane) = &flow.up {
-            self.send(lane, flow.connection, true, &[bytes], TracedEvents::default());
+            self.send(lane, true, bytes.len(), &[bytes], TracedEvents::default());
         }
     }
 
@@ -248,7 +286,7 @@ impl WireTrace {
         }
         let flow = self.flow();
         if let Some(lane) = flow.up.as_ref().filter(|_| flow.upgraded) {
-            self.send(lane, flow.connection, true, &[bytes], TracedEvents::default());
+            self.send(lane, true, bytes.len(), &[bytes], TracedEvents::default());
         }
     }
 
@@ -258,7 +296,7 @@ impl WireTrace {
             return;
         }
         let mut flow = self.flow();
-        let Flow { connection, down: Some(lane), scanner, .. } = &mut *flow else { return };
+        let Flow { down: Some(lane), scanner, .. } = &mut *flow else { return };
         let mut left = written;
         let parts: Vec<&[u8]> = parts
             .iter()
@@ -269,7 +307,7 @@ impl WireTrace {
             })
             .collect();
         let events = scanner.read(&parts, MAX_SHOWN_BYTES);
-        self.send(lane, *connection, false, &parts, events);
+        self.send(lane, false, written, &parts, events);
     }
 
     /// The lane with that name, if its session is open. From now on, the page of that session may cut this connection.
@@ -277,11 +315,14 @@ impl WireTrace {
         let (session, name) = lane.split_once('.')?;
         let mut sessions = self.traces.sessions();
         let session = sessions.get_mut(session)?;
-        if flow.connection == 0 {
-            flow.connection = self.traces.connections.fetch_add(1, Relaxed) + 1;
+        if self.connection.get() == 0 {
+            self.connection.set(self.traces.connections.fetch_add(1, Relaxed) + 1);
+        }
+        if flow.number == 0 {
+            flow.number = self.traces.numbers.fetch_add(1, Relaxed) + 1;
         }
         session.connections.retain(|_, connection| !connection.is_closed());
-        session.connections.entry(flow.connection).or_insert_with(|| {
+        session.connections.entry(flow.number).or_insert_with(|| {
             let (sender, cut_requested) = oneshot::channel();
             let cut = self.cut.clone();
             let cutters = flow.cutters.get_or_insert_default();
@@ -297,10 +338,10 @@ impl WireTrace {
         Some(Lane { name: name.into(), page: Arc::downgrade(&session.page) })
     }
 
-    fn send(&self, lane: &Lane, connection: u64, up: bool, parts: &[&[u8]], events: TracedEvents) {
+    fn send(&self, lane: &Lane, up: bool, size: usize, parts: &[&[u8]], events: TracedEvents) {
         let Some(page) = lane.page.upgrade() else { return };
         let data = parts.iter().flat_map(|part| part.iter().copied()).take(MAX_SHOWN_BYTES).collect();
-        let size = parts.iter().map(|part| part.len()).sum();
+        let connection = self.connection.get();
         let chunk = Chunk { lane: lane.name.clone(), connection, up, at_ns: clock::now_ns(), size, data, events };
         let memory = chunk.memory();
         let room = page.waiting_bytes.fetch_add(memory, Relaxed) + memory <= MAX_WAITING_BYTES;

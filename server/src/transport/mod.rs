@@ -2,6 +2,7 @@
 //! WebSocket. Each file describes how a subscription starts and resumes, and what it costs. The envelopes, which mark where an event ends, are in
 //! `protocol/src/envelope/`.
 
+mod compressed;
 pub(crate) mod long_polling;
 pub(crate) mod polling;
 mod session;
@@ -10,6 +11,7 @@ pub(crate) mod sockjs;
 pub(crate) mod stomp;
 pub(crate) mod stream;
 pub(crate) mod tcp;
+mod upstream;
 pub(crate) mod websocket;
 
 /// The size in bytes at which no further event is added to a response. The remaining events are in the response to the next request.

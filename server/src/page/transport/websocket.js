@@ -3,7 +3,8 @@
 export function subscribe(lane, signal) {
   return new Promise((_, reject) => {
     lane.requested();
-    const socket = new WebSocket(lane.requestUrl().replace(/^http/, 'ws'));
+    const url = lane.requestUrl({ compression: 'none' });
+    const socket = new WebSocket(url.replace(/^http/, 'ws'));
     signal.addEventListener('abort', () => socket.close(1000), { once: true });
     const send = (text) => socket.send(text);
     lane.send = send;

@@ -30,7 +30,7 @@ use serde_json::json;
 
 use crate::api::query;
 use crate::api::response::{self, Response};
-use crate::carrier::{self, Socket};
+use crate::carrier::{self, Compression, Socket};
 use crate::fan_out::Dispatcher;
 use crate::options::MAX_PAYLOAD_BYTES;
 use crate::state::ServerState;
@@ -123,9 +123,17 @@ async fn route(
             polling::poll(&session, &state, dispatcher, &socket).await.ok_or(Fault::BadRequest)
         }
         (session, true) if request.method() == Method::GET => {
-            let upgrading = carrier::upgrade(&request, socket, MAX_PAYLOAD_BYTES, None, None, async move |socket| {
-                upgraded::session(socket, session, state, dispatcher, may_publish).await;
-            });
+            let upgrading = carrier::upgrade(
+                &request,
+                socket,
+                MAX_PAYLOAD_BYTES,
+                None,
+                None,
+                Compression::None,
+                async move |socket| {
+                    upgraded::session(socket, session, state, dispatcher, may_publish).await;
+                },
+            );
             Ok(upgrading)
         }
         _ => Err(Fault::BadMethod),
