@@ -58,7 +58,18 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     for response in HandshakeResponse::ALL {
         responses.push(ResponseTrial { response, reaction: react(&without_tls.target, response).await? });
     }
-    Ok(Facts::Handshake(HandshakeFacts { requests, responses }))
+    let over_http2 = over_http2(&without_tls.target).await?;
+    Ok(Facts::Handshake(HandshakeFacts { requests, responses, over_http2 }))
+}
+
+/// The status of the response to a handshake over HTTP/2; `None` where there is none.
+async fn over_http2(target: &Target) -> anyhow::Result<Option<u16>> {
+    let mut subscriber = Subscriber::alone(Transport::WebSocketH2, target).await?;
+    match websocket::open(&mut subscriber).await {
+        Ok(()) => Ok(Some(200)),
+        Err(Fault::Status(status)) => Ok(Some(status)),
+        Err(_) => Ok(None),
+    }
 }
 
 fn right(host: &str) -> String {

@@ -10,6 +10,9 @@ pub struct HandshakeFacts {
     pub requests: Vec<RequestTrial>,
     /// The client's reaction to each wrong response.
     pub responses: Vec<ResponseTrial>,
+    /// Status of the response to a handshake over HTTP/2: an extended CONNECT without `Upgrade` and without a key (RFC 8441).
+    #[serde(default)]
+    pub over_http2: Option<u16>,
 }
 
 /// A request that was sent to the server: a right handshake, with one change.

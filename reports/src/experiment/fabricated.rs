@@ -222,6 +222,7 @@ pub fn facts() -> Vec<Facts> {
                 .to_vec(),
         }),
         Facts::Handshake(HandshakeFacts {
+            over_http2: Some(200),
             requests: HandshakeRequest::ALL
                 .map(|request| RequestTrial { request, response: Some("HTTP/1.1 400 Bad Request\r\n\r\n".into()) })
                 .to_vec(),

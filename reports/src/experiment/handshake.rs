@@ -176,6 +176,15 @@ pub fn passes(bare: Answer, within_tls: Answer) -> Status {
     }
 }
 
+/// Claims 12 and 13: the handshake is a GET with `Upgrade`, and the response is 101. They hold within limits where another handshake succeeds over
+/// HTTP/2; `over_http1` says whether they hold there.
+pub fn within_http1(over_http1: Status, over_http2: Option<u16>) -> Status {
+    match (over_http1, over_http2) {
+        (Status::Holds, Some(200)) => Status::HoldsWithinLimits,
+        (over_http1, _) => over_http1,
+    }
+}
+
 /// Claim 36: the handshake's key authenticates both sides. `accepted` is whether the server accepts a client that uses a published key.
 pub fn authenticates(accepted: Answer) -> Status {
     accepted.decides(Status::DoesNotHold, Status::Holds)
@@ -210,6 +219,18 @@ pub fn derive(facts: &HandshakeFacts) -> Experiment {
             ..verdict(number, as_claimed(&answers))
         }
     };
+    let over_http1 = |verdict: Verdict| {
+        let figure = match facts.over_http2 {
+            Some(status) => format!("{}; an extended CONNECT over HTTP/2, without Upgrade: {status}", verdict.figure),
+            None => verdict.figure,
+        };
+        Verdict {
+            figure,
+            status: within_http1(verdict.status, facts.over_http2),
+            turns_at: "Changes with the version of HTTP, not with a load.".into(),
+            ..verdict
+        }
+    };
     let through = |request| {
         let trial = facts.requests.iter().find(|trial| trial.request == request);
         trial
@@ -220,8 +241,9 @@ pub fn derive(facts: &HandshakeFacts) -> Experiment {
         (through(HandshakeRequest::ThroughProxy), through(HandshakeRequest::ThroughProxyWithinTls));
     let firewalls = Verdict {
         figure: of(18).1,
-        why: "It shares HTTP's ports, so firewalls let it pass; a proxy that drops hop-by-hop headers breaks it, and within TLS no proxy \
-              can read them. One note prints port 433: it is 443."
+        why: "It shares HTTP's ports, so firewalls let it pass; a proxy that drops hop-by-hop headers breaks it, and one that only forwards \
+              TLS cannot read them. A proxy that terminates TLS can, which is the usual case in front of a server: it must forward the \
+              upgrade itself (see claim 43). One note prints port 433: it is 443."
             .into(),
         prediction: "A handshake passes through a proxy for HTTP, since it begins as HTTP on HTTP's port.".into(),
         refuted_by: "No 101 through the proxy, either bare or within TLS. It holds only within limits where only TLS passes through it."
@@ -279,18 +301,20 @@ pub fn derive(facts: &HandshakeFacts) -> Experiment {
                 .collect(),
         }],
         verdicts: vec![
-            claim(
+            over_http1(claim(
                 12,
-                "A handshake is a GET of HTTP/1.1 (RFC 6455, section 4.1).",
+                "A handshake is a GET of HTTP/1.1 (RFC 6455, section 4.1). Over HTTP/2 it is an extended CONNECT (RFC 8441).",
                 "A handshake by POST, and one of HTTP/1.0, are refused.",
-                "A response other than 405 to a POST, or other than 400 to HTTP/1.0.",
-            ),
-            claim(
+                "A response other than 405 to a POST, or other than 400 to HTTP/1.0. The claim holds within limits where another handshake \
+                 succeeds over HTTP/2.",
+            )),
+            over_http1(claim(
                 13,
-                "Both headers are required; the response is 101.",
+                "Both headers are required; the response is 101. HTTP/2 has neither of them, nor a 101: the response is 200.",
                 "The response to a right request is 101, to one without Upgrade 426, to one without Connection: Upgrade 400.",
-                "A 101 to a request that lacks either header, or no 101 to a right one.",
-            ),
+                "A 101 to a request that lacks either header, or no 101 to a right one. The claim holds within limits where a handshake \
+                 without them succeeds over HTTP/2.",
+            )),
             claim(
                 14,
                 "It proves that the peer supports WebSocket and does not merely repeat what it receives; it authenticates nobody.",
@@ -350,7 +374,7 @@ mod tests {
         let requests = HandshakeRequest::ALL.map(|request| RequestTrial { request, response: None }).to_vec();
         let responses =
             HandshakeResponse::ALL.map(|response| ResponseTrial { response, reaction: Reaction::Waited }).to_vec();
-        let experiment = derive(&HandshakeFacts { requests, responses });
+        let experiment = derive(&HandshakeFacts { requests, responses, over_http2: None });
         let counts = experiment.verdicts.iter().map(|verdict| (verdict.claim, verdict.figure.split("; ").count()));
         assert_eq!(
             counts.collect::<Vec<_>>(),

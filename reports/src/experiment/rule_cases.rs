@@ -16,7 +16,7 @@ use super::compression::{Compressed, makes_small};
 use super::evidence::{Answer, Estimate, as_claimed};
 use super::fallback::{falls_back, passes_every_proxy};
 use super::frames::{contradicted, no_headers_later, shared};
-use super::handshake::{authenticates, passes, replaces_http};
+use super::handshake::{authenticates, passes, replaces_http, within_http1};
 use super::herd::{Returned, all_come_back};
 use super::history::streaming_came_later;
 use super::idle::{IdleRatios, polling_loads};
@@ -220,6 +220,17 @@ pub fn all() -> Vec<(u32, Status)> {
             (passes(Unclear, Yes), NotMeasurable),
         ],
     ));
+    for claim in [12, 13] {
+        all.extend(expected(
+            claim,
+            &[
+                (within_http1(Holds, Some(200)), HoldsWithinLimits),
+                (within_http1(Holds, Some(400)), Holds),
+                (within_http1(DoesNotHold, Some(200)), DoesNotHold),
+                (within_http1(NotMeasurable, None), NotMeasurable),
+            ],
+        ));
+    }
     for claim in [20, 21, 25] {
         all.extend(expected(
             claim,
