@@ -299,7 +299,7 @@ transports! {
     /// Polling over HTTP/2.
     PollingH2 {
         name: "polling@h2",
-        label: "Polling, HTTP/2",
+        label: "Polling h2",
         in_words: "polling over HTTP/2",
         summary: "Requests at an interval, as streams of one HTTP/2 connection, whose repeated headers are compressed to a few bytes each.",
         family: Family::Http2,
@@ -336,7 +336,7 @@ transports! {
     /// Long polling over HTTP/2.
     LongPollingH2 {
         name: "long_polling@h2",
-        label: "Long polling, HTTP/2",
+        label: "Long polling h2",
         in_words: "long polling over HTTP/2",
         summary: "A waiting request, as a stream of an HTTP/2 connection, on which other requests do not wait for it.",
         family: Family::Http2,
@@ -391,7 +391,7 @@ transports! {
     /// HTTP streaming over HTTP/2.
     NdjsonH2 {
         name: "ndjson@h2",
-        label: "HTTP stream, HTTP/2",
+        label: "HTTP stream h2",
         in_words: "HTTP streaming over HTTP/2",
         summary: "One request, and an endless response with a DATA frame for each event.",
         family: Family::Http2,
@@ -427,7 +427,7 @@ transports! {
     /// Server-sent events over HTTP/2.
     SseH2 {
         name: "sse@h2",
-        label: "SSE, HTTP/2",
+        label: "SSE h2",
         in_words: "SSE over HTTP/2",
         summary: "Server-sent events as a stream of an HTTP/2 connection, which the page's other requests share.",
         family: Family::Http2,
@@ -535,7 +535,7 @@ transports! {
     /// WebSocket over HTTP/2 (RFC 8441).
     WebSocketH2 {
         name: "websocket@h2",
-        label: "WebSocket, HTTP/2",
+        label: "WebSocket h2",
         in_words: "WebSocket over HTTP/2",
         summary: "A WebSocket on a stream of an HTTP/2 connection (RFC 8441): an extended CONNECT in place of the upgrade, then the same frames in DATA frames.",
         family: Family::Http2,

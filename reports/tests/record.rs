@@ -20,6 +20,7 @@ fn the_schema_is_that_of_the_types() {
 #[test]
 fn redrawing_the_recorded_run_gives_every_file_byte_for_byte() {
     redraw("all");
+    redraw("http2");
 }
 
 fn redraw(name: &str) {

@@ -213,6 +213,30 @@ fn the_only_protocol_of_connect_is_websocket() {
 }
 
 #[test]
+fn a_cookie_that_is_divided_into_several_fields_is_one() {
+    let token = "abcdefgh12345678";
+    let server = start(Options { token: Some(token.into()), ..Options::default() });
+    let mut stream = TcpStream::connect(server.addresses().http).unwrap();
+    let request = format!(
+        "POST /presenter HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let cookie = response.split("et-cookie: ").nth(1).unwrap().split(';').next().unwrap().to_string();
+    let mut client = Client::open(&server, &[]);
+    for (stream, cookies, expected) in [(1, &["a=b"][..], 403), (3, &["a=b", &cookie, "c=d"], 400)] {
+        let cookies: Vec<(&str, &str)> = cookies.iter().map(|cookie| ("cookie", *cookie)).collect();
+        client.send(&self::request(stream, "POST", "/control", &cookies));
+        assert_eq!(
+            status(&client.until(Kind::Headers, stream)),
+            expected,
+            "with the rights, the empty body is the fault"
+        );
+    }
+}
+
+#[test]
 fn floods_of_pings_settings_and_resets_end_the_connection_and_others_are_served() {
     let server = start(Options::default());
     let mut other = Client::open(&server, &[]);

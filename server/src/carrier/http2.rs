@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::ext::Protocol;
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue};
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -52,6 +52,9 @@ const MAX_SEND_BUFFER_BYTES: usize = 64 << 10;
 const WINDOW_BYTES: u32 = 64 << 10;
 /// The most resets of streams by the client that wait to be noticed (the "rapid reset" attack, CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 32;
+
+/// How long a client may take to close a connection without streams.
+const LAST_STREAMS_TIMEOUT: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
     /// The stream whose request the current task handles.
@@ -190,9 +193,6 @@ pub async fn serve(
     drop(admitted);
 }
 
-/// How long a client may take to close a connection without streams.
-const LAST_STREAMS_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// Resolves when no stream has been open for that long.
 async fn idle(streams: &Streams, timeout: Duration) {
     loop {
@@ -218,7 +218,7 @@ async fn serve_stream(
         state.counters.stream_refused();
         return response::unavailable("too many streams\n");
     };
-    let websocket = match accept_connect(&mut request) {
+    let websocket = match normalize(&mut request) {
         Ok(websocket) => websocket,
         Err(refusal) => return *refusal,
     };
@@ -297,17 +297,23 @@ fn spawn_in_stream(stream: &Rc<StreamState>, task: impl Future<Output = ()> + 's
     spawn_local(task.in_current_span());
 }
 
-/// Makes a request that continues as a WebSocket look like the GET of HTTP/1.1, and gives each request the `Host` header that HTTP/2 replaces by
-/// `:authority`. Returns whether it continues as a WebSocket.
+/// Gives a request the form that it would have over HTTP/1.1: the `Host` header, which HTTP/2 replaces by `:authority`; one `Cookie` header, which
+/// HTTP/2 allows to be divided (RFC 9113, section 8.2.3); and GET for one that continues as a WebSocket. Returns whether it does.
 ///
 /// # Errors
 /// The response to any other CONNECT: there is no proxy here.
-fn accept_connect(request: &mut Request<Incoming>) -> Result<bool, Box<Response>> {
+fn normalize(request: &mut Request<Incoming>) -> Result<bool, Box<Response>> {
     if let Some(authority) = request.uri().authority()
         && !request.headers().contains_key(HOST)
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
         request.headers_mut().insert(HOST, host);
+    }
+    let cookies: Vec<&[u8]> = request.headers().get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(cookie) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        request.headers_mut().insert(COOKIE, cookie);
     }
     if request.method() != Method::CONNECT {
         return Ok(false);
