@@ -58,8 +58,9 @@ fn ledger(transport: Transport, server: &Server, events: usize) -> Ledger {
         }
         stop.stop();
         task.await.unwrap();
-        let ledger = *recorder.borrow().ledger.borrow();
-        ledger
+        let shared = recorder.borrow().ledger.clone();
+        let ledger = shared.borrow();
+        *ledger
     })
 }
 

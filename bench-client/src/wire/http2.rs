@@ -49,7 +49,7 @@ impl Slot {
     /// A stream of the slot's connection, which is opened if it is not open.
     ///
     /// # Errors
-    /// Those of [`SecuredSocket::connect`], and `Unsupported` if the server does not offer HTTP/2 over TLS.
+    /// Those of the socket and of TLS, and `Unsupported` if the server does not offer HTTP/2 over TLS.
     pub async fn stream(
         &self,
         address: SocketAddr,
