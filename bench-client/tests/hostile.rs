@@ -157,7 +157,9 @@ fn no_bytes_make_a_subscriber_crash_or_hang() {
             };
             let count = Rc::new(Cell::new(0));
             let relay = corrupting_relay(to, 8, count.clone()).await;
-            while count.get() < connections() {
+            // A broken connection of HTTP/2 is closed with a goodbye, which takes longer.
+            let connections = if transport.carrier() == Carrier::H2 { connections() / 10 } else { connections() };
+            while count.get() < connections {
                 // A subscriber that receives no fatal error, or that makes progress on each connection, does not give up. That is correct.
                 let _ =
                     tokio::time::timeout(Duration::from_millis(500), until_given_up(transport, target(relay))).await;

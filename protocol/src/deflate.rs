@@ -211,7 +211,7 @@ impl Inflater {
             if out.len() > max {
                 return Err(InflateFault::TooLarge);
             }
-            out.reserve(STEP_BYTES);
+            out.reserve_exact(STEP_BYTES);
             let (consumed, produced) = (self.decompress.total_in(), out.len());
             let status = self.decompress.decompress_vec(rest, out, FlushDecompress::Sync);
             let status = status.map_err(|_| InflateFault::Malformed)?;
@@ -221,7 +221,7 @@ impl Inflater {
                 // A sender may end its stream of blocks; the next block begins a new one (RFC 7692, section 7.2.3.4).
                 self.decompress.reset(false);
             } else if out.len() < out.capacity() && rest.is_empty() || consumed == 0 && out.len() == produced {
-                return Ok(());
+                return if out.len() > max { Err(InflateFault::TooLarge) } else { Ok(()) };
             }
         }
     }

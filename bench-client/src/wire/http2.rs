@@ -58,7 +58,7 @@ impl Slot {
         ledger: SharedLedger,
     ) -> io::Result<Stream> {
         let mut current = self.0.lock().await;
-        let open = current.upgrade().filter(|connection| !connection.driver.is_finished());
+        let open = current.upgrade().filter(|connection| connection.shared.is_open.get());
         let connection = match open {
             Some(connection) => connection,
             None => Rc::new(Http2::connect(address, link, tls, ledger).await?),
@@ -80,6 +80,8 @@ struct Http2 {
 struct Shared {
     ledger: SharedLedger,
     scheme: &'static str,
+    /// Whether requests can be sent: not any more once either side has failed or is closing.
+    is_open: Cell<bool>,
     /// The open streams.
     streams: RefCell<HashMap<u32, Counted>>,
     /// Whether the server's settings have come, and who waits for them.
@@ -122,12 +124,17 @@ impl Http2 {
         let (requests, connection) = handshake.await.map_err(failed)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let (streams, has_settings, settings) = (RefCell::default(), Cell::new(false), Notify::new());
-        let shared = Rc::new(Shared { ledger, scheme, streams, has_settings, settings });
+        let is_open = Cell::new(true);
+        let shared = Rc::new(Shared { ledger, scheme, is_open, streams, has_settings, settings });
         let driver = {
             let shared = shared.clone();
             async move {
-                // The connection ends when the last stream is released, or with the pipe. Errors reach its streams.
-                let (_, ()) = tokio::join!(connection, drive(socket, received, near, &shared));
+                let until_end = async {
+                    // The connection ends when the last stream is released, or with the pipe. Errors reach its streams.
+                    let _ = connection.await;
+                    shared.is_open.set(false);
+                };
+                tokio::join!(until_end, drive(socket, received, near, &shared));
             }
         };
         Ok(Self { requests, shared, driver: spawn_local(driver) })
@@ -164,6 +171,7 @@ async fn drive(mut socket: SecuredSocket, mut received: BytesMut, near: DuplexSt
             }
         }
     }
+    shared.is_open.set(false);
     drop((from_h2, to_h2));
     socket.close(&mut received, &mut 0).await;
     socket.finish(&mut received, &mut 0);

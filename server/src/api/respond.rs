@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
+use hyper::ext::Protocol;
 use hyper::header::{HOST, HeaderMap, ORIGIN, UPGRADE};
 use hyper::{Method, Request, StatusCode, Version};
 use protocol::envelope::line;
@@ -207,7 +208,7 @@ fn watch(
     let Ok(address) = socket.peer() else { return response::bad_request("the connection has been closed") };
     let Some(session) = state.traces.open(&name, address, may_control) else {
         // A page whose request was refused repeats it without an upgrade, to read the response; that is not counted again.
-        if request.headers().contains_key(UPGRADE) {
+        if request.headers().contains_key(UPGRADE) || request.extensions().get::<Protocol>().is_some() {
             state.counters.watch_refused();
         }
         return response::text(StatusCode::CONFLICT, "this session is already open, or there are too many\n");

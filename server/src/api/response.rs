@@ -69,7 +69,11 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Complete(parts) if parts.is_empty())
+        match self {
+            Self::Complete(parts) => parts.is_empty(),
+            Self::Continued(_) => false,
+            Self::Stream(body) => body.is_finished(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -204,6 +208,11 @@ pub fn switching(status: StatusCode) -> Response {
     let mut response = Response::new(Body::Continued(None));
     *response.status_mut() = status;
     response
+}
+
+/// Whether the connection is a WebSocket after this response, and not an endless body.
+pub fn is_switching(response: &Response) -> bool {
+    matches!(response.body(), Body::Continued(_)) && !response.headers().contains_key(CONTENT_TYPE)
 }
 
 /// A response that continues with each new event. Its headers tell proxies neither to store nor to buffer it.

@@ -11,6 +11,9 @@ use protocol::envelope::websocket::{Header, Opcode, encode_compressed, encode_ma
 
 /// The memory of a compressor and a decompressor together, in bytes: zlib's own figures for the default level.
 pub const MEMORY_BYTES: usize = 320 << 10;
+/// The largest message that is decompressed or compressed, in bytes: 1 MiB. Longer ones would keep a worker from its other connections for too
+/// long, so they are sent without compression, and refused if they were compressed.
+const MAX_DEFLATED_BYTES: usize = 1 << 20;
 /// The mask of the frames that are passed on to tungstenite, which requires one.
 const NO_MASK: [u8; 4] = [0; 4];
 
@@ -49,6 +52,8 @@ pub struct Deflate {
     partial: BytesMut,
     /// Bytes of frames that have been compressed and not written yet.
     pub deflated: BytesMut,
+    /// The fault after the bytes in `inflated`.
+    pub fault: Option<Fault>,
 }
 
 /// The position in the frames that the client sends.
@@ -62,6 +67,8 @@ struct Incoming {
     first: Option<Opcode>,
     /// Whether the current message is compressed.
     compressed: bool,
+    /// Whether a message has begun and not ended.
+    is_open: bool,
     /// The length of the current message so far, decompressed.
     message_bytes: usize,
 }
@@ -73,11 +80,12 @@ impl Deflate {
             parameters,
             deflater: None,
             inflater: None,
-            max_message_bytes,
+            max_message_bytes: max_message_bytes.min(MAX_DEFLATED_BYTES),
             incoming: Incoming::default(),
             inflated: BytesMut::new(),
             partial: BytesMut::new(),
             deflated: BytesMut::new(),
+            fault: None,
         }
     }
 
@@ -116,6 +124,18 @@ impl Deflate {
     fn begin(&mut self, header: Header) -> Result<(), Fault> {
         let incoming = &mut self.incoming;
         let raw = std::mem::take(&mut incoming.header);
+        let malformed = |fault| Err(Fault::Malformed(Malformed::new("websocket", fault)));
+        if header.mask.is_none() {
+            return malformed("a client's frame must be masked");
+        }
+        if !header.opcode.is_control() {
+            if incoming.is_open != (header.opcode == Opcode::Continuation) {
+                return malformed(
+                    "a message must begin where another has ended, and a continuation must have a beginning",
+                );
+            }
+            incoming.is_open = !header.fin;
+        }
         if matches!(header.opcode, Opcode::Text | Opcode::Binary) {
             (incoming.compressed, incoming.message_bytes) = (header.compressed, 0);
             incoming.first = header.compressed.then_some(header.opcode);
@@ -139,6 +159,10 @@ impl Deflate {
             self.inflater().end(max, &mut out)?;
             self.pass_on(&out, true);
             self.incoming.compressed = false;
+            // Without context there is nothing to keep.
+            if self.parameters.client_no_context_takeover {
+                self.inflater = None;
+            }
         }
         Ok(())
     }
@@ -185,7 +209,7 @@ impl Deflate {
                 return;
             }
             let frame = self.partial.split_to(length);
-            if header.opcode.is_control() {
+            if header.opcode.is_control() || header.payload_length > MAX_DEFLATED_BYTES as u64 {
                 self.deflated.extend_from_slice(&frame);
                 continue;
             }
@@ -194,6 +218,9 @@ impl Deflate {
             let deflater = self.deflater.get_or_insert_with(|| Deflater::new(bits, server_no_context_takeover));
             let compressed = deflater.message(&frame[header.length..]);
             self.deflated.extend_from_slice(&encode_compressed(header.opcode, &compressed));
+        }
+        if self.partial.is_empty() {
+            self.partial = BytesMut::new();
         }
     }
 }

@@ -215,18 +215,23 @@ fn poll_inflated(
     buffer: &mut ReadBuf<'_>,
 ) -> Poll<io::Result<Result<(), Fault>>> {
     while deflate.inflated.is_empty() {
+        if let Some(fault) = deflate.fault.take() {
+            return Poll::Ready(Ok(Err(fault.into())));
+        }
         let mut bytes = [0; READ_BYTES];
         let mut raw = ReadBuf::new(&mut bytes);
         ready!(Pin::new(&mut *stream).poll_read(context, &mut raw))?;
         if raw.filled().is_empty() {
             return Poll::Ready(Ok(Ok(())));
         }
-        if let Err(fault) = deflate.receive(raw.filled()) {
-            return Poll::Ready(Ok(Err(fault.into())));
-        }
+        // Frames before a faulty one are passed on first.
+        deflate.fault = deflate.receive(raw.filled()).err();
     }
     let length = deflate.inflated.len().min(buffer.remaining());
     buffer.put_slice(&deflate.inflated.split_to(length));
+    if deflate.inflated.is_empty() {
+        deflate.inflated = BytesMut::new();
+    }
     Poll::Ready(Ok(Ok(())))
 }
 

@@ -7,12 +7,12 @@
 //! A WebSocket begins with the extended CONNECT method (RFC 8441): there is no `Upgrade`, no key and no 101. The response is 200, and then
 //! frames follow as on a connection of their own.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use slab::Slab;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until};
@@ -45,7 +46,7 @@ use crate::trace::ConnectionNumber;
 const MAX_STREAMS: u32 = 128;
 /// The most bytes of a request's headers, decompressed.
 const MAX_HEADER_LIST_BYTES: u32 = 16 << 10;
-/// The most bytes of all streams of a connection that wait to be written to its socket, in addition to the streams' own queues.
+/// The most bytes of a stream that hyper has taken from its queue and not yet written to the connection's socket.
 const MAX_SEND_BUFFER_BYTES: usize = 64 << 10;
 /// How many bytes of requests' bodies and of WebSocket frames the client may send before the server has read them, for a stream and for the
 /// connection.
@@ -64,6 +65,10 @@ tokio::task_local! {
 /// A stream, as its tasks share it.
 struct StreamState {
     substream: Rc<Substream>,
+    /// Its place among the streams that the server serves, until its last task has ended.
+    place: RefCell<Option<Place>>,
+    /// Its index in the connection's list.
+    index: usize,
     /// Whether the stream is to be reset.
     is_cut: Cell<bool>,
     cut: Notify,
@@ -73,7 +78,7 @@ struct StreamState {
 /// The streams of a connection.
 struct Streams {
     peer: IpAddr,
-    open: Cell<usize>,
+    open: RefCell<Slab<Weak<StreamState>>>,
     /// When the last stream ended.
     idle_since: Cell<Instant>,
     traces: Rc<StreamTraces>,
@@ -82,9 +87,12 @@ struct Streams {
 
 impl StreamState {
     fn new(connection: Rc<Streams>) -> Rc<Self> {
-        connection.open.set(connection.open.get() + 1);
         let substream = Rc::new(Substream::new(connection.peer));
-        Rc::new(Self { substream, is_cut: Cell::new(false), cut: Notify::new(), connection })
+        Rc::new_cyclic(|stream: &Weak<Self>| {
+            let index = connection.open.borrow_mut().insert(stream.clone());
+            let (place, is_cut) = (RefCell::new(None), Cell::new(false));
+            Self { substream, place, index, is_cut, cut: Notify::new(), connection }
+        })
     }
 
     /// Resets the stream: ends all of its tasks.
@@ -106,7 +114,7 @@ impl StreamState {
 impl Drop for StreamState {
     fn drop(&mut self) {
         let Streams { open, idle_since, .. } = &*self.connection;
-        open.set(open.get() - 1);
+        open.borrow_mut().remove(self.index);
         idle_since.set(Instant::now());
     }
 }
@@ -143,7 +151,7 @@ pub async fn serve(
     let traces = Rc::new(StreamTraces::new());
     let streams = Rc::new(Streams {
         peer,
-        open: Cell::new(0),
+        open: RefCell::default(),
         idle_since: Cell::new(Instant::now()),
         traces: traces.clone(),
         number: Rc::default(),
@@ -171,6 +179,7 @@ pub async fn serve(
         tokio::select! {
             () = state.closing() => {}
             () = idle(&streams, state.idle_timeout) => {}
+            () = reset_stalled(&streams, &state) => {}
         }
     });
     tokio::select! {
@@ -186,6 +195,7 @@ pub async fn serve(
             tokio::select! {
                 _ = connection => {}
                 () = last => {}
+                () = reset_stalled(&streams, &state) => {}
             }
         }
     }
@@ -196,17 +206,62 @@ pub async fn serve(
 /// Resolves when no stream has been open for that long.
 async fn idle(streams: &Streams, timeout: Duration) {
     loop {
-        let since = if streams.open.get() > 0 { Instant::now() } else { streams.idle_since.get() };
-        let due = since + timeout;
-        if streams.open.get() == 0 && due <= Instant::now() {
+        let is_idle = streams.open.borrow().is_empty();
+        let due = if is_idle { streams.idle_since.get() } else { Instant::now() } + timeout;
+        if is_idle && due <= Instant::now() {
             return;
         }
         sleep_until(due.max(Instant::now() + Duration::from_millis(10))).await;
     }
 }
 
-/// Responds to the request of a stream.
+/// Resets each stream of which nothing was taken for the stall timeout although bytes wait: HTTP/2's flow control allows a client to read some
+/// streams and not others, which the kernel cannot notice. Never resolves.
+async fn reset_stalled(streams: &Streams, state: &ServerState) {
+    loop {
+        tokio::time::sleep((state.stall_timeout / 4).max(Duration::from_millis(10))).await;
+        let stalled = |stream: &Rc<StreamState>| {
+            stream.substream.waiting_since().is_some_and(|since| since.elapsed() >= state.stall_timeout)
+        };
+        let open: Vec<Rc<StreamState>> =
+            streams.open.borrow().iter().filter_map(|(_, stream)| stream.upgrade()).filter(stalled).collect();
+        for stream in open {
+            state.counters.stalled();
+            debug!("reset: nothing of the stream was read for too long");
+            stream.reset();
+        }
+    }
+}
+
+/// Responds to the request of a stream. The body of the response goes through the stream's queue, so that a client that does not read it is
+/// noticed.
 async fn serve_stream(
+    request: Request<Incoming>,
+    stream: Rc<StreamState>,
+    state: Arc<ServerState>,
+    dispatcher: Rc<Dispatcher>,
+) -> Response {
+    let bodiless = request.method() == Method::HEAD;
+    let mut response = handle(request, stream.clone(), state, dispatcher).await;
+    if let Some(length) = response.body().size_hint().exact()
+        && length > 0
+    {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    match response.body_mut() {
+        // The response to HEAD has the headers of the response to GET, and no body.
+        body if bodiless => *body = Body::Complete([].into()),
+        Body::Complete(parts) if !parts.is_empty() => {
+            stream.substream.finish_with(std::mem::take(parts));
+            *response.body_mut() = Body::Stream(StreamBody::new(stream.substream.clone()));
+        }
+        Body::Complete(_) | Body::Continued(_) | Body::Stream(_) => {}
+    }
+    response
+}
+
+/// Handles the request of a stream, and starts the session of an endless response or of a WebSocket.
+async fn handle(
     mut request: Request<Incoming>,
     stream: Rc<StreamState>,
     state: Arc<ServerState>,
@@ -218,6 +273,7 @@ async fn serve_stream(
         state.counters.stream_refused();
         return response::unavailable("too many streams\n");
     };
+    *stream.place.borrow_mut() = Some(place);
     let websocket = match normalize(&mut request) {
         Ok(websocket) => websocket,
         Err(refusal) => return *refusal,
@@ -231,18 +287,23 @@ async fn serve_stream(
     let lane = query::lane(request.uri().query());
     socket.trace.response(lane);
     let traced = socket.trace.has_lane().then(|| socket.trace.clone());
-    if traced.is_some() {
-        socket.trace.sized_request(header_bytes, &as_text(&request, websocket), lane);
+    if let Some(trace) = &traced {
+        trace.sized_request(header_bytes, &as_text(&request, websocket), lane);
+        stream.connection.traces.trace(number, trace.clone());
     }
     let upgraded = websocket.then(|| hyper::upgrade::on(&mut request));
     let bodiless = request.method() == Method::HEAD;
-    let mut response = respond(request, state.clone(), dispatcher, socket).await;
-    if let Some(trace) = traced {
-        stream.connection.traces.trace(number, trace, head_as_text(&response));
+    let mut response = respond(request, state, dispatcher, socket).await;
+    // A successful response to CONNECT would be the beginning of a WebSocket.
+    if websocket && response.status().is_success() && !response::is_switching(&response) {
+        response = response::bad_request("this path has no WebSocket");
     }
-    if bodiless {
-        without_body(&mut response);
-    } else if let Body::Continued(session) = response.body_mut() {
+    if traced.is_some() {
+        stream.connection.traces.response(number, head_as_text(&response));
+    }
+    if let Body::Continued(session) = response.body_mut()
+        && !bodiless
+    {
         let Some(session) = session.take() else { return response };
         let substream = stream.substream.clone();
         *response.body_mut() = match upgraded {
@@ -250,7 +311,7 @@ async fn serve_stream(
             Some(upgraded) => {
                 spawn_in_stream(&stream, async move {
                     // An error means that the stream has ended.
-                    let Ok(upgraded) = upgraded.await else { return };
+                    let Ok(upgraded) = upgraded.await else { return substream.close() };
                     substream.upgrade(upgraded);
                     let mut unsent = Bytes::new();
                     let _ = poll_fn(|context| substream.poll_forward(context, &mut unsent)).await;
@@ -259,30 +320,13 @@ async fn serve_stream(
                 Body::Complete([].into())
             }
         };
-        run_session(&stream, session(Vec::new()), place, state);
+        let session = session(Vec::new());
+        spawn_in_stream(&stream, async move {
+            session.await;
+            debug!("the subscription ended");
+        });
     }
     response
-}
-
-/// Runs the session of an endless response or of a WebSocket. `place` is the stream's place among those that the server serves.
-fn run_session(
-    stream: &Rc<StreamState>,
-    session: std::pin::Pin<Box<dyn Future<Output = ()>>>,
-    place: Place,
-    state: Arc<ServerState>,
-) {
-    let this = stream.clone();
-    spawn_in_stream(stream, async move {
-        session.await;
-        debug!("the subscription ended");
-        // What is still in the queue must be read within the time that any subscriber has.
-        let sent = poll_fn(|context| this.substream.poll_closed(context));
-        if tokio::time::timeout(state.stall_timeout, sent).await.is_err() {
-            state.counters.stalled();
-            this.reset();
-        }
-        drop(place);
-    });
 }
 
 /// Runs a task until it or its stream ends.
@@ -355,14 +399,4 @@ fn add_fields(text: &mut Vec<u8>, headers: &HeaderMap) {
         text.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
     text.extend_from_slice(b"\r\n");
-}
-
-/// The response to HEAD has the headers of the response to GET, and no body.
-fn without_body(response: &mut Response) {
-    if let Some(length) = response.body().size_hint().exact()
-        && response.status() != StatusCode::NO_CONTENT
-    {
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    *response.body_mut() = Body::Complete([].into());
 }

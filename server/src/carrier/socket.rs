@@ -193,8 +193,7 @@ impl Socket {
                 }
                 return if session.has_ended() { Poll::Ready(()) } else { Poll::Pending };
             }
-            // hyper drops the task of a stream that the peer has reset.
-            Link::Http2(_) => return Poll::Pending,
+            Link::Http2(stream) => return stream.poll_end(context),
         };
         let look = || Ok(recv(stream, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT)?.0);
         while ready!(stream.poll_read_ready(context)).is_ok() {

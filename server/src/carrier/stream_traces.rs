@@ -68,9 +68,16 @@ impl StreamTraces {
         self.state.borrow_mut().requests.pop_front().unwrap_or_default()
     }
 
-    /// Traces a stream from now on; `response` is the text of the response's headers, which will be sent next.
-    pub fn trace(&self, stream: u32, trace: Rc<WireTrace>, response: Vec<u8>) {
-        self.state.borrow_mut().traced.insert(stream, Traced { trace, response, header_bytes: [0; 2] });
+    /// Traces a stream from now on.
+    pub fn trace(&self, stream: u32, trace: Rc<WireTrace>) {
+        self.state.borrow_mut().traced.insert(stream, Traced { trace, response: Vec::new(), header_bytes: [0; 2] });
+    }
+
+    /// The text of the headers of a stream's response, which will be sent next.
+    pub fn response(&self, stream: u32, text: Vec<u8>) {
+        if let Some(traced) = self.state.borrow_mut().traced.get_mut(&stream) {
+            traced.response = text;
+        }
     }
 
     /// Follows bytes that the client has sent.
@@ -106,6 +113,10 @@ impl StreamTraces {
                 Part::Payload(header, payload, _) => (header, payload),
             };
             let added = if payload.is_empty() { HEADER_BYTES } else { payload.len() };
+            // Requests that hyper answers itself, or refuses, do not reach the service.
+            if let (Kind::Headers | Kind::ResetStream, Part::Header(_)) = (header.kind, part) {
+                state.requests.retain(|request| request.0 != header.stream);
+            }
             if let Some(bytes) = state.header_block(1, header, added, part)
                 && let Some(traced) = state.traced.get_mut(&header.stream)
             {

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::upgrade::Upgraded;
@@ -43,6 +44,8 @@ struct Output {
     sender: Option<Waker>,
     /// Wakes the task that waits for room.
     writer: Option<Waker>,
+    /// Since when bytes wait of which none was taken: in the queue, or as a part that hyper cannot send yet.
+    waiting_since: Option<Instant>,
 }
 
 /// The received bytes.
@@ -66,7 +69,23 @@ impl Substream {
 
     /// Continues as a WebSocket.
     pub fn upgrade(&self, upgraded: Upgraded) {
-        self.input.borrow_mut().upgraded = Some(TokioIo::new(upgraded));
+        let mut input = self.input.borrow_mut();
+        input.upgraded = Some(TokioIo::new(upgraded));
+        input.reader.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// Since when bytes wait of which none was taken.
+    pub fn waiting_since(&self) -> Option<Instant> {
+        self.output.borrow().waiting_since
+    }
+
+    /// Polls until the stream has ended.
+    pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.output.borrow().closed {
+            return Poll::Ready(());
+        }
+        self.input.borrow_mut().reader = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// Polls until there is something to read: bytes, the peer's end, or the end of the stream.
@@ -131,8 +150,27 @@ impl Substream {
             output.queued_bytes += part.len();
             added += part.len();
         }
+        if added > 0 {
+            output.waiting_since.get_or_insert_with(Instant::now);
+        }
         output.wake_sender();
         Ok(added)
+    }
+
+    /// Sends a complete body and nothing after it, however long it is.
+    pub fn finish_with(&self, parts: VecDeque<Bytes>) {
+        let mut output = self.output.borrow_mut();
+        output.queued_bytes += parts.iter().map(Bytes::len).sum::<usize>();
+        output.queue.extend(parts.into_iter().filter(|part| !part.is_empty()));
+        output.ended = true;
+        output.waiting_since.get_or_insert_with(Instant::now);
+        output.wake_sender();
+    }
+
+    /// Whether everything was taken, and nothing is added any more.
+    fn is_finished(&self) -> bool {
+        let output = self.output.borrow();
+        output.queue.is_empty() && (output.ended || output.closed)
     }
 
     /// As [`Self::try_send`], for bytes that are not shared: they are copied, as one part.
@@ -157,26 +195,19 @@ impl Substream {
     pub fn close(&self) {
         let mut output = self.output.borrow_mut();
         (output.closed, output.queue, output.queued_bytes) = (true, VecDeque::new(), 0);
+        output.waiting_since = None;
         let (writer, sender) = (output.writer.take(), output.sender.take());
         drop(output);
         let reader = self.input.borrow_mut().reader.take();
         [reader, writer, sender].into_iter().flatten().for_each(Waker::wake);
     }
 
-    /// Polls until the stream has ended.
-    pub fn poll_closed(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut output = self.output.borrow_mut();
-        if output.closed {
-            return Poll::Ready(());
-        }
-        output.writer = Some(context.waker().clone());
-        Poll::Pending
-    }
-
     /// Polls for the next part to be sent; `None` at the end.
     pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut output = self.output.borrow_mut();
         let Some(part) = output.queue.pop_front() else {
+            // Whoever asks for more has sent what it had.
+            output.waiting_since = None;
             if output.ended || output.closed {
                 return Poll::Ready(None);
             }
@@ -184,6 +215,7 @@ impl Substream {
             return Poll::Pending;
         };
         output.queued_bytes -= part.len();
+        output.waiting_since = Some(Instant::now());
         let has_room = output.queued_bytes < MAX_QUEUED_BYTES;
         let writer = output.writer.take_if(|_| has_room);
         drop(output);
@@ -235,6 +267,11 @@ impl StreamBody {
     /// The body that a stream's queue provides.
     pub fn new(stream: Rc<Substream>) -> Self {
         Self(stream)
+    }
+
+    /// Whether the part that was taken last was the last one of all.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
     }
 
     /// Polls for the next part; `None` at the end.

@@ -59,7 +59,8 @@ where
         Ok(response) => response,
         Err(refusal) => return *refusal,
     };
-    let parameters = choose_compression(request.headers(), compression, &socket.state);
+    let own = reservation.is_some();
+    let parameters = choose_compression(request.headers(), compression, own, &socket.state);
     if let Some((parameters, _)) = &parameters {
         let value = parameters.to_string().parse().expect("names and numbers");
         response.headers_mut().insert(SEC_WEBSOCKET_EXTENSIONS, value);
@@ -85,10 +86,12 @@ pub fn choose_subprotocol<T>(headers: &HeaderMap, choose: impl Fn(&str) -> Optio
     lists.flat_map(|list| list.split(',')).find_map(|name| choose(name.trim()))
 }
 
-/// The parameters of the compression, if the client offers it and there is memory for it, and the reservation of that memory.
+/// The parameters of the compression, if the client offers it and there is memory for it, and the reservation of that memory. A WebSocket that
+/// sends its `own` messages needs a compressor in any case; one that only sends shared events needs none if they are compressed once for all.
 fn choose_compression(
     headers: &HeaderMap,
     compression: Compression,
+    own: bool,
     state: &ServerState,
 ) -> Option<(Parameters, Reservation)> {
     let offers: Vec<&str> =
@@ -100,7 +103,7 @@ fn choose_compression(
     };
     let parameters = Parameters::choose(&offers.join(","), shared)?;
     let mut compressors = Reservation::new(state.compressors.clone());
-    if parameters.is_shared() || compressors.grow_to(MEMORY_BYTES) {
+    if parameters.is_shared() && !own || compressors.grow_to(MEMORY_BYTES) {
         return Some((parameters, compressors));
     }
     state.counters.compression_refused();

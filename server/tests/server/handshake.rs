@@ -17,7 +17,7 @@ use crate::support::{Response, TIMEOUT, Wire, event, get, options, publish, star
 /// The largest message on `/ws`, in bytes.
 const MAX_EVENT_BYTES: usize = 64 << 10;
 /// The largest message on `/echo`, in bytes.
-const MAX_ECHO_BYTES: usize = 1 << 20;
+const MAX_ECHO_BYTES: usize = 16 << 20;
 
 const KEY: &str = HANDSHAKE[3];
 
@@ -74,12 +74,19 @@ fn the_sample_handshake_of_the_rfc_is_accepted() {
 }
 
 #[test]
-fn an_offered_extension_or_protocol_is_not_selected() {
+fn an_unknown_extension_or_protocol_is_not_selected_and_compression_is_unless_the_query_forbids_it() {
     let server = start();
-    let offers = ["Sec-WebSocket-Extensions: permessage-deflate", "Sec-WebSocket-Protocol: chat"];
-    let (response, _) = handshake(&server, "/echo", "none", &offers);
-    assert_eq!(response.status, 101);
-    assert_eq!((response.header("sec-websocket-extensions"), response.header("sec-websocket-protocol")), (None, None));
+    let selected = |target: &str, extension: &str| {
+        let offers = [&*format!("Sec-WebSocket-Extensions: {extension}"), "Sec-WebSocket-Protocol: chat"];
+        let (response, _) = handshake(&server, target, "none", &offers);
+        assert_eq!((response.status, response.header("sec-websocket-protocol")), (101, None));
+        response.header("sec-websocket-extensions").map(str::to_string)
+    };
+    assert_eq!(selected("/echo", "permessage-bzip2"), None);
+    assert_eq!(selected("/echo", "permessage-deflate").as_deref(), Some("permessage-deflate"));
+    assert_eq!(selected("/echo?compression=none", "permessage-deflate"), None);
+    let shared = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    assert_eq!(selected("/ws", "permessage-deflate; client_max_window_bits").as_deref(), Some(shared));
 }
 
 #[test]
@@ -389,7 +396,7 @@ async fn text_and_binary_messages_up_to_1_mib_are_echoed() {
 }
 
 #[test]
-fn a_message_of_more_than_1_mib_to_echo_closes_the_connection_with_1009() {
+fn a_message_of_more_than_16_mib_to_echo_closes_the_connection_with_1009() {
     let server = start();
     let mut wire = open(&server, "/echo");
     let mut header = vec![0x82, 0x80 | 127];
