@@ -20,7 +20,7 @@ use bench_client::subscriber::stop::Stop;
 use bench_client::wire::http1;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use protocol::result::Headers;
-use protocol::{Cursor, Transport, clock, schedule};
+use protocol::{Cursor, Transport, clock, payload};
 use server::{Options, Server};
 use tokio::runtime::{Builder, LocalOptions};
 
@@ -60,7 +60,7 @@ async fn deliver(transport: Transport, events: u64) -> Duration {
         stop.stopped(),
     );
     let subscriber = tokio::task::spawn_local(run);
-    let data = schedule::payload(1, 1, 200);
+    let data = payload::random(1, 1, 200);
     let mut start = Instant::now();
     // The first event is not timed, since the subscriber connects meanwhile.
     for event in 0..=events {

@@ -14,8 +14,8 @@ use bench_client::endpoint::Endpoint;
 use bench_client::round::group::{Share, SubscriberGroup};
 use bench_client::round::recorder::Recorder;
 use bench_client::subscriber::Target;
-use protocol::transport::{Carrier, Coding, Exchange};
-use protocol::{Cursor, Transport, clock, schedule};
+use protocol::transport::{Carrier, Exchange};
+use protocol::{Cursor, Transport, clock, payload};
 use rustix::event::epoll;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use server::{Options, Server};
@@ -102,7 +102,7 @@ impl Client {
         );
         let group = runtime.block_on(group);
         assert_eq!(group.connected() as usize, subscribers);
-        Self { runtime, server, group, data: schedule::payload(1, 1, 200), due: 0, subscribers }
+        Self { runtime, server, group, data: payload::random(1, 1, 200), due: 0, subscribers }
     }
 
     /// Publishes that many events, each when all subscribers have received the one before; returns the CPU time of this thread, in ns.
@@ -119,8 +119,7 @@ impl Client {
 
 /// Whether events can be counted in its bytes by their braces: over HTTP/2 they are in frames, and with compression they have none.
 fn has_minimal_reader(transport: Transport) -> bool {
-    let row = transport.row();
-    transport.is_push() && row.carrier != Carrier::H2 && row.coding == Coding::Identity
+    transport.is_push() && transport.is_plain()
 }
 
 /// One epoll loop over all connections. It counts the braces that end an event's JSON, which are the same in every envelope.
@@ -174,7 +173,7 @@ impl MinimalReader {
                 results.send(clock::thread_cpu_ns() - before).expect("the main thread waits");
             }
         });
-        Self { server, data: schedule::payload(1, 1, 200), orders, cpu_ns }
+        Self { server, data: payload::random(1, 1, 200), orders, cpu_ns }
     }
 
     /// As [`Client::read`].

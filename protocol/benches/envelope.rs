@@ -1,11 +1,11 @@
 //! Encodes and decodes one event in each envelope, without a socket: the CPU cost of each format.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use protocol::{Envelope, Event, chunked, schedule};
+use protocol::{Envelope, Event, chunked, payload};
 use std::hint::black_box;
 
 fn envelope(criterion: &mut Criterion) {
-    let data = schedule::payload(1, 1, 200);
+    let data = payload::random(1, 1, 200);
     let event = Event { seq: 123_456, at: 1_234_567_890_123, data: data.into() };
     let json = event.encode();
     let bytes = Throughput::Bytes(json.len() as u64);

@@ -150,11 +150,6 @@ impl FrameWalker {
     pub fn incomplete_bytes(&self) -> usize {
         self.received
     }
-
-    /// Whether the bytes so far end where a frame ends.
-    pub fn is_between_frames(&self) -> bool {
-        self.preface_left == 0 && self.received == 0 && self.payload_left == 0
-    }
 }
 
 #[cfg(test)]
@@ -197,7 +192,7 @@ mod tests {
                 (Kind::Settings, 0, false),
             ];
             assert_eq!(headers, expected);
-            assert!(walker.is_between_frames());
+            assert_eq!(walker.incomplete_bytes(), 0);
         }
     }
 
@@ -206,7 +201,7 @@ mod tests {
         let mut walker = FrameWalker::server();
         let bytes = frame(0xfe, 0xff, 0x8000_0003, b"?");
         walker.walk(&bytes[..4], |part| panic!("{part:?}"));
-        assert_eq!((walker.incomplete_bytes(), walker.is_between_frames()), (4, false));
+        assert_eq!(walker.incomplete_bytes(), 4);
         let mut header = None;
         walker.walk(&bytes[4..], |part| {
             if let Part::Header(found) = part {

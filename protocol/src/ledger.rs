@@ -210,11 +210,6 @@ impl Ledger {
         self.wire_bytes().saturating_sub(self[Layer::Event])
     }
 
-    /// The bytes that compression has saved, which are negative if it has added some.
-    pub fn saved_bytes(&self) -> i64 {
-        self.content_bytes as i64 - self[Layer::Event] as i64
-    }
-
     /// Wire bytes that belong to no layer; negative if the layers have more bytes than were counted. 0 in a sound round.
     pub fn unexplained_bytes(&self) -> i64 {
         self.wire_bytes() as i64 - self.layers.sum() as i64

@@ -3,6 +3,7 @@
 //! Nothing here does I/O or waits. Every encoder and decoder is a pure function from bytes to bytes, so it can be tested and fuzzed
 //! without a socket.
 
+pub mod appearance;
 pub mod chunked;
 pub mod clock;
 pub mod deflate;

@@ -1,13 +1,14 @@
 //! The payloads of the schedule's events. They depend only on their kind, the seed, the event's number and the size, so every round has the same.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::schedule::{payload, seeded};
+use crate::schedule::{seeded, uniform};
 
 /// The kind of payload. It makes a difference only where bytes are compressed, and where a quotation mark has to be escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -23,7 +24,8 @@ pub enum PayloadKind {
 }
 
 /// Common English words, the most common first.
-const WORDS: &str = "the of and to in is you that it he was for on are as with his they at be this have from or one had by word but not \
+static WORDS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let words = "the of and to in is you that it he was for on are as with his they at be this have from or one had by word but not \
     what all were we when your can said there use an each which she do how their if will up other about out many then them these so some \
     her would make like him into time has look two more write go see number no way could people my than first water been call who oil its \
     now find long down day did get come made may part over new sound take only little work know place year live me back give most very \
@@ -31,6 +33,8 @@ const WORDS: &str = "the of and to in is you that it he was for on are as with h
     follow came want show also around form three small set put end does another well large must big even such because turn here why ask \
     went men read need land different home us move try kind hand picture again change off play spell air away animal house point page \
     letter mother answer found study still learn should";
+    words.split_whitespace().collect()
+});
 
 /// The names of the instruments of a ticker.
 const SYMBOLS: [&str; 8] = ["ALPHA", "BRAVO", "CHARLIE", "DELTA", "ECHO", "FOXTROT", "GOLF", "HOTEL"];
@@ -39,7 +43,7 @@ impl PayloadKind {
     /// The payload of event `seq`: `length` bytes of printable ASCII. JSON escapes only the quotation marks of [`Self::Json`].
     pub fn generate(self, seed: u64, seq: u64, length: usize) -> String {
         let mut text = match self {
-            Self::Random => return payload(seed, seq, length),
+            Self::Random => return random(seed, seq, length),
             Self::Text => words(&mut generator(seed, seq), length),
             Self::Json => quotes(&mut generator(seed, seq), seq, length),
         };
@@ -71,19 +75,31 @@ impl std::fmt::Display for PayloadKind {
     }
 }
 
+/// The random payload of event `seq`: `length` letters, digits, hyphens and underscores. JSON escapes none of them, so their encoding has the same
+/// length.
+pub fn random(seed: u64, seq: u64, length: usize) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut random = generator(seed, seq);
+    let mut text = String::with_capacity(length + 10);
+    while text.len() < length {
+        let bits = random.next_u64();
+        text.extend((0..10).map(|i| ALPHABET[(bits >> (6 * i) & 63) as usize] as char));
+    }
+    text.truncate(length);
+    text
+}
+
 fn generator(seed: u64, seq: u64) -> Pcg64Mcg {
     seeded(seed ^ seq.wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
 /// Words, with frequencies that fall with their rank as in real texts (Zipf's law).
 fn words(random: &mut Pcg64Mcg, length: usize) -> String {
-    let words: Vec<&str> = WORDS.split_whitespace().collect();
     let mut text = String::with_capacity(length + 16);
     while text.len() < length {
         // A uniform number of the logarithm of the rank gives each rank a probability that is proportional to its inverse.
-        let share = (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-        let rank = ((words.len() as f64).powf(share) as usize).min(words.len()) - 1;
-        text.push_str(words[rank]);
+        let rank = ((WORDS.len() as f64).powf(uniform(random)) as usize).min(WORDS.len()) - 1;
+        text.push_str(WORDS[rank]);
         text.push(' ');
     }
     text

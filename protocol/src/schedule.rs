@@ -1,4 +1,4 @@
-//! The publish times and payloads of events. They depend only on rate, spacing, seed and payload size, so every round has the same.
+//! The publish times of events. They depend only on rate, spacing and seed, so every round has the same.
 
 use std::time::Duration;
 
@@ -69,20 +69,6 @@ pub fn offsets(spacing: Spacing, rate: f64, seed: u64) -> impl Iterator<Item = D
     })
 }
 
-/// The payload of event `seq`: `length` letters, digits, hyphens and underscores. JSON escapes none of them, so their encoding has the
-/// same length.
-pub fn payload(seed: u64, seq: u64, length: usize) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut random = seeded(seed ^ seq.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let mut text = String::with_capacity(length + 10);
-    while text.len() < length {
-        let bits = random.next_u64();
-        text.extend((0..10).map(|i| ALPHABET[(bits >> (6 * i) & 63) as usize] as char));
-    }
-    text.truncate(length);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,15 +88,5 @@ mod tests {
         let seconds = times(1).last().unwrap().as_secs_f64();
         assert!((seconds - 200.0).abs() < 5.0, "{seconds}");
         assert!(times(1).is_sorted());
-    }
-
-    #[test]
-    fn payloads_have_the_given_length_contain_nothing_to_escape_and_differ() {
-        for length in [0, 1, 9, 10, 11, 200] {
-            let text = payload(1, 1, length);
-            assert_eq!(text.len(), length);
-            assert_eq!(serde_json::to_string(&text).unwrap().len(), length + 2);
-        }
-        assert_ne!(payload(1, 1, 20), payload(1, 2, 20));
     }
 }

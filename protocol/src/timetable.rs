@@ -78,6 +78,7 @@ impl Timetable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::payload;
 
     #[test]
     fn the_due_events_follow_from_the_settings() {
@@ -94,7 +95,7 @@ mod tests {
         assert_eq!(due, [Due { number: 6, at: 2_001_000 }, Due { number: 7, at: 3_001_000 }]);
         let json = table.json(due[0], 9);
         let event = Event::decode(&json).unwrap();
-        assert_eq!((event.seq, event.at, &*event.data), (9, 2_001_000, &*schedule::payload(1, 6, 4)));
+        assert_eq!((event.seq, event.at, &*event.data), (9, 2_001_000, &*payload::random(1, 6, 4)));
         assert_eq!(Timetable { rate: 0.0, ..table }.due(0..u64::MAX), []);
     }
 }

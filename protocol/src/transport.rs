@@ -10,6 +10,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::appearance::{Colours, Marker, Rgb};
 use crate::envelope::{Envelope, stomp};
 
 /// The protocol that moves the bytes.
@@ -85,135 +86,6 @@ pub enum BrowserApi {
     Script,
     /// An `iframe` element, which a document can make, but a worker cannot.
     Iframe,
-}
-
-/// Red, green and blue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rgb(pub u8, pub u8, pub u8);
-
-impl fmt::Display for Rgb {
-    /// Formats the colour as in CSS: `#d55e00`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
-    }
-}
-
-impl Serialize for Rgb {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// A transport's colour on each background. All three are variants of one colour of the Okabe-Ito palette or of Paul Tol's muted palette,
-/// which colour-blind readers can distinguish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Colours {
-    /// For lines and areas on white.
-    pub chart: Rgb,
-    /// For text on a light page, with a contrast of at least 3 to 1.
-    pub light: Rgb,
-    /// For text on a dark page.
-    pub dark: Rgb,
-}
-
-/// The shape that marks a transport's points, so that charts do not rely on colours only.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Marker {
-    /// A circle of radius 1.
-    Circle,
-    /// A square.
-    Square,
-    /// A triangle that points up.
-    TriangleUp,
-    /// A triangle that points down.
-    TriangleDown,
-    /// A square that stands on a corner.
-    Diamond,
-    /// A plus sign.
-    Plus,
-    /// A plus sign, rotated by 45 degrees.
-    Cross,
-    /// A triangle that points left.
-    TriangleLeft,
-    /// A triangle that points right.
-    TriangleRight,
-    /// A regular pentagon that stands on a side.
-    Pentagon,
-    /// A regular hexagon that stands on a corner.
-    Hexagon,
-    /// A star with five points.
-    Star,
-    /// Two triangles that touch at their points.
-    Hourglass,
-    /// The same, lying on its side.
-    Bowtie,
-}
-
-impl Marker {
-    /// The corners relative to the point, with `y` downwards, in multiples of the marker's size; none for the circle.
-    pub const fn corners(self) -> &'static [(f64, f64)] {
-        const THIRD: f64 = 1.0 / 3.0;
-        match self {
-            Self::Circle => &[],
-            Self::Square => &[(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)],
-            Self::TriangleUp => &[(0.0, -1.2), (1.1, 1.0), (-1.1, 1.0)],
-            Self::TriangleDown => &[(-1.1, -1.0), (1.1, -1.0), (0.0, 1.2)],
-            Self::Diamond => &[(0.0, -1.35), (1.35, 0.0), (0.0, 1.35), (-1.35, 0.0)],
-            Self::Plus => &[
-                (-THIRD, -1.0),
-                (THIRD, -1.0),
-                (THIRD, -THIRD),
-                (1.0, -THIRD),
-                (1.0, THIRD),
-                (THIRD, THIRD),
-                (THIRD, 1.0),
-                (-THIRD, 1.0),
-                (-THIRD, THIRD),
-                (-1.0, THIRD),
-                (-1.0, -THIRD),
-                (-THIRD, -THIRD),
-            ],
-            Self::Cross => &[
-                (0.0, -0.5),
-                (0.7, -1.2),
-                (1.2, -0.7),
-                (0.5, 0.0),
-                (1.2, 0.7),
-                (0.7, 1.2),
-                (0.0, 0.5),
-                (-0.7, 1.2),
-                (-1.2, 0.7),
-                (-0.5, 0.0),
-                (-1.2, -0.7),
-                (-0.7, -1.2),
-            ],
-            Self::TriangleLeft => &[(-1.2, 0.0), (1.0, -1.1), (1.0, 1.1)],
-            Self::TriangleRight => &[(1.2, 0.0), (-1.0, 1.1), (-1.0, -1.1)],
-            Self::Pentagon => &[(0.0, -1.2), (1.14, -0.37), (0.71, 0.97), (-0.71, 0.97), (-1.14, -0.37)],
-            Self::Hexagon => &[(0.0, -1.2), (1.04, -0.6), (1.04, 0.6), (0.0, 1.2), (-1.04, 0.6), (-1.04, -0.6)],
-            Self::Star => &[
-                (0.0, -1.4),
-                (0.32, -0.44),
-                (1.33, -0.43),
-                (0.52, 0.17),
-                (0.82, 1.13),
-                (0.0, 0.55),
-                (-0.82, 1.13),
-                (-0.52, 0.17),
-                (-1.33, -0.43),
-                (-0.32, -0.44),
-            ],
-            Self::Hourglass => &[(-1.1, -1.2), (1.1, -1.2), (0.25, 0.0), (1.1, 1.2), (-1.1, 1.2), (-0.25, 0.0)],
-            Self::Bowtie => &[(-1.2, -1.1), (0.0, -0.25), (1.2, -1.1), (1.2, 1.1), (0.0, 0.25), (-1.2, 1.1)],
-        }
-    }
-}
-
-impl Serialize for Marker {
-    /// Serializes the [`Self::corners`].
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.corners().serialize(serializer)
-    }
 }
 
 /// A row of the table: the properties of a transport. The live page receives them as JSON.
@@ -673,11 +545,14 @@ impl Transport {
         self.row().family == Family::Today
     }
 
+    /// Whether it uses neither HTTP/2 nor compression.
+    pub const fn is_plain(self) -> bool {
+        !matches!(self.carrier(), Carrier::H2) && matches!(self.row().coding, Coding::Identity)
+    }
+
     /// Whether a page can select it: a browser has an interface for it, and the page decides between it and every other one.
     pub const fn is_lane(self) -> bool {
-        self.row().browser.is_some()
-            && matches!(self.carrier(), Carrier::H1)
-            && matches!(self.row().coding, Coding::Identity)
+        self.row().browser.is_some() && self.is_plain()
     }
 
     /// The transports that are compared by default.

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use protocol::{Cursor, Envelope, schedule};
+use protocol::{Cursor, Envelope, payload};
 use server::fan_out::{Dispatcher, Subscription};
 use server::feed::{Encoding, Feed, Next};
 
 fn feed(criterion: &mut Criterion) {
-    let data = schedule::payload(1, 1, 200);
+    let data = payload::random(1, 1, 200);
 
     let feed = Feed::new(1_000, usize::MAX);
     criterion.bench_function("feed/publish", |b| b.iter(|| feed.publish(black_box(1), &data)));

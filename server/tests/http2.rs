@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use protocol::http2::{FrameHeader, HEADER_BYTES, Kind, PREFACE};
 use protocol::status::Load;
-use protocol::{clock, schedule};
+use protocol::{clock, payload};
 use server::{Options, Server};
 
 /// How long a test waits for the server before it fails.
@@ -210,6 +210,8 @@ fn the_only_protocol_of_connect_is_websocket() {
     assert_eq!(status(&client.until(Kind::Headers, 9)), 200);
     server.feed().publish(clock::now_ns(), "an event");
     assert_eq!(client.until(Kind::Data, 9)[0], 0x81, "a text frame");
+    client.send(&request(11, "CONNECT", "/time", &[(":protocol", "websocket"), ("sec-websocket-version", "13")]));
+    assert_eq!(status(&client.until(Kind::Headers, 11)), 400, "this path has no WebSocket");
 }
 
 #[test]
@@ -319,7 +321,7 @@ fn a_stalled_stream_is_reset_and_the_others_of_its_connection_go_on() {
         assert_eq!(status(&client.until(Kind::Headers, stream)), 200);
     }
     for number in 1..=40 {
-        server.feed().publish(clock::now_ns(), &schedule::payload(1, number, 8_000));
+        server.feed().publish(clock::now_ns(), &payload::random(1, number, 8_000));
     }
     let (mut bytes, mut reset) = (0, None);
     while bytes < 40 * 8_000 || reset.is_none() {
@@ -335,6 +337,45 @@ fn a_stalled_stream_is_reset_and_the_others_of_its_connection_go_on() {
     wait_until(&server, |load| load.connections_stalled == 1);
     server.feed().publish(clock::now_ns(), "one more");
     while !String::from_utf8_lossy(&client.until(Kind::Data, 3)).contains("one more") {}
+}
+
+#[test]
+fn a_complete_response_that_is_not_read_ends_by_the_stall_timeout_too() {
+    let server = start(Options { stall_timeout: Duration::from_millis(300), ..Options::default() });
+    server.feed().publish(clock::now_ns(), "an event");
+    for (streams_before, path) in [(0, "/published"), (1, "/poll?after=0"), (2, "/long-poll?after=0")] {
+        let mut client = Client::open(&server, &[(4, 0)]);
+        client.send(&request(1, "GET", path, &[]));
+        assert_eq!(client.until(Kind::ResetStream, 1), CANCEL.to_be_bytes(), "{path}");
+        wait_until(&server, |load| load.connections_stalled == streams_before + 1);
+    }
+}
+
+#[test]
+fn websockets_that_are_reset_at_once_leave_their_places_free() {
+    const PLACES: usize = 8;
+    let server = start(Options { max_connections: PLACES, ..Options::default() });
+    let mut client = Client::open(&server, &[]);
+    let websocket = [(":protocol", "websocket"), ("sec-websocket-version", "13")];
+    let mut stream = 1;
+    // One after the other: more at a time would be a flood.
+    for _ in 0..5 * PLACES {
+        client.send(&request(stream, "CONNECT", "/ws", &websocket));
+        assert_eq!(status(&client.until(Kind::Headers, stream)), 200);
+        client.send(&frame(3, 0, stream, &CANCEL.to_be_bytes()));
+        stream += 2;
+        // The server has noticed the reset before it replies.
+        client.send(&frame(6, 0, 0, &[0; 8]));
+        client.until(Kind::Ping, 0);
+    }
+    assert_eq!(load(&server).streams_refused, 0);
+    for _ in 0..PLACES {
+        client.send(&request(stream, "CONNECT", "/ws", &websocket));
+        assert_eq!(status(&client.until(Kind::Headers, stream)), 200);
+        stream += 2;
+    }
+    client.send(&request(stream, "CONNECT", "/ws", &websocket));
+    assert_eq!(status(&client.until(Kind::Headers, stream)), 503, "now every place is taken");
 }
 
 #[test]

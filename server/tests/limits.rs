@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use protocol::envelope::websocket::{Opcode, encode_masked};
 use protocol::status::Load;
-use protocol::{clock, schedule};
+use protocol::{clock, payload};
 use server::{Options, Server};
 
 /// How long a test waits for the server before it fails.
@@ -154,7 +154,7 @@ fn subscribers_that_do_not_read_are_disconnected_and_another_receives_everything
         subscribe(tcp, "SUB 0\n".into()),
     ];
     let reading = subscribe(tcp, "SUB 0\n".into());
-    let data = schedule::payload(1, 1, 8_000);
+    let data = payload::random(1, 1, 8_000);
     const EVENTS: usize = 3_000;
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -417,6 +417,37 @@ fn echoes_hold_up_to_64_mib_together_and_a_message_beyond_that_closes_its_connec
     // Closing a connection makes room for another.
     open.pop();
     while first_byte(&message) != 0x82 {}
+}
+
+#[test]
+fn websockets_beyond_the_memory_for_compressors_are_not_compressed_until_others_end() {
+    let server = start(Options { compression_bytes: 320 << 10, ..Options::default() });
+    let open = |target: &str| {
+        let mut stream = TcpStream::connect(server.addresses().http).unwrap();
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+             Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        (stream, head.to_lowercase().contains("permessage-deflate"))
+    };
+    let (first, is_compressed) = open("/echo");
+    assert!(is_compressed);
+    for (target, expected) in [("/echo", false), ("/ws?compression=takeover", false), ("/ws", true)] {
+        assert_eq!(open(target).1, expected, "{target}");
+    }
+    wait_until(&server, |load| load.compressions_refused == 2);
+    drop(first);
+    wait_until(&server, |_| open("/echo").1);
 }
 
 #[test]

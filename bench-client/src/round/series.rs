@@ -200,7 +200,7 @@ const EXCHANGES: u32 = 20;
 
 #[cfg(test)]
 mod tests {
-    use protocol::{Cursor, schedule};
+    use protocol::{Cursor, payload};
     use server::feed::Feed;
 
     use super::*;
@@ -211,7 +211,7 @@ mod tests {
             let setup = server_options(&Scenario { payload_bytes, rate: 1_000.0, ..Scenario::small(&[]) });
             const EVENTS: usize = 10;
             let feed = Feed::new(EVENTS, EVENTS * (setup.history_bytes / setup.history));
-            let data = schedule::payload(1, 1, payload_bytes as usize);
+            let data = payload::random(1, 1, payload_bytes as usize);
             (0..EVENTS).for_each(|_| _ = feed.publish(u64::MAX, &data));
             assert_eq!(feed.since(Cursor(0), usize::MAX).map(|events| events.len()), Ok(EVENTS), "{payload_bytes}");
         }

@@ -84,8 +84,9 @@ struct Shared {
     is_open: Cell<bool>,
     /// The open streams.
     streams: RefCell<HashMap<u32, Counted>>,
-    /// Whether the server's settings have come, and who waits for them.
+    /// Whether the server's settings have come.
     has_settings: Cell<bool>,
+    /// Notified when they have come, and when the connection has ended without them.
     settings: Notify,
 }
 
@@ -348,8 +349,8 @@ impl Stream {
         current.sender.send_data(Bytes::copy_from_slice(bytes), false).map_err(failed)
     }
 
-    /// Ends the last request's stream; the server is told if it has not ended yet. Attributes what was not read, and returns the bytes of a
-    /// request whose response was not read.
+    /// Ends the last request's stream; an open one is reset. Attributes the bytes that were not read, and returns the bytes of a request whose
+    /// response was not read.
     pub fn release(&mut self) -> u64 {
         let Some(current) = self.current.take() else { return 0 };
         let Some(counted) = self.shared.streams.borrow_mut().remove(&current.id) else { return 0 };

@@ -7,7 +7,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use protocol::Transport;
-use protocol::transport::{Carrier, Rgb};
+use protocol::appearance::Rgb;
+use protocol::transport::Carrier;
 
 use crate::number::thousands;
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::TcpListener;
 
-use protocol::{Cursor, Envelope, clock, schedule};
+use protocol::{Cursor, Envelope, clock, payload};
 use server::feed::{Encoding, Feed, Next};
 
 /// Runs the floor for this number of subscribers.
@@ -19,7 +19,7 @@ pub fn floor(subscribers: usize) {
     }
     // The bytes of a WebSocket frame of such an event.
     let feed = Feed::new(1, usize::MAX);
-    feed.publish(clock::now_ns(), &schedule::payload(1, 1, super::PAYLOAD));
+    feed.publish(clock::now_ns(), &payload::random(1, 1, super::PAYLOAD));
     let Next::Event(entry) = feed.next(Cursor(0)) else { unreachable!("it was just published") };
     let bytes = entry.encoded(&Encoding::plain(Envelope::WebSocket));
     super::report(0);

@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use protocol::transport::Carrier;
-use protocol::{Transport, clock, schedule};
+use protocol::{Transport, clock, payload};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use server::{Options, Server};
 
@@ -127,7 +127,7 @@ impl Rig {
         let mut reader = Helper::start(format!("reader {address} {name} {subscribers}"));
         // Wait until all are connected and subscribed.
         reader.report();
-        let data = schedule::payload(1, 1, PAYLOAD);
+        let data = payload::random(1, 1, PAYLOAD);
         let mut rig = Self { reader, serving, data, publishing_ns: 0 };
         if let Serving::Floor(floor, _) = &mut rig.serving {
             floor.report();

@@ -2,17 +2,12 @@
 
 use std::fmt::Write;
 
-use protocol::transport::{Carrier, Coding, Exchange, Row};
+use protocol::transport::{Exchange, Row};
 use protocol::{Envelope, Transport};
 
 use crate::addresses::Addresses;
 
 /// The list for a server with these addresses, whose certificate may be self-signed. If publishing requires a token, `token` is that, or
-/// Whether a transport uses neither HTTP/2 nor compression.
-fn is_plain(transport: Transport) -> bool {
-    transport.carrier() != Carrier::H2 && transport.row().coding == Coding::Identity
-}
-
 /// the placeholder TOKEN in responses that must not reveal it.
 pub fn text(addresses: &Addresses, self_signed: bool, token: Option<&str>) -> String {
     let addresses = addresses.reachable();
@@ -32,7 +27,7 @@ pub fn text(addresses: &Addresses, self_signed: bool, token: Option<&str>) -> St
         writeln!(text, "{name:<14} {command}").expect("writing to memory");
     };
     // Over HTTP/2 and with compression, the paths are the same.
-    for transport in Transport::all_where(is_plain) {
+    for transport in Transport::all_where(Transport::is_plain) {
         let &Row { path, subprotocol, envelope, .. } = transport.row();
         let callback = if envelope.has_callback() { "&callback=f" } else { "" };
         let protocol = subprotocol.map_or(String::new(), |name| format!(" --protocol {name}"));

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_without_compression_pass_unchanged_and_control_frames_must_not_be_marked() {
+    fn messages_without_compression_pass_unchanged_and_frames_must_be_masked_and_only_first_ones_marked() {
         let mut deflate = deflate(100);
         let frames = [encode_masked(Opcode::Text, b"plain", KEY), encode_masked(Opcode::Close, b"", KEY)].concat();
         deflate.receive(&frames).unwrap();
@@ -293,6 +293,11 @@ mod tests {
             let mut frame = encode_masked(opcode, b"", KEY);
             frame[0] |= 0x40;
             assert!(matches!(self::deflate(9).receive(&frame), Err(Fault::Malformed(_))), "{opcode:?}");
+        }
+        for mark in [0, 0x40] {
+            let mut unmasked = protocol::envelope::websocket::text(b"plain");
+            unmasked[0] |= mark;
+            assert!(matches!(self::deflate(9).receive(&unmasked), Err(Fault::Malformed(_))), "{mark:#x}");
         }
     }
 

@@ -206,7 +206,7 @@ impl Substream {
     pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut output = self.output.borrow_mut();
         let Some(part) = output.queue.pop_front() else {
-            // Whoever asks for more has sent what it had.
+            // hyper polls again only after it has sent the part before.
             output.waiting_since = None;
             if output.ended || output.closed {
                 return Poll::Ready(None);

@@ -37,8 +37,8 @@ fn config(max_bytes: usize) -> WebSocketConfig {
 }
 
 /// Accepts the upgrade and then runs `session` on the connection, or on the stream of HTTP/2; or responds with the error of the request.
-/// Messages may be up to `max_bytes` long, decompressed if the client offers `compression`. If there is a `reservation`, their memory is reserved with it. The response names the `subprotocol`, if one was chosen
-/// with [`choose_subprotocol`].
+/// Messages may be up to `max_bytes` long, decompressed if the client offers `compression`. If there is a `reservation`, their memory is
+/// reserved with it. The response names the `subprotocol`, if one was chosen with [`choose_subprotocol`].
 pub fn upgrade<F>(
     request: &Request<Incoming>,
     socket: Rc<Socket>,

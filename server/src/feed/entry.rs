@@ -198,7 +198,7 @@ impl Entry {
     }
 
     /// The event's JSON, without an envelope.
-    pub fn json(&self) -> &[u8] {
+    pub fn json(&self) -> &Bytes {
         &self.json
     }
 
@@ -278,7 +278,7 @@ mod tests {
     fn an_event_is_encoded_once_and_a_chunk_contains_the_message() {
         let entry = Entry::new(7, 12, "a", Arc::default());
         let json = br#"{"seq":7,"at":12,"data":"a"}"#;
-        assert_eq!(entry.json(), json);
+        assert_eq!(&entry.json()[..], json);
         let line = entry.encoded(&Encoding::plain(Envelope::Line));
         assert_eq!(line, [&json[..], b"\n"].concat());
         assert_eq!(line.as_ptr(), entry.json().as_ptr(), "line and JSON share their memory");

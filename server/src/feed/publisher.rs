@@ -155,8 +155,17 @@ impl Drop for Publisher {
 mod tests {
     use super::*;
     use crate::feed::Next;
-    use protocol::{Cursor, Event};
+    use protocol::{Cursor, Event, payload};
     use std::sync::mpsc::channel;
+
+    const SILENT: Plan = Plan {
+        rate: 0.0,
+        spacing: Spacing::Periodic,
+        seed: 1,
+        payload: 1,
+        payload_kind: PayloadKind::Random,
+        stall: None,
+    };
 
     #[test]
     fn events_have_their_scheduled_time_and_are_not_published_early() {
@@ -179,43 +188,26 @@ mod tests {
             let Next::Event(entry) = feed.next(Cursor(seq - 1)) else { panic!("there is no event {seq}") };
             assert_eq!(entry.at, feed.started_ns + seq * 1_000_000);
             assert!(entry.entered >= entry.at);
-            assert_eq!(Event::decode(entry.json()).unwrap().data, schedule::payload(1, seq, 12));
+            assert_eq!(Event::decode(entry.json()).unwrap().data, payload::random(1, seq, 12));
         }
     }
 
     #[test]
     fn without_a_rate_nothing_is_published() {
         let feed = Arc::new(Feed::new(1, usize::MAX));
-        let plan = Plan {
-            rate: 0.0,
-            spacing: Spacing::Periodic,
-            seed: 1,
-            payload: 1,
-            payload_kind: PayloadKind::Random,
-            stall: None,
-        };
         let (plans, received) = channel();
-        drop(Publisher::start(feed.clone(), plan, Arc::default(), plans, received).unwrap());
+        drop(Publisher::start(feed.clone(), SILENT, Arc::default(), plans, received).unwrap());
         assert_eq!(feed.head(), Cursor(0));
     }
 
     #[test]
     fn a_new_plan_replaces_the_old_one_and_its_schedule_begins_when_it_is_received() {
         let feed = Arc::new(Feed::new(100, usize::MAX));
-        let silent = Plan {
-            rate: 0.0,
-            spacing: Spacing::Periodic,
-            seed: 1,
-            payload: 1,
-            payload_kind: PayloadKind::Random,
-            stall: None,
-        };
         let (plans, received) = channel();
-        let publisher =
-            Publisher::start(feed.clone(), silent.clone(), Arc::default(), plans.clone(), received).unwrap();
+        let publisher = Publisher::start(feed.clone(), SILENT, Arc::default(), plans.clone(), received).unwrap();
         let mut head = feed.watch();
         let before = clock::now_ns();
-        plans.send(Some(Plan { rate: 1_000.0, payload: 7, ..silent })).unwrap();
+        plans.send(Some(Plan { rate: 1_000.0, payload: 7, ..SILENT })).unwrap();
         let wait = async { head.wait_for(|&head| head >= 3).await.map(drop) };
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(wait).unwrap();
         drop(publisher);

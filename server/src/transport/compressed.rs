@@ -38,7 +38,7 @@ pub async fn session(mut socket: WebSocket, feed: &Feed, mut subscription: Subsc
             Wait::Turn(Turn::Heartbeat) => send(&mut socket, Message::Ping(Bytes::new())).await,
             Wait::Turn(Turn::Deliver) => match subscription.take() {
                 Next::Event(entry) => {
-                    let text = Utf8Bytes::try_from(Bytes::copy_from_slice(entry.json())).expect("JSON is UTF-8");
+                    let text = Utf8Bytes::try_from(entry.json().clone()).expect("JSON is UTF-8");
                     send(&mut socket, Message::Text(text)).await
                 }
                 Next::Gap(gap) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use protocol::Envelope;
 use protocol::envelope::websocket::{Opcode, encode, encode_masked};
-use protocol::{Cursor, clock, schedule};
+use protocol::{Cursor, clock, payload};
 use server::feed::{Encoding, Next};
 use server::{Options, Server};
 
@@ -21,7 +21,7 @@ const DURING: u64 = 4_000;
 fn publish(server: &Server, events: u64) {
     for number in 0..events {
         let size = (number * 7_919 % 3_001) as usize;
-        server.feed().publish(clock::now_ns(), &schedule::payload(1, number, size));
+        server.feed().publish(clock::now_ns(), &payload::random(1, number, size));
     }
 }
 

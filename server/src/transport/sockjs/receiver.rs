@@ -138,7 +138,7 @@ async fn next(receiver: &Receiver, feed: &Arc<Feed>, dispatcher: &Rc<Dispatcher>
                 return Some(sockjs::close(code, reason));
             };
             session.advance(Bookmark { cursor: protocol::Cursor(last.seq), epoch: Some(feed.epoch) });
-            Some(sockjs::encode_all(events.iter().map(|event| event.json())))
+            Some(sockjs::encode_all(events.iter().map(|event| &event.json()[..])))
         }
         Err(gap) => {
             session.advance(gap.bookmark());
