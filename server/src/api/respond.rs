@@ -105,9 +105,12 @@ async fn route(
         Endpoint::Published => published(feed, query).unwrap_or_else(response::gap),
         Endpoint::Transports => response::json(StatusCode::OK, &Transport::ALL.map(Transport::row)),
         Endpoint::Echo => {
-            let reservation = Reservation::new(state.echoes.clone());
-            let (max, compression) = (echo::MAX_MESSAGE_BYTES, query.compression.unwrap_or(Compression::Takeover));
-            carrier::upgrade(&request, socket, max, Some(reservation), None, compression, async move |socket| {
+            let properties = carrier::Properties {
+                reservation: Some(Reservation::new(state.echoes.clone())),
+                compression: query.compression.unwrap_or(Compression::Takeover),
+                ..carrier::Properties::plain(echo::MAX_MESSAGE_BYTES)
+            };
+            carrier::upgrade(&request, socket, properties, async move |socket| {
                 echo::session(socket, state).await;
             })
         }
@@ -168,15 +171,16 @@ async fn subscribe(
             let transport = by_subprotocol(transport, request.headers());
             let &Row { envelope, subprotocol, .. } = transport.row();
             let after = query.after;
+            let properties = carrier::Properties { subprotocol, ..carrier::Properties::plain(MAX_PAYLOAD_BYTES) };
             // Two futures, so that a subscriber of plain WebSocket does not take the memory of a session with STOMP.
             if envelope == Envelope::Stomp {
-                let (max, compression) = (MAX_PAYLOAD_BYTES, Compression::None);
-                return carrier::upgrade(request, socket, max, None, subprotocol, compression, async move |socket| {
+                return carrier::upgrade(request, socket, properties, async move |socket| {
                     stomp::session(socket, state, dispatcher, after, may_publish).await;
                 });
             }
-            let (max, compression) = (MAX_PAYLOAD_BYTES, query.compression.unwrap_or(Compression::Shared));
-            carrier::upgrade(request, socket, max, None, subprotocol, compression, async move |socket| {
+            let compression = query.compression.unwrap_or(Compression::Shared);
+            let properties = carrier::Properties { compression, ..properties };
+            carrier::upgrade(request, socket, properties, async move |socket| {
                 let subscription = Subscription::new(state.feed.clone(), dispatcher, after);
                 websocket::session(socket, &state.feed, subscription, may_publish).await;
             })
@@ -215,8 +219,7 @@ fn watch(
     };
     let subscription = Subscription::new(state.feed.clone(), dispatcher, None);
     let (plan, closing) = (state.plan.subscribe(), state.closing());
-    let (max, compression) = (trace::MAX_MESSAGE_BYTES, Compression::None);
-    carrier::upgrade(request, socket, max, None, None, compression, async move |socket| {
+    carrier::upgrade(request, socket, carrier::Properties::plain(trace::MAX_MESSAGE_BYTES), async move |socket| {
         trace::run_session(socket, session, subscription, plan, may_control, closing).await;
     })
 }

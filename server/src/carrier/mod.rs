@@ -23,4 +23,4 @@ pub(crate) use frames::WebSocket;
 pub(crate) use socket::{Socket, Stream, Unsent, advance};
 pub(crate) use substream::StreamBody;
 pub use tls::Identity;
-pub(crate) use upgrade::{choose_subprotocol, upgrade};
+pub(crate) use upgrade::{Properties, choose_subprotocol, upgrade};

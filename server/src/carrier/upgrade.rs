@@ -36,21 +36,36 @@ fn config(max_bytes: usize) -> WebSocketConfig {
         .max_frame_size(Some(max_bytes))
 }
 
+/// The properties of a WebSocket.
+pub struct Properties {
+    /// The largest message, in bytes, decompressed.
+    pub max_bytes: usize,
+    /// Reserves the memory of received messages.
+    pub reservation: Option<Reservation>,
+    /// The sub-protocol that the response names, chosen with [`choose_subprotocol`].
+    pub subprotocol: Option<&'static str>,
+    /// The compression, if the client offers it.
+    pub compression: Compression,
+}
+
+impl Properties {
+    /// Messages of at most `max_bytes`, and nothing else.
+    pub const fn plain(max_bytes: usize) -> Self {
+        Self { max_bytes, reservation: None, subprotocol: None, compression: Compression::None }
+    }
+}
+
 /// Accepts the upgrade and then runs `session` on the connection, or on the stream of HTTP/2; or responds with the error of the request.
-/// Messages may be up to `max_bytes` long, decompressed if the client offers `compression`. If there is a `reservation`, their memory is
-/// reserved with it. The response names the `subprotocol`, if one was chosen with [`choose_subprotocol`].
 pub fn upgrade<F>(
     request: &Request<Incoming>,
     socket: Rc<Socket>,
-    max_bytes: usize,
-    reservation: Option<Reservation>,
-    subprotocol: Option<&'static str>,
-    compression: Compression,
+    properties: Properties,
     session: impl FnOnce(WebSocket) -> F + 'static,
 ) -> Response
 where
     F: Future<Output = ()> + 'static,
 {
+    let Properties { max_bytes, reservation, subprotocol, compression } = properties;
     let accepted = match request.version() {
         Version::HTTP_2 => accept_stream(request),
         version => accept_key(version, request.headers()),

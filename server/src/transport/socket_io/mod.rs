@@ -30,7 +30,7 @@ use serde_json::json;
 
 use crate::api::query;
 use crate::api::response::{self, Response};
-use crate::carrier::{self, Compression, Socket};
+use crate::carrier::{self, Socket};
 use crate::fan_out::Dispatcher;
 use crate::options::MAX_PAYLOAD_BYTES;
 use crate::state::ServerState;
@@ -126,10 +126,7 @@ async fn route(
             let upgrading = carrier::upgrade(
                 &request,
                 socket,
-                MAX_PAYLOAD_BYTES,
-                None,
-                None,
-                Compression::None,
+                carrier::Properties::plain(MAX_PAYLOAD_BYTES),
                 async move |socket| {
                     upgraded::session(socket, session, state, dispatcher, may_publish).await;
                 },

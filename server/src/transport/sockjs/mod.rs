@@ -28,7 +28,7 @@ use super::session::{Session, Step};
 use crate::api::publish;
 use crate::api::query;
 use crate::api::response::{self, Response};
-use crate::carrier::{self, Compression, Socket, WebSocket};
+use crate::carrier::{self, Socket, WebSocket};
 use crate::fan_out::Dispatcher;
 use crate::feed::Encoding;
 use crate::options::MAX_PAYLOAD_BYTES;
@@ -63,17 +63,11 @@ pub async fn respond(
         [] | [""] if is(Method::GET) => response::text(StatusCode::OK, "Welcome to SockJS!\n"),
         ["info"] if is(Method::GET) => info(),
         [server, id, transport] if is_name(server) && is_name(id) => match transport {
-            "websocket" if is(Method::GET) => carrier::upgrade(
-                &request,
-                socket,
-                MAX_PAYLOAD_BYTES,
-                None,
-                None,
-                Compression::None,
-                async move |socket| {
+            "websocket" if is(Method::GET) => {
+                carrier::upgrade(&request, socket, carrier::Properties::plain(MAX_PAYLOAD_BYTES), async move |socket| {
                     session(socket, state, dispatcher, after, may_publish).await;
-                },
-            ),
+                })
+            }
             "xhr_send" | "jsonp_send" if is(Method::POST) => {
                 let (id, jsonp) = (id.to_string(), transport == "jsonp_send");
                 send(request, &state, &id, jsonp, may_publish).await
