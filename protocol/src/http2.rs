@@ -6,6 +6,8 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub const HEADER_BYTES: usize = 9;
 /// The flag of a DATA or HEADERS frame after which the sender sends nothing more on the stream.
 pub const END_STREAM: u8 = 0x1;
+/// The flag of a SETTINGS or PING frame that acknowledges one of the peer's.
+pub const ACK: u8 = 0x1;
 
 /// The type of a frame (RFC 9113, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,25 @@ impl Kind {
     }
 }
 
+impl std::fmt::Display for Kind {
+    /// Formats the name that RFC 9113 gives it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Data => "DATA",
+            Self::Headers => "HEADERS",
+            Self::Priority => "PRIORITY",
+            Self::ResetStream => "RST_STREAM",
+            Self::Settings => "SETTINGS",
+            Self::PushPromise => "PUSH_PROMISE",
+            Self::Ping => "PING",
+            Self::GoAway => "GOAWAY",
+            Self::WindowUpdate => "WINDOW_UPDATE",
+            Self::Continuation => "CONTINUATION",
+            Self::Other => "unknown frame",
+        })
+    }
+}
+
 /// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
@@ -81,6 +102,11 @@ impl FrameHeader {
     /// Whether the sender sends nothing more on the stream after this frame.
     pub fn ends_stream(&self) -> bool {
         matches!(self.kind, Kind::Data | Kind::Headers) && self.flags & END_STREAM != 0
+    }
+
+    /// Whether the frame acknowledges one of the peer's.
+    pub fn acknowledges(&self) -> bool {
+        matches!(self.kind, Kind::Settings | Kind::Ping) && self.flags & ACK != 0
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::ensure;
 use protocol::facts::Facts;
 use protocol::facts::ladder::{Chunk, LadderFacts, WireTrace};
+use protocol::http2::{FrameWalker, Part};
 use protocol::network::Network;
+use protocol::transport::Carrier;
 use protocol::{Cursor, Transport, clock};
 use tokio::time::{Instant, sleep_until};
 
@@ -65,12 +67,14 @@ async fn trace(transport: Transport, seed: u64) -> anyhow::Result<WireTrace> {
     let mut transits = trace.take();
     transits.sort_by_key(|transit| transit.left);
     let traced = transits.iter().filter(|transit| ms(transit.left) < LENGTH_MS as f64);
+    let mut frames = Frames::of(transport);
     let chunk = |transit: &Transit| Chunk {
         up: transit.up,
         left_ms: ms(transit.left),
         arrived_ms: ms(transit.arrived),
         bytes: transit.bytes.len() as u64,
         first_line: first_line(&transit.bytes),
+        frames: frames.next(transit),
         // The JSON of each event contains this field name once, since quotes in a payload are escaped.
         events: count(&transit.bytes, b"\"seq\":"),
     };
@@ -80,6 +84,30 @@ async fn trace(transport: Transport, seed: u64) -> anyhow::Result<WireTrace> {
         published_ms: published.iter().map(|event| ms(event.entered)).collect(),
         delivered_ms: recorder.samples.iter().map(|sample| ms(sample.received)).collect(),
     })
+}
+
+/// The frames of both directions of an HTTP/2 connection; none over other carriers.
+struct Frames(Option<[FrameWalker; 2]>);
+
+impl Frames {
+    fn of(transport: Transport) -> Self {
+        let is_http2 = transport.carrier() == Carrier::H2;
+        Self(is_http2.then(|| [FrameWalker::server(), FrameWalker::client()]))
+    }
+
+    /// The names of the frames that begin in the next bytes.
+    fn next(&mut self, transit: &Transit) -> Vec<String> {
+        let mut names = Vec::new();
+        if let Some(directions) = &mut self.0 {
+            directions[usize::from(transit.up)].walk(&transit.bytes, |part| match part {
+                Part::Preface(_) => names.push("preface".to_string()),
+                Part::Header(header) if header.acknowledges() => names.push(format!("{} ACK", header.kind)),
+                Part::Header(header) => names.push(header.kind.to_string()),
+                Part::Payload(..) => {}
+            });
+        }
+        names
+    }
 }
 
 /// The first line, if it is a request line, a status line or the `SUB` line of raw TCP.

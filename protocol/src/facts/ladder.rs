@@ -44,6 +44,10 @@ pub struct Chunk {
     pub bytes: u64,
     /// The first line, where they begin with a request line, a status line or the `SUB` line of raw TCP.
     pub first_line: Option<String>,
+    /// The HTTP/2 frames that begin in them, by the names of RFC 9113, with "ACK" after those that acknowledge; and "preface" for the client's
+    /// preface.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<String>,
     /// Events in them.
     pub events: u64,
 }

@@ -116,6 +116,7 @@ pub fn facts() -> Vec<Facts> {
         arrived_ms: 21.0,
         bytes: 80,
         first_line: Some("GET /ws HTTP/1.1".into()),
+        frames: Vec::new(),
         events: 0,
     };
     let frame = Received::Frame { opcode: Opcode::Text, header: vec![0x81, 0x05], payload: b"hello".to_vec() };

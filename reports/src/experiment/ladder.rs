@@ -3,6 +3,7 @@
 use protocol::Transport;
 use protocol::experiment::{Drawing, Experiment, Ladder, Message};
 use protocol::facts::ladder::{Chunk, LadderFacts, WireTrace};
+use protocol::transport::Carrier;
 
 pub fn derive(facts: &LadderFacts) -> Experiment {
     let LadderFacts { delay_ms, poll_interval_ms, length_ms, traces } = facts;
@@ -52,7 +53,7 @@ fn ladder(trace: &WireTrace, length_ms: f64) -> Ladder {
     }
 }
 
-/// The label of a chunk: its method and path, its status, or the name of a message, with the number of events in it.
+/// The label of a chunk: its method and path, its status, its HTTP/2 frames, or the name of a message, with the number of events in it.
 fn label(transport: Transport, chunk: &Chunk) -> String {
     let events = match chunk.events {
         0 => String::new(),
@@ -63,6 +64,8 @@ fn label(transport: Transport, chunk: &Chunk) -> String {
     match (chunk.up, words.next().unwrap_or_default(), words.next()) {
         (true, ..) if chunk.bytes == 0 => "TCP opens".into(),
         (false, ..) if chunk.bytes == 0 => "opened".into(),
+        _ if !chunk.frames.is_empty() => format!("{}{events}", chunk.frames.join(", ")),
+        _ if transport.carrier() == Carrier::H2 => "rest of a frame".into(),
         (true, "GET", path) => {
             format!("GET {}", path.unwrap_or_default().split('?').next().unwrap_or_default())
         }
@@ -85,6 +88,7 @@ mod tests {
             arrived_ms: 1.0,
             bytes: 10,
             first_line: (!first_line.is_empty()).then(|| first_line.into()),
+            frames: Vec::new(),
             events,
         };
         let of = |up, first_line, events| label(Transport::WebSocket, &chunk(up, first_line, events));
@@ -93,6 +97,10 @@ mod tests {
         assert_eq!(of(false, "HTTP/1.1 200 OK", 2), "200, 2 events");
         assert_eq!(of(false, "", 1), "frame, 1 event");
         assert_eq!(of(true, "SUB 0", 0), "SUB");
+        let data = Chunk { frames: vec!["HEADERS".into(), "DATA".into()], ..chunk(false, "", 1) };
+        assert_eq!(label(Transport::LongPollingH2, &data), "HEADERS, DATA, 1 event");
+        let rest = chunk(true, "", 0);
+        assert_eq!(label(Transport::LongPollingH2, &rest), "rest of a frame");
         let opening = Chunk { bytes: 0, ..chunk(true, "", 0) };
         assert_eq!(label(Transport::Tcp, &opening), "TCP opens");
     }
