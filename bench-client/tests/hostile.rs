@@ -319,6 +319,8 @@ fn load(field: &str, value: u64) -> String {
         echoes_refused: 0,
         tokens_refused: 0,
         watches_refused: 0,
+        answers_refused: 0,
+        tokens_generated: 0,
         requests: 0,
         head: 0,
         epoch: Epoch(1),

@@ -3,6 +3,7 @@
 //! Nothing here does I/O or waits. Every encoder and decoder is a pure function from bytes to bytes, so it can be tested and fuzzed
 //! without a socket.
 
+pub mod answer;
 pub mod appearance;
 pub mod chunked;
 pub mod clock;
@@ -15,6 +16,7 @@ pub mod fnv;
 pub mod histogram;
 pub mod http2;
 pub mod ledger;
+pub mod mcp;
 pub mod network;
 pub mod payload;
 pub mod result;

@@ -97,12 +97,22 @@ fn generator(seed: u64, seq: u64) -> Pcg64Mcg {
 fn words(random: &mut Pcg64Mcg, length: usize) -> String {
     let mut text = String::with_capacity(length + 16);
     while text.len() < length {
-        // A uniform number of the logarithm of the rank gives each rank a probability that is proportional to its inverse.
-        let rank = ((WORDS.len() as f64).powf(uniform(random)) as usize).min(WORDS.len()) - 1;
-        text.push_str(WORDS[rank]);
+        text.push_str(word(random));
         text.push(' ');
     }
     text
+}
+
+fn word(random: &mut Pcg64Mcg) -> &'static str {
+    // A uniform number of the logarithm of the rank gives each rank a probability that is proportional to its inverse.
+    let rank = ((WORDS.len() as f64).powf(uniform(random)) as usize).min(WORDS.len()) - 1;
+    WORDS[rank]
+}
+
+/// The words of a text that depends on the seed only.
+pub fn text(seed: u64) -> impl Iterator<Item = &'static str> {
+    let mut random = seeded(seed);
+    std::iter::repeat_with(move || word(&mut random))
 }
 
 /// Objects of a ticker, separated by spaces.

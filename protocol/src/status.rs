@@ -52,6 +52,12 @@ pub struct Load {
     /// WebSockets that were not compressed because there was no memory for their compressors.
     #[serde(default)]
     pub compressions_refused: u64,
+    /// Questions that were not answered because there were too many answers.
+    #[serde(default)]
+    pub answers_refused: u64,
+    /// Tokens that were generated so far, for all answers together.
+    #[serde(default)]
+    pub tokens_generated: u64,
     /// Messages not echoed so far because the server held too many bytes already.
     pub echoes_refused: u64,
     /// Requests with a wrong presenter's token so far.

@@ -15,6 +15,8 @@ pub struct Counters {
     streams_refused: AtomicU64,
     floods: AtomicU64,
     compressions_refused: AtomicU64,
+    answers_refused: AtomicU64,
+    tokens_generated: AtomicU64,
     handshakes_failed: AtomicU64,
     echoes_refused: AtomicU64,
     tokens_refused: AtomicU64,
@@ -72,6 +74,26 @@ impl Counters {
     /// How many WebSockets were not compressed for lack of memory.
     pub fn compressions_refused(&self) -> u64 {
         self.compressions_refused.load(Relaxed)
+    }
+
+    /// Counts a question that was not answered because there were too many answers.
+    pub fn answer_refused(&self) {
+        self.answers_refused.fetch_add(1, Relaxed);
+    }
+
+    /// How many questions were not answered.
+    pub fn answers_refused(&self) -> u64 {
+        self.answers_refused.load(Relaxed)
+    }
+
+    /// Counts a token of an answer.
+    pub fn token_generated(&self) {
+        self.tokens_generated.fetch_add(1, Relaxed);
+    }
+
+    /// How many tokens were generated, for all answers together.
+    pub fn tokens_generated(&self) -> u64 {
+        self.tokens_generated.load(Relaxed)
     }
 
     /// How many clients were disconnected because of a flood.

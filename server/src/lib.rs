@@ -6,6 +6,7 @@
 //! of `transport/`, one for each exchange.
 
 mod addresses;
+mod answer;
 mod api;
 mod budget;
 mod carrier;
@@ -32,6 +33,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use crate::addresses::Addresses;
+use crate::answer::Answers;
 use crate::api::{Presenter, echo, index, presenter, viewers};
 use crate::budget::Budget;
 pub use crate::carrier::Identity;
@@ -116,6 +118,7 @@ impl Server {
             plan: watch::Sender::new(plan.clone()),
             plans: plans.clone(),
             traces: Arc::default(),
+            answers: Answers::default(),
             streams: Quota::new(options.max_connections, options.max_connections_per_address),
             sockjs: Arc::default(),
             socket_io: Arc::default(),

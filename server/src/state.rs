@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::addresses::Addresses;
+use crate::answer::Answers;
 use crate::api::Presenter;
 use crate::budget::Budget;
 use crate::carrier::Identity;
@@ -39,6 +40,8 @@ pub struct ServerState {
     pub echoes: Arc<Budget>,
     /// The memory, in bytes, that the compressors of WebSockets with a context of their own may take.
     pub compressors: Arc<Budget>,
+    /// The answers under way.
+    pub answers: Answers,
     /// The streams of HTTP/2 connections.
     pub streams: Arc<Quota>,
     /// The sessions of SockJS clients that use several requests.

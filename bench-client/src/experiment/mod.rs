@@ -27,6 +27,7 @@ mod rooms;
 pub mod sweep;
 mod sweeps;
 mod tls;
+mod token_stream;
 mod upstream;
 mod wire_text;
 
@@ -226,6 +227,13 @@ pub const ALL: &[Entry] = &[
         seconds: 60,
         claims: true,
         run: |seed| Box::pin(first_event::run(seed)),
+    },
+    Entry {
+        name: "token-stream",
+        about: "an answer of a language model, token by token: waiting for it, disconnecting, and a proxy that buffers",
+        seconds: 50,
+        claims: true,
+        run: |seed| Box::pin(token_stream::run(seed)),
     },
     Entry {
         name: "browser",

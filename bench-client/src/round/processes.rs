@@ -253,6 +253,7 @@ impl LocalSubscribers {
         let target = Target {
             endpoint: Endpoint::named(&task.url, task.insecure)?,
             tcp: task.tcp,
+            feed: String::new(),
             headers: task.headers,
             poll_interval: task.poll_interval,
             poll_origin_ns: task.poll_origin_ns,

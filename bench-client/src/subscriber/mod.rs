@@ -40,6 +40,8 @@ pub struct Target {
     pub endpoint: Endpoint,
     /// The port for raw TCP.
     pub tcp: SocketAddr,
+    /// The path of the feed, which precedes that of the transport: empty, or the path of an answer.
+    pub feed: String,
     /// Which headers requests have.
     pub headers: Headers,
     /// Time from one poll's start to the next's.
@@ -80,6 +82,7 @@ impl Target {
         Self {
             endpoint,
             tcp,
+            feed: String::new(),
             headers: Headers::Lean,
             poll_interval: Duration::from_millis(250),
             poll_origin_ns: clock::now_ns(),
@@ -121,7 +124,7 @@ impl Target {
             Coding::Identity | Coding::Deflate => "",
             Coding::DeflateTakeover => "&compression=takeover",
         };
-        self.get_target(transport, &format!("{path}?after={after}{callback}{compression}"))
+        self.get_target(transport, &format!("{}{path}?after={after}{callback}{compression}", self.feed))
     }
 
     /// The request line and headers of a GET of `target` by the transport's interface, without the blank line.

@@ -10,7 +10,7 @@ mod polling;
 mod socket_io;
 mod sockjs;
 mod stomp;
-mod stream;
+pub(crate) mod stream;
 mod tcp;
 pub mod websocket;
 

@@ -17,6 +17,14 @@ use crate::wire::http1::MAX_BODY_BYTES;
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
     open(subscriber).await?;
     subscriber.connected();
+    read(subscriber).await
+}
+
+/// Reads the body of a response, in the envelope of the subscriber's transport, until it ends.
+///
+/// # Errors
+/// Always: when the connection ends, or what comes is not an event.
+pub async fn read(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
     let envelope = subscriber.transport.envelope();
     if subscriber.wire.is_http2() {
         return subscriber

@@ -26,6 +26,8 @@ pub struct Head {
     pub close: bool,
     /// The cursor to resume from.
     pub cursor: Option<Cursor>,
+    /// `Location`.
+    pub location: Option<String>,
     /// `Sec-WebSocket-Accept`.
     pub accept: Option<String>,
     /// `Upgrade`.
@@ -66,6 +68,7 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Head>, Fault> {
             "transfer-encoding" => return Err(not_http("a Transfer-Encoding other than chunked")),
             "connection" => head.close |= text()?.split(',').any(|token| token.trim().eq_ignore_ascii_case("close")),
             "cursor" => head.cursor = Some(text()?.parse().map_err(|_| not_http("a Cursor that is not a number"))?),
+            "location" => head.location = Some(text()?.into()),
             "sec-websocket-accept" => head.accept = Some(text()?.into()),
             "upgrade" => head.upgrade = Some(text()?.into()),
             "sec-websocket-protocol" => head.subprotocol = Some(text()?.into()),

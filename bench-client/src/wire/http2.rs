@@ -415,9 +415,10 @@ fn head(headers: &HeaderMap, status: u16, bytes: usize) -> Result<Head, Fault> {
         return Err(Fault::NotHttp("a content-length of more than 16 MiB".into()));
     }
     let cursor = number("cursor")?.map(protocol::Cursor);
+    let location = text("location").map(String::from);
     let subprotocol = text("sec-websocket-protocol").map(String::from);
     let extensions = text("sec-websocket-extensions").map(String::from);
-    Ok(Head { status, length, cursor, subprotocol, extensions, bytes, ..Head::default() })
+    Ok(Head { status, length, cursor, location, subprotocol, extensions, bytes, ..Head::default() })
 }
 
 /// Converts a request in the format of HTTP/1.1, with its body.

@@ -24,6 +24,7 @@ pub mod rooms;
 pub mod spent;
 pub mod sweep;
 pub mod tls;
+pub mod token_stream;
 pub mod upstream;
 
 use schemars::JsonSchema;
@@ -83,6 +84,8 @@ pub enum Facts {
     Compression(compression::CompressionFacts),
     /// The time from nothing to the first event.
     FirstEvent(first_event::FirstEventFacts),
+    /// Answers that come token by token.
+    TokenStream(token_stream::TokenStreamFacts),
     /// The WebSocket interface of a browser.
     Browser(browser::BrowserFacts),
     /// Costs over event rate, staleness and delay.
@@ -121,6 +124,7 @@ impl Facts {
             Self::HeaderCompression(_) => "header-compression",
             Self::Compression(_) => "compression",
             Self::FirstEvent(_) => "first-event",
+            Self::TokenStream(_) => "token-stream",
             Self::Browser(_) => "browser",
             Self::Crossover(_) => "crossover",
             Self::Papers(_) => "papers",
@@ -141,6 +145,7 @@ impl Facts {
             | Self::Browser(_)
             | Self::HeaderCompression(_)
             | Self::FirstEvent(_)
+            | Self::TokenStream(_)
             | Self::Fallback(_)
             | Self::Frames(_) => Vec::new(),
             Self::PollInterval(facts)

@@ -29,6 +29,7 @@ use protocol::facts::rooms::{Addressed, RoomsFacts, Sent};
 use protocol::facts::spent::Spent;
 use protocol::facts::sweep::{Factor, SweepFacts, SweepPoint};
 use protocol::facts::tls::{Opened, TlsFacts};
+use protocol::facts::token_stream::{self, Disconnect, TokenStreamFacts, Way};
 use protocol::facts::upstream::{Duplex, Sender, UpstreamFacts};
 use protocol::payload::PayloadKind;
 use protocol::result::{ClientCost, Comparison, Faults, Headers, Round, Scenario, ServerCost};
@@ -353,6 +354,25 @@ pub fn facts() -> Vec<Facts> {
                 })
                 .collect(),
         }),
+        Facts::TokenStream(TokenStreamFacts {
+            tokens: 2,
+            rate: 50.0,
+            delay_ms: 20,
+            poll_interval_ms: 250,
+            answers: [Way::Whole, Way::Events(Transport::Sse), Way::Events(Transport::WebSocket), Way::Mcp]
+                .map(answer)
+                .to_vec(),
+            disconnects: vec![Disconnect {
+                way: Way::Events(Transport::Sse),
+                background: false,
+                before: 40,
+                generated: 42,
+                received: 40,
+                faults: 0,
+            }],
+            buffered: vec![answer(Way::Events(Transport::Sse)), answer(Way::Events(Transport::WebSocket))],
+            proxy: Proxy::BuffersResponses,
+        }),
         Facts::History(HistoryFacts { rounds: measured(all()) }),
         Facts::Fallback(FallbackFacts {
             timeout_ms: 2_000,
@@ -390,4 +410,11 @@ pub fn facts() -> Vec<Facts> {
         })),
         Facts::Sweep(sweep(Factor::Rate, [2.0, 1_000.0], over_rate)),
     ]
+}
+
+/// An answer of two tokens.
+fn answer(way: Way) -> token_stream::Answer {
+    let (received_ms, due_ms) = (vec![90.0, 110.0], vec![60.0, 80.0]);
+    let ledger = Ledger { received_bytes: 400, sent_bytes: 300, events: 2, requests: 1, ..Ledger::default() };
+    token_stream::Answer { way, received: 2, received_ms, due_ms, ledger }
 }

@@ -31,6 +31,7 @@ mod rule_cases;
 mod sweep;
 mod sweeps;
 mod tls;
+mod token_stream;
 mod upstream;
 
 use protocol::experiment::Experiment;
@@ -66,6 +67,7 @@ pub fn derive(facts: &Facts) -> anyhow::Result<Experiment> {
         Facts::HeaderCompression(facts) => header_compression::derive(facts),
         Facts::Compression(facts) => compression::derive(facts),
         Facts::FirstEvent(facts) => first_event::derive(facts),
+        Facts::TokenStream(facts) => token_stream::derive(facts),
         Facts::Browser(facts) => browser::derive(facts),
         Facts::Crossover(facts) => crossover::derive(facts)?,
         Facts::Papers(facts) => papers::derive(facts)?,

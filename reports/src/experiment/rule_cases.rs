@@ -26,6 +26,7 @@ use super::multiplexing::{Compared, nothing_is_left, share_a_connection};
 use super::rooms::needs_rooms;
 use super::sweeps::{always_wasteful, no_better, responds_at_once, sends_fewer_requests, waits_for_the_poll};
 use super::tls::{Within, ws_within_tls};
+use super::token_stream::{Needed, needs_websocket};
 use super::upstream::{Sending, full_duplex, hard_to_send};
 use Answer::{No, Unclear, Yes};
 
@@ -455,6 +456,17 @@ pub fn all() -> Vec<(u32, Status)> {
             (needs_rooms(Some(100.0)), HoldsWithinLimits),
             (needs_rooms(Some(1.1)), DoesNotHold),
             (needs_rooms(None), NotMeasurable),
+        ],
+    ));
+    let needed = |complete, first, late| needs_websocket(&Needed { complete, first, late });
+    all.extend(expected(
+        48,
+        &[
+            (needed(true, about(0.8), about(1.0)), DoesNotHold),
+            (needed(false, about(0.8), about(1.0)), Holds),
+            (needed(true, about(2.0), about(1.0)), Holds),
+            (needed(true, about(0.8), about(3.0)), Holds),
+            (needed(true, noise(0.8), about(1.0)), NotMeasurable),
         ],
     ));
     all

@@ -47,6 +47,7 @@ pub fn text(addresses: &Addresses, self_signed: bool, token: Option<&str>) -> St
     let version = if addresses.tls { "--http2" } else { "--http2-prior-knowledge" };
     line("HTTP/2", &format!("curl{insecure} -N {version} '{http}/sse?after=0'"));
     line("publish", &format!("curl{insecure}{bearer} -d 'hello' {http}/publish"));
+    line("ask", &format!("curl{insecure} -N -d '{{\"prompt\":\"why?\",\"stream\":true}}' {http}/answer"));
     line("echo", &format!("websocat{insecure} {ws}/echo"));
     for (name, path) in [
         ("transports", "/transports"),

@@ -28,6 +28,8 @@ pub async fn read(state: &ServerState) -> Load {
         streams_refused: counters.streams_refused(),
         floods: counters.floods(),
         compressions_refused: counters.compressions_refused(),
+        answers_refused: counters.answers_refused(),
+        tokens_generated: counters.tokens_generated(),
         echoes_refused: counters.echoes_refused(),
         tokens_refused: counters.tokens_refused(),
         watches_refused: counters.watches_refused(),
@@ -78,6 +80,8 @@ pub fn metrics(load: &Load) -> String {
     );
     let refused = load.compressions_refused as f64;
     metric("lab_compressions_refused_total", "counter", "WebSockets not compressed for lack of memory.", refused);
+    metric("lab_answers_refused_total", "counter", "Questions not answered.", load.answers_refused as f64);
+    metric("lab_tokens_generated_total", "counter", "Tokens of answers generated.", load.tokens_generated as f64);
     metric("lab_tls_handshakes_failed_total", "counter", "Failed TLS handshakes.", load.handshakes_failed as f64);
     let refused = load.echoes_refused as f64;
     metric("lab_echoes_refused_total", "counter", "Messages not echoed, because too many bytes were held.", refused);

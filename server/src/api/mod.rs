@@ -1,11 +1,13 @@
 //! The HTTP endpoints: their routes, the rights they require, and their responses.
 
+mod answer;
 mod control;
 pub(crate) mod echo;
 pub(crate) mod host;
 pub(crate) mod index;
 mod lecture;
 mod load;
+mod mcp;
 mod origin;
 mod page;
 pub(crate) mod presenter;

@@ -17,7 +17,7 @@ use super::presenter::{Credentials, Presenter};
 use super::query::Query;
 use super::response::{self, Polled, Response};
 use super::routes::{self, Endpoint};
-use super::{control, echo, host, index, lecture, load, origin, page, publish, viewers};
+use super::{answer, control, echo, host, index, lecture, load, mcp, origin, page, publish, viewers};
 use crate::budget::Reservation;
 use crate::carrier::{self, Compression, Socket};
 use crate::fan_out::{Dispatcher, Subscription};
@@ -100,8 +100,29 @@ async fn route(
     let feed = &state.feed;
     match route.endpoint {
         Endpoint::Subscribe(transport) => {
-            subscribe(transport, &request, query, state.clone(), dispatcher, socket, may_publish).await
+            let transport = by_subprotocol(transport, request.headers());
+            subscribe(transport, &request, query, feed, dispatcher, socket, may_publish).await
         }
+        Endpoint::Ask => answer::ask(request, state, socket).await,
+        Endpoint::AskSocket => {
+            let properties = carrier::Properties::plain(MAX_PAYLOAD_BYTES);
+            carrier::upgrade(&request, socket, properties, async move |socket| {
+                crate::answer::session(socket, state).await;
+            })
+        }
+        Endpoint::Answer | Endpoint::AnswerEvents(_) => {
+            match (state.answers.find(routes::answer_of(path)), route.endpoint) {
+                (None, _) => {
+                    response::text(StatusCode::NOT_FOUND, "there is no such answer, or it ended a while ago\n")
+                }
+                (Some(answer), Endpoint::AnswerEvents(transport)) => {
+                    let (feed, dispatcher) = (answer.feed.clone(), answer.dispatcher());
+                    subscribe(transport, &request, query, &feed, dispatcher, socket, false).await
+                }
+                (Some(answer), _) => answer::status(request.method(), &answer),
+            }
+        }
+        Endpoint::Mcp => mcp::respond(request, state, socket).await,
         Endpoint::Published => published(feed, query).unwrap_or_else(response::gap),
         Endpoint::Transports => response::json(StatusCode::OK, &Transport::ALL.map(Transport::row)),
         Endpoint::Echo => {
@@ -136,17 +157,16 @@ async fn route(
     }
 }
 
-/// Starts a subscription.
+/// Starts a subscription to a feed.
 async fn subscribe(
     transport: Transport,
     request: &Request<Incoming>,
     query: Query,
-    state: Arc<ServerState>,
+    feed: &Arc<Feed>,
     dispatcher: Rc<Dispatcher>,
     socket: Rc<Socket>,
     may_publish: bool,
 ) -> Response {
-    let feed = &state.feed;
     let &Row { envelope, browser, .. } = transport.row();
     match transport.exchange() {
         Exchange::Poll => polling::respond(feed, query, envelope).unwrap_or_else(response::gap),
@@ -168,21 +188,22 @@ async fn subscribe(
             }
         }
         Exchange::Socket => {
-            let transport = by_subprotocol(transport, request.headers());
-            let &Row { envelope, subprotocol, .. } = transport.row();
+            let subprotocol = transport.row().subprotocol;
             let after = query.after;
             let properties = carrier::Properties { subprotocol, ..carrier::Properties::plain(MAX_PAYLOAD_BYTES) };
             // Two futures, so that a subscriber of plain WebSocket does not take the memory of a session with STOMP.
             if envelope == Envelope::Stomp {
+                let state = socket.state.clone();
                 return carrier::upgrade(request, socket, properties, async move |socket| {
                     stomp::session(socket, state, dispatcher, after, may_publish).await;
                 });
             }
             let compression = query.compression.unwrap_or(Compression::Shared);
             let properties = carrier::Properties { compression, ..properties };
+            let feed = feed.clone();
             carrier::upgrade(request, socket, properties, async move |socket| {
-                let subscription = Subscription::new(state.feed.clone(), dispatcher, after);
-                websocket::session(socket, &state.feed, subscription, may_publish).await;
+                let subscription = Subscription::new(feed.clone(), dispatcher, after);
+                websocket::session(socket, &feed, subscription, may_publish).await;
             })
         }
     }
@@ -255,7 +276,9 @@ async fn check_rights(
     let refused = |why| Err(Box::new(response::text(StatusCode::FORBIDDEN, why)));
     let opens = match endpoint {
         Endpoint::Subscribe(transport) => transport.exchange() == Exchange::Socket,
+        Endpoint::AnswerEvents(transport) => transport.exchange() == Exchange::Socket,
         Endpoint::Watch | Endpoint::SockJs | Endpoint::SocketIo => true,
+        Endpoint::Ask | Endpoint::AskSocket | Endpoint::Answer | Endpoint::Mcp => true,
         _ => false,
     };
     let writes = matches!(endpoint, Endpoint::Publish | Endpoint::Control | Endpoint::Presenter);

@@ -53,6 +53,19 @@ impl Body {
     {
         Self::Continued(Some(Box::new(move |early| Box::pin(session(early)))))
     }
+
+    /// Keeps `guard` until the session has ended, and drops it then.
+    pub fn keep(&mut self, guard: impl Sized + 'static) {
+        let Self::Continued(session) = self else { return };
+        let Some(inner) = session.take() else { return };
+        *session = Some(Box::new(move |early| {
+            let session = inner(early);
+            Box::pin(async move {
+                let _guard = guard;
+                session.await;
+            })
+        }));
+    }
 }
 
 impl http_body::Body for Body {

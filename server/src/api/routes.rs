@@ -14,6 +14,16 @@ pub enum Endpoint {
     Published,
     /// The table of transports.
     Transports,
+    /// Answers the question in the body.
+    Ask,
+    /// A WebSocket on which questions are asked.
+    AskSocket,
+    /// An answer: how far it is; with DELETE, its end.
+    Answer,
+    /// The events of an answer over this transport.
+    AnswerEvents(Transport),
+    /// The same answers as a tool of the Model Context Protocol.
+    Mcp,
     /// A WebSocket that returns each message.
     Echo,
     /// SockJS, with all its paths.
@@ -70,7 +80,21 @@ pub fn find(path: &str) -> Option<Route> {
     if let Some(transport) = Transport::ALL.into_iter().find(|transport| transport.row().path == Some(path)) {
         return Some(subscribe(transport));
     }
+    if let Some((_, rest)) = path.strip_prefix(ANSWERS).and_then(answer_id) {
+        return match rest {
+            "" => Some(Route { endpoint: Endpoint::Answer, methods: "GET, HEAD, DELETE", parameters: &[] }),
+            rest => match find(rest)? {
+                Route { endpoint: Endpoint::Subscribe(transport), methods, parameters } => {
+                    Some(Route { endpoint: Endpoint::AnswerEvents(transport), methods, parameters })
+                }
+                _ => None,
+            },
+        };
+    }
     let (endpoint, methods, parameters): (_, _, &[_]) = match path {
+        "/answer" => (Endpoint::Ask, "POST", &[]),
+        "/answer/ws" => (Endpoint::AskSocket, "GET", &[]),
+        "/mcp" => (Endpoint::Mcp, "POST", &[]),
         "/published" => (Endpoint::Published, "GET, HEAD", &["after"]),
         "/transports" => (Endpoint::Transports, "GET, HEAD", &[]),
         "/echo" => (Endpoint::Echo, "GET", &["compression"]),
@@ -90,6 +114,21 @@ pub fn find(path: &str) -> Option<Route> {
         _ => return None,
     };
     Some(Route { endpoint, methods, parameters })
+}
+
+/// The beginning of the paths of answers.
+const ANSWERS: &str = "/answer/";
+
+/// Divides the path of an answer, after [`ANSWERS`], into its id, which is 32 hex digits, and the path of a transport, or nothing.
+pub fn answer_id(rest: &str) -> Option<(&str, &str)> {
+    let (id, path) = rest.split_at_checked(32)?;
+    (id.bytes().all(|byte| byte.is_ascii_hexdigit()) && (path.is_empty() || path.starts_with('/')))
+        .then_some((id, path))
+}
+
+/// The id of the answer that a path belongs to.
+pub fn answer_of(path: &str) -> &str {
+    path.strip_prefix(ANSWERS).and_then(answer_id).map_or("", |(id, _)| id)
 }
 
 fn subscribe(transport: Transport) -> Route {

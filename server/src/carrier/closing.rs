@@ -50,6 +50,15 @@ pub async fn shut_down(socket: &mut WebSocket) {
     close(socket, CloseCode::Away.into(), "the server is shutting down").await;
 }
 
+/// Closes a connection whose feed is closed: because the server shuts down, or because an answer has ended.
+pub async fn end(socket: &mut WebSocket) {
+    if *socket.get_ref().socket().state.closing.borrow() {
+        shut_down(socket).await;
+    } else {
+        close(socket, CloseCode::Normal.into(), "this was everything").await;
+    }
+}
+
 /// Closes a connection on which reading failed. If the peer caused the failure, the close code and the reason name it.
 pub async fn close_for(socket: &mut WebSocket, error: &Error) {
     let fault = match error {

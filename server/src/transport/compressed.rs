@@ -46,7 +46,7 @@ pub async fn session(mut socket: WebSocket, feed: &Feed, mut subscription: Subsc
                     false
                 }
                 Next::Closed => {
-                    closing::shut_down(&mut socket).await;
+                    closing::end(&mut socket).await;
                     false
                 }
                 Next::Nothing => true,

@@ -45,7 +45,7 @@ pub async fn session(mut socket: WebSocket, feed: &Feed, subscription: Subscript
                 false
             }
             Ok(Due::End) => {
-                closing::shut_down(&mut socket).await;
+                closing::end(&mut socket).await;
                 false
             }
             // The connection has failed.

@@ -1,4 +1,4 @@
-//! The server through the client libraries of others: socket.io-client, python-socketio, sockjs-client, stompjs and ws. `install` installs
+//! The server through the client libraries of others: socket.io-client, python-socketio, sockjs-client, stompjs, ws and mcp. `install` installs
 //! them.
 
 use std::io::Write;
@@ -65,4 +65,10 @@ fn stompjs_can_subscribe_and_publish_and_learns_of_errors() {
 fn python_socketio_can_use_every_feature() {
     let python = libraries().join("python/bin/python");
     run(&python, &python, "socket_io.py", false);
+}
+
+#[test]
+fn the_client_of_the_model_context_protocol_can_call_the_tool() {
+    let python = libraries().join("python/bin/python");
+    run(&python, &python, "mcp_client.py", false);
 }

@@ -1,5 +1,6 @@
 //! Tests of the server over its sockets, which compare the exact bytes.
 
+mod answers;
 mod contract;
 mod handshake;
 mod libraries;
