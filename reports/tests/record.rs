@@ -21,6 +21,7 @@ fn the_schema_is_that_of_the_types() {
 fn redrawing_the_recorded_run_gives_every_file_byte_for_byte() {
     redraw("all");
     redraw("http2");
+    redraw("token-stream");
 }
 
 fn redraw(name: &str) {

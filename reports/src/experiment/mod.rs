@@ -134,7 +134,7 @@ mod tests {
                 assert!(names.insert(facts.name()), "{} twice", facts.name());
             }
         }
-        assert_eq!(names.len(), 27);
+        assert_eq!(names.len(), 28);
     }
 
     #[test]
