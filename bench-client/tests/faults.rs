@@ -75,11 +75,11 @@ fn run(test: impl Future<Output = ()>) {
     runtime.block_on(async { tokio::time::timeout(TEST_TIMEOUT, test).await.expect("a hang") });
 }
 
-/// Connects `each` subscribers of every transport, at the beginning of the feed.
+/// Connects `each` subscribers of every transport over TCP, at the beginning of the feed.
 async fn connect(target: &Target, each: u32, epoch: Option<Epoch>) -> Vec<(Transport, SubscriberGroup)> {
     let mut groups = Vec::new();
     let beginning = Bookmark { cursor: Cursor(0), epoch };
-    for transport in Transport::ALL {
+    for transport in Transport::all_where(Transport::is_over_tcp) {
         let recorder = Recorder::new(0..u64::MAX, 0, Arc::default());
         let deadline = clock::now_ns() + TEST_TIMEOUT.as_nanos() as u64;
         let group =

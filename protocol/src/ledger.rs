@@ -27,6 +27,9 @@ pub enum Layer {
     /// HTTP/2's frames for the connection itself: window updates, pings, resets. The headers of its other frames belong to what they contain,
     /// those of DATA frames to the framing.
     Control,
+    /// The rest of QUIC's datagrams: the headers and tags of its packets, acknowledgements, padding, retransmissions, and the frames around the
+    /// content of streams. They are encrypted, so this is what is left of the bytes that were counted at the socket.
+    Quic,
     /// Opening and closing connections: the WebSocket upgrade and close frames, the `SUB` line of raw TCP, the handshake and alerts of TLS, the
     /// preface and the settings of HTTP/2.
     Handshake,
@@ -34,7 +37,7 @@ pub enum Layer {
 
 impl Layer {
     /// All layers, from the event outward; charts stack them in this order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Event,
         Self::Framing,
         Self::ResponseHeaders,
@@ -42,6 +45,7 @@ impl Layer {
         Self::EmptyPoll,
         Self::Tls,
         Self::Control,
+        Self::Quic,
         Self::Handshake,
     ];
 
@@ -55,6 +59,7 @@ impl Layer {
             Self::EmptyPoll => "Empty polls",
             Self::Tls => "TLS records",
             Self::Control => "HTTP/2 control",
+            Self::Quic => "QUIC",
             Self::Handshake => "Handshake",
         }
     }
@@ -69,6 +74,7 @@ impl Layer {
             Self::EmptyPoll => "empty_poll_bytes",
             Self::Tls => "tls_bytes",
             Self::Control => "http2_control_bytes",
+            Self::Quic => "quic_bytes",
             Self::Handshake => "handshake_bytes",
         }
     }
@@ -298,7 +304,7 @@ mod tests {
     #[test]
     fn adding_ledgers_adds_every_field() {
         let json = r#"{"received_bytes":1,"sent_bytes":2,"event_bytes":3,"framing_bytes":4,"response_head_bytes":5,
-            "request_head_bytes":6,"empty_poll_bytes":7,"tls_bytes":17,"http2_control_bytes":20,"handshake_bytes":8,"kernel_received_bytes":13,
+            "request_head_bytes":6,"empty_poll_bytes":7,"tls_bytes":17,"http2_control_bytes":20,"quic_bytes":21,"handshake_bytes":8,"kernel_received_bytes":13,
             "kernel_sent_bytes":14,"segments_received":15,"segments_sent":16,"content_bytes":19,"events":9,"requests":10,"empty_polls":11,"connections":12,
             "cut_off":18}"#;
         let one: Ledger = serde_json::from_str(json).unwrap();

@@ -76,6 +76,15 @@ pub struct Load {
     pub history_bytes: u64,
     /// The port of the raw TCP transport, on the same host.
     pub tcp_port: u16,
+    /// The UDP port of WebTransport, on the same host.
+    #[serde(default)]
+    pub quic_port: u16,
+    /// The SHA-256 hash of the certificate for WebTransport, in hex.
+    #[serde(default)]
+    pub quic_certificate: String,
+    /// Connections over QUIC that had to prove their address first, because many handshakes were under way.
+    #[serde(default)]
+    pub quic_retries: u64,
     /// Events per second on the schedule; 0 if only posted events are published.
     pub rate: f64,
     /// How the schedule's events are spaced.

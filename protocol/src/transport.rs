@@ -23,6 +23,15 @@ pub enum Carrier {
     H1,
     /// HTTP/2 (RFC 9113): several requests at a time on one connection, with compressed headers.
     H2,
+    /// HTTP/3 (RFC 9114): streams of QUIC (RFC 9000), which do not wait for each other, over UDP.
+    H3,
+}
+
+impl Carrier {
+    /// Whether the markers of its transports are drawn as outlines: those over HTTP/2 have the shapes of those over HTTP/1.1.
+    pub const fn is_outlined(self) -> bool {
+        matches!(self, Self::H2 | Self::H3)
+    }
 }
 
 /// The pattern of requests and responses: which side sends when.
@@ -58,6 +67,8 @@ pub enum Family {
     Compressed,
     /// Over HTTP/2. A page cannot choose the version of HTTP: its requests use that of its own connection.
     Http2,
+    /// Over HTTP/3.
+    Http3,
 }
 
 /// The compression of the bytes.
@@ -86,6 +97,8 @@ pub enum BrowserApi {
     Script,
     /// An `iframe` element, which a document can make, but a worker cannot.
     Iframe,
+    /// `new WebTransport()`.
+    WebTransport,
 }
 
 /// A row of the table: the properties of a transport. The live page receives them as JSON.
@@ -119,7 +132,7 @@ pub struct Row {
     pub browser: Option<BrowserApi>,
     /// Its colours.
     pub colours: Colours,
-    /// Its marker, which is drawn as an outline if the carrier is HTTP/2.
+    /// Its marker, which is drawn as an outline if [`Carrier::is_outlined`].
     pub marker: Marker,
 }
 
@@ -476,6 +489,25 @@ transports! {
         colours: Colours { chart: Rgb(17, 119, 51), light: Rgb(17, 119, 51), dark: Rgb(92, 194, 125) },
         marker: Marker::Star,
     }
+    /// WebTransport: streams of a QUIC connection that HTTP/3 has opened (draft-ietf-webtrans-http3).
+    WebTransport {
+        name: "webtransport",
+        label: "WebTransport",
+        in_words: "WebTransport",
+        summary: "A session over HTTP/3, in which the server sends the events as lines of a QUIC stream. Streams do not wait for each other \
+            when a packet is lost.",
+        family: Family::Http3,
+        since: 2022,
+        carrier: Carrier::H3,
+        exchange: Exchange::Socket,
+        envelope: Envelope::Line,
+        coding: Coding::Identity,
+        path: Some("/webtransport"),
+        subprotocol: None,
+        browser: Some(BrowserApi::WebTransport),
+        colours: Colours { chart: Rgb(120, 94, 240), light: Rgb(104, 76, 220), dark: Rgb(178, 162, 255) },
+        marker: Marker::Star,
+    }
     /// One event per line on a plain TCP socket, without HTTP: the lower bound for the others.
     Tcp {
         name: "tcp",
@@ -545,9 +577,14 @@ impl Transport {
         self.row().family == Family::Today
     }
 
-    /// Whether it uses neither HTTP/2 nor compression.
+    /// Whether it uses HTTP/1.1 or TCP, without compression.
     pub const fn is_plain(self) -> bool {
-        !matches!(self.carrier(), Carrier::H2) && matches!(self.row().coding, Coding::Identity)
+        matches!(self.carrier(), Carrier::Tcp | Carrier::H1) && matches!(self.row().coding, Coding::Identity)
+    }
+
+    /// Whether its connections are those of TCP, whose bytes the kernel counts, too.
+    pub const fn is_over_tcp(self) -> bool {
+        !matches!(self.carrier(), Carrier::H3)
     }
 
     /// Whether a page can select it: a browser has an interface for it, and the page decides between it and every other one.
@@ -576,9 +613,9 @@ impl Transport {
         match (self.exchange(), self.carrier()) {
             (Exchange::Poll | Exchange::LongPoll, _) => "response",
             (Exchange::Stream, Carrier::H1) => "chunk",
-            (Exchange::Stream, Carrier::H2) => "DATA frame",
-            (Exchange::Stream, Carrier::Tcp) => "line",
-            (Exchange::Socket, _) => "frame",
+            (Exchange::Stream, Carrier::H2 | Carrier::H3) => "DATA frame",
+            (Exchange::Stream, Carrier::Tcp) | (Exchange::Socket, Carrier::H3) => "line",
+            (Exchange::Socket, Carrier::Tcp | Carrier::H1 | Carrier::H2) => "frame",
         }
     }
 }
@@ -661,7 +698,7 @@ mod tests {
                 assert!(one.name != other.name && one.label != other.label, "{both}");
                 let selected = |row: &Row| (row.path, row.subprotocol, row.carrier, row.coding);
                 assert!(one.path.is_none() || selected(one) != selected(other), "{both}");
-                let drawn = |row: &Row| (row.marker, row.carrier == Carrier::H2);
+                let drawn = |row: &Row| (row.marker, row.carrier.is_outlined());
                 assert!(one.colours.chart != other.colours.chart && drawn(one) != drawn(other), "{both}");
             }
         }

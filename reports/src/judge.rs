@@ -226,7 +226,8 @@ pub fn warnings(round: &Round) -> Vec<Warning<'_>> {
     }
     let mut warnings = Vec::new();
     let ledger = &round.ledger;
-    if ledger.kernel.is_none() && ledger.connections > 0 {
+    // The kernel does not count the bytes of a UDP socket.
+    if round.transport.is_over_tcp() && ledger.kernel.is_none() && ledger.connections > 0 {
         warnings.push(Warning::NoKernelCounts);
     }
     if round.faults.reconnects > 0 {

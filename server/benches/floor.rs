@@ -73,11 +73,12 @@ fn main() {
 }
 
 /// Whether the reader can subscribe over the transport with a single request. The transports from before WebSocket are left out because the code
-/// of the others serves them, with other envelopes; libraries because they have handshakes of their own.
+/// of the others serves them, with other envelopes; libraries because they have handshakes of their own; HTTP/3
+/// because the floor is one of TCP.
 fn is_measured(transport: Transport) -> bool {
     match transport.row().family {
         Family::Today | Family::Compressed | Family::Http2 => true,
-        Family::BeforeWebSocket | Family::Library => false,
+        Family::BeforeWebSocket | Family::Library | Family::Http3 => false,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
+use protocol::Transport;
+
 /// The addresses on which a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
@@ -9,7 +11,9 @@ pub struct Addresses {
     pub http: SocketAddr,
     /// The address for raw TCP.
     pub tcp: SocketAddr,
-    /// Whether both ports use TLS.
+    /// The address for WebTransport, of UDP.
+    pub quic: SocketAddr,
+    /// Whether both ports of TCP use TLS; that of UDP always does.
     pub tls: bool,
     /// The host name for which the certificate is valid, if clients must use that instead of an address.
     pub name: Option<String>,
@@ -20,7 +24,12 @@ impl Addresses {
     /// machine, but 0.0.0.0 itself is not one of them.
     pub fn reachable(&self) -> Self {
         let with_reachable_ip = |address: SocketAddr| SocketAddr::new(reachable(address.ip()), address.port());
-        Self { http: with_reachable_ip(self.http), tcp: with_reachable_ip(self.tcp), ..self.clone() }
+        Self {
+            http: with_reachable_ip(self.http),
+            tcp: with_reachable_ip(self.tcp),
+            quic: with_reachable_ip(self.quic),
+            ..self.clone()
+        }
     }
 
     /// `http`, or `https` with TLS.
@@ -44,6 +53,15 @@ impl Addresses {
     /// The URL for WebSockets, without a path.
     pub fn websocket_url(&self) -> String {
         format!("{}://{}", if self.tls { "wss" } else { "ws" }, self.authority())
+    }
+
+    /// The URL of WebTransport.
+    pub fn webtransport_url(&self) -> String {
+        let path = Transport::WebTransport.row().path.unwrap_or_default();
+        match &self.name {
+            Some(name) => format!("https://{name}:{}{path}", self.quic.port()),
+            None => format!("https://{}{path}", self.quic),
+        }
     }
 
     /// The URL for raw TCP.

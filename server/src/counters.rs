@@ -17,6 +17,7 @@ pub struct Counters {
     compressions_refused: AtomicU64,
     answers_refused: AtomicU64,
     tokens_generated: AtomicU64,
+    quic_retries: AtomicU64,
     handshakes_failed: AtomicU64,
     echoes_refused: AtomicU64,
     tokens_refused: AtomicU64,
@@ -94,6 +95,16 @@ impl Counters {
     /// How many tokens were generated, for all answers together.
     pub fn tokens_generated(&self) -> u64 {
         self.tokens_generated.load(Relaxed)
+    }
+
+    /// Counts a connection over QUIC that has to prove its address first.
+    pub fn quic_retry(&self) {
+        self.quic_retries.fetch_add(1, Relaxed);
+    }
+
+    /// How many connections over QUIC had to prove their address first.
+    pub fn quic_retries(&self) -> u64 {
+        self.quic_retries.load(Relaxed)
     }
 
     /// How many clients were disconnected because of a flood.

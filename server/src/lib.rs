@@ -31,12 +31,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::spawn_local;
 
 pub use crate::addresses::Addresses;
-use crate::answer::Answers;
+use crate::answer::store::Answers;
 use crate::api::{Presenter, echo, index, presenter, viewers};
 use crate::budget::Budget;
 pub use crate::carrier::Identity;
+use crate::carrier::quic::{self, Certificate};
 use crate::carrier::{Admission, accept, http};
 use crate::counters::Counters;
 use crate::fan_out::{Worker, WorkerThread, start_worker};
@@ -56,6 +58,7 @@ pub struct Server {
     addresses: Addresses,
     token: Option<String>,
     tls: Option<Identity>,
+    quic_certificate: String,
     feed: Arc<Feed>,
     counters: Arc<Counters>,
     room: Room,
@@ -96,7 +99,12 @@ impl Server {
         let (tcp_listener, tcp) = listen(options.tcp_listen, "--tcp-listen")?;
         // A certificate from a file is valid for a host name, so the URLs must contain that.
         let name = options.tls_cert.as_ref().and(options.hosts.first().cloned());
-        let addresses = Addresses { http, tcp, tls: tls.is_some(), name };
+        let certificate = Certificate::new(&options.hosts, &[http.ip()])?;
+        let quic_certificate = certificate.fingerprint.clone();
+        let endpoint = workers[0].call(move |_| quic::listen(http, certificate)).context("a worker has ended")?;
+        let endpoint = endpoint.with_context(|| format!("cannot listen for WebTransport on {http} (UDP)"))?;
+        let quic = endpoint.local_addr()?;
+        let addresses = Addresses { http, tcp, quic, tls: tls.is_some(), name };
 
         let counters = Arc::new(Counters::default());
         let plan = options.plan();
@@ -127,6 +135,7 @@ impl Server {
             origins: options.origins.clone(),
             hosts: options.hosts.clone(),
             tls: tls.clone(),
+            quic_certificate: quic_certificate.clone(),
             idle_timeout: options.idle_timeout,
             stall_timeout: options.stall_timeout,
             presenter: presenter.context("the system provides no random numbers")?,
@@ -144,13 +153,18 @@ impl Server {
             }
         };
         let accept_tcp = {
-            let (workers, state) = (workers.clone(), state.clone());
+            let (workers, admission, state) = (workers.clone(), admission.clone(), state.clone());
             move |listener: TcpListener| accept::accept(listener, workers, admission, state, tcp::REFUSALS, tcp::serve)
+        };
+        let accept_quic = {
+            let (workers, state) = (workers.clone(), state.clone());
+            move || quic::accept(endpoint, workers, admission, state)
         };
         let closing = || {
             let state = state.clone();
             move || state.closing()
         };
+        workers[0].run(move |_| _ = spawn_local(accept_quic()));
         workers[0].spawn_until(move || accept_http(http_listener), closing());
         workers[0].spawn_until(move || accept_tcp(tcp_listener), closing());
         let publisher = Publisher::start(feed.clone(), plan, counters.clone(), plans, received)
@@ -159,6 +173,7 @@ impl Server {
             addresses,
             token,
             tls,
+            quic_certificate,
             feed,
             counters,
             room,
@@ -208,6 +223,11 @@ impl Server {
     pub fn viewers(&self) -> Option<String> {
         let viewers = viewers::viewers(&self.addresses);
         (!viewers.this_machine_only).then_some(viewers.url)
+    }
+
+    /// The SHA-256 hash of its certificate for WebTransport, in hex.
+    pub fn quic_certificate(&self) -> &str {
+        &self.quic_certificate
     }
 
     /// Its certificate and key, if it uses TLS.

@@ -3,14 +3,17 @@
 
 use std::io::stderr;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry};
 
 use crate::output::error_line;
 
 /// Logs as the environment variable `RUST_LOG` says, if it is set.
 pub fn start() {
-    let Ok(wanted) = std::env::var(EnvFilter::DEFAULT_ENV) else { return };
-    let filter = match EnvFilter::builder().parse(&wanted) {
+    let Ok(wanted) = std::env::var("RUST_LOG") else { return };
+    let filter = match wanted.parse::<Targets>() {
         Ok(filter) => filter,
         Err(error) => {
             return error_line(format_args!(
@@ -19,5 +22,5 @@ pub fn start() {
         }
     };
     // An error is a logger that a test has installed already.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).try_init();
+    let _ = registry().with(fmt::layer().with_writer(stderr)).with(filter).try_init();
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::addresses::Addresses;
-use crate::answer::Answers;
+use crate::answer::store::Answers;
 use crate::api::Presenter;
 use crate::budget::Budget;
 use crate::carrier::Identity;
@@ -54,6 +54,8 @@ pub struct ServerState {
     pub hosts: Vec<String>,
     /// The certificate and key, if the server uses TLS.
     pub tls: Option<Identity>,
+    /// The SHA-256 hash of the certificate for WebTransport, in hex.
+    pub quic_certificate: String,
     /// How long a connection may take to send its next request.
     pub idle_timeout: Duration,
     /// How long a client may read nothing although bytes are waiting for it.

@@ -30,9 +30,11 @@ const OPENINGS: usize = 5;
 /// How long a first event may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The transports of today, and those over HTTP/2.
+/// The transports of today, and those over HTTP/2 and HTTP/3. WebTransport always has TLS.
 fn transports() -> Vec<Transport> {
-    Transport::all_where(|transport| transport.is_today() || transport.row().family == Family::Http2)
+    Transport::all_where(|transport| {
+        transport.is_today() || matches!(transport.row().family, Family::Http2 | Family::Http3)
+    })
 }
 
 /// Runs the experiment.

@@ -15,7 +15,7 @@ use protocol::facts::token_stream::{Answer, Disconnect, TokenStreamFacts, Way};
 use protocol::mcp::{self, Message};
 use protocol::network::Network;
 use protocol::result::Headers;
-use protocol::transport::Exchange;
+use protocol::transport::{BrowserApi, Exchange};
 use protocol::{Cursor, Layer, Transport, chunked, clock};
 use serde::Deserialize;
 use tokio::task::{JoinSet, spawn_local};
@@ -50,9 +50,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The ways that are compared.
 fn ways() -> Vec<Way> {
-    let streams = [Transport::Polling, Transport::LongPolling, Transport::Ndjson, Transport::Sse, Transport::SseH2];
-    let streams = streams.into_iter().chain([Transport::WebSocket]).map(Way::Events);
-    [Way::Whole].into_iter().chain(streams).chain([Way::Mcp]).collect()
+    // Those of today that a page can use, and SSE over HTTP/2, since that is how such answers come.
+    let transports = Transport::all_where(|transport| match transport.row().browser {
+        Some(BrowserApi::EventSource) => true,
+        browser => browser.is_some() && transport.is_today(),
+    });
+    let events = transports.into_iter().map(Way::Events);
+    [Way::Whole].into_iter().chain(events).chain([Way::Mcp]).collect()
 }
 
 /// Runs the experiment.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use protocol::schedule::{seeded, uniform};
+use protocol::transport::Carrier;
 use protocol::{Bookmark, Transport, clock};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -17,8 +18,15 @@ use crate::subscriber::session;
 use crate::subscriber::stop::Stop;
 use crate::wire::http2::Slot;
 
-/// How many subscribers connect at once, in all processes together: fewer than fit into the server's queue of new connections.
-const CONNECT_AT_ONCE: usize = 500;
+/// How many subscribers connect at once, in all processes together: fewer than fit into the server's queue of new connections. Over QUIC that
+/// queue is the receive buffer of one UDP socket, which has room for some 90 datagrams by default.
+fn connect_at_once(transport: Transport) -> usize {
+    match transport.carrier() {
+        Carrier::Tcp | Carrier::H1 | Carrier::H2 => 500,
+        Carrier::H3 => 80,
+    }
+}
+
 /// How long subscribers may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -74,7 +82,7 @@ impl SubscriberGroup {
         let mut group = Self { recorder, connect_ns: 0, stop: Stop::default(), running: JoinSet::new() };
         let (target, count) = (Rc::new(target), share.count as usize);
         let mut phases = seeded(seed ^ u64::from(share.first) << 32);
-        let at_once = (CONNECT_AT_ONCE * count / share.of.max(1) as usize).max(1);
+        let at_once = (connect_at_once(transport) * count / share.of.max(1) as usize).max(1);
         let mut slot = Rc::new(Slot::default());
         for batch in 0..count.div_ceil(at_once) {
             let until = count.min((batch + 1) * at_once);

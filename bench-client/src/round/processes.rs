@@ -30,6 +30,7 @@ use crate::endpoint::Endpoint;
 use crate::round::group::{Share, SubscriberGroup};
 use crate::round::recorder::{Recorder, Sample};
 use crate::subscriber::{BackOff, Target};
+use crate::wire::quic::QuicEndpoint;
 
 /// How often the lag of the client's own event loop is measured.
 const LAG_INTERVAL: Duration = Duration::from_millis(20);
@@ -45,6 +46,8 @@ pub struct Task {
     pub insecure: bool,
     /// The server's address for raw TCP.
     pub tcp: SocketAddr,
+    /// Where the server offers WebTransport.
+    pub quic: Option<QuicEndpoint>,
     /// Which headers they send.
     pub headers: Headers,
     /// Time from the start of one poll to the start of the next.
@@ -253,6 +256,7 @@ impl LocalSubscribers {
         let target = Target {
             endpoint: Endpoint::named(&task.url, task.insecure)?,
             tcp: task.tcp,
+            quic: task.quic,
             feed: String::new(),
             headers: task.headers,
             poll_interval: task.poll_interval,

@@ -19,6 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::round::group::Share;
 use crate::round::processes::{GroupStatus, Subscribers, Task};
 use crate::test_bed::control::{ClockOffset, Control};
+use crate::wire::quic::QuicEndpoint;
 
 /// How long the server may take to count the last requests of subscribers that are closing.
 const LAST_REQUESTS_TIMEOUT: Duration = Duration::from_millis(200);
@@ -78,6 +79,7 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
         // A server that we have started ourselves has a self-signed certificate.
         insecure: plan.fresh || scenario.insecure,
         tcp: SocketAddr::new(plan.endpoint.address.ip(), before.tcp_port),
+        quic: QuicEndpoint::of(&before, plan.endpoint.address.ip()),
         headers: scenario.headers,
         poll_interval: Duration::from_millis(scenario.poll_interval_ms),
         network: scenario.network,

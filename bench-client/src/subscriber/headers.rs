@@ -50,7 +50,8 @@ fn add_browser_headers(request: &mut String, api: BrowserApi, origin: &str) {
             write!(request, "Origin: {origin}\r\n{LANGUAGES_AND_COOKIE}").expect("writing to memory");
             return;
         }
-        BrowserApi::Fetch | BrowserApi::Script => "*/*",
+        // WebTransport sends its request by itself.
+        BrowserApi::Fetch | BrowserApi::Script | BrowserApi::WebTransport => "*/*",
         BrowserApi::EventSource => "text/event-stream",
         BrowserApi::Iframe => {
             "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,\
@@ -60,7 +61,9 @@ fn add_browser_headers(request: &mut String, api: BrowserApi, origin: &str) {
     let (mode, purpose) = match api {
         BrowserApi::Script => ("no-cors", "script"),
         BrowserApi::Iframe => ("navigate", "iframe"),
-        BrowserApi::Fetch | BrowserApi::EventSource | BrowserApi::WebSocket => ("cors", "empty"),
+        BrowserApi::Fetch | BrowserApi::EventSource | BrowserApi::WebSocket | BrowserApi::WebTransport => {
+            ("cors", "empty")
+        }
     };
     request.push_str("Connection: keep-alive\r\n");
     if api == BrowserApi::EventSource {

@@ -26,6 +26,7 @@ use crate::fault::Fault;
 use crate::round::recorder::{Progress, Recorder, Sample, Shared};
 use crate::wire::http2::Slot;
 use crate::wire::link::{Link, Trace};
+use crate::wire::quic::{Quic, QuicEndpoint};
 use crate::wire::socket::with_buffer;
 use crate::wire::{Connection, SharedLedger};
 use receive::{Step, parse_all, parse_from};
@@ -42,6 +43,8 @@ pub struct Target {
     pub tcp: SocketAddr,
     /// The path of the feed, which precedes that of the transport: empty, or the path of an answer.
     pub feed: String,
+    /// Where it offers WebTransport.
+    pub quic: Option<QuicEndpoint>,
     /// Which headers requests have.
     pub headers: Headers,
     /// Time from one poll's start to the next's.
@@ -83,6 +86,7 @@ impl Target {
             endpoint,
             tcp,
             feed: String::new(),
+            quic: None,
             headers: Headers::Lean,
             poll_interval: Duration::from_millis(250),
             poll_origin_ns: clock::now_ns(),
@@ -112,19 +116,28 @@ impl Target {
         match transport.carrier() {
             Carrier::Tcp => Connection::connect(self.tcp, link, tls, ledger).await,
             Carrier::H1 => Connection::connect(self.endpoint.address, link, tls, ledger).await,
+            Carrier::H3 => match &self.quic {
+                Some(quic) => Ok(Connection::over_quic(Quic::connect(quic, link, ledger).await?)),
+                None => Err(io::Error::new(io::ErrorKind::Unsupported, "the server does not offer WebTransport")),
+            },
             Carrier::H2 => Ok(Connection::over_http2(slot.stream(self.endpoint.address, link, tls, ledger).await?)),
         }
     }
 
     /// The request line and headers of the transport's request for the events after `after`, without the blank line.
     pub fn get(&self, transport: Transport, after: Bookmark) -> String {
+        self.get_target(transport, &self.path(transport, after))
+    }
+
+    /// The path and query of the transport's request for the events after `after`.
+    pub fn path(&self, transport: Transport, after: Bookmark) -> String {
         let path = transport.row().path.unwrap_or("/");
         let callback = if transport.envelope().has_callback() { "&callback=f" } else { "" };
         let compression = match transport.row().coding {
             Coding::Identity | Coding::Deflate => "",
             Coding::DeflateTakeover => "&compression=takeover",
         };
-        self.get_target(transport, &format!("{}{path}?after={after}{callback}{compression}", self.feed))
+        format!("{}{path}?after={after}{callback}{compression}", self.feed)
     }
 
     /// The request line and headers of a GET of `target` by the transport's interface, without the blank line.

@@ -21,6 +21,7 @@ use crate::round::recorder::Recorder;
 use crate::subscriber::Target;
 use crate::test_bed::control::Control;
 use crate::test_bed::server_process::ServerProcess;
+use crate::wire::quic::QuicEndpoint;
 use server::Options;
 
 /// How long subscribers may take to connect.
@@ -44,8 +45,9 @@ impl TestBed {
     pub async fn open(setup: &Options) -> anyhow::Result<Self> {
         let server = ServerProcess::start(setup)?;
         let mut control = Control::connect(&server.endpoint).await?;
-        let tcp = SocketAddr::new(server.endpoint.address.ip(), control.load().await?.tcp_port);
-        let target = Target::lean(server.endpoint.clone(), tcp);
+        let (load, ip) = (control.load().await?, server.endpoint.address.ip());
+        let tcp = SocketAddr::new(ip, load.tcp_port);
+        let target = Target { quic: QuicEndpoint::of(&load, ip), ..Target::lean(server.endpoint.clone(), tcp) };
         Ok(Self { server, control, target })
     }
 

@@ -13,6 +13,7 @@ mod stomp;
 pub(crate) mod stream;
 mod tcp;
 pub mod websocket;
+mod webtransport;
 
 use std::convert::Infallible;
 
@@ -29,6 +30,7 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
     match (subscriber.transport.exchange(), subscriber.transport.carrier()) {
         (Exchange::Poll, _) => polling::subscribe(subscriber).await,
         (Exchange::LongPoll, _) => long_polling::subscribe(subscriber).await,
+        (_, Carrier::H3) => webtransport::subscribe(subscriber).await,
         (Exchange::Stream, Carrier::H1 | Carrier::H2) => stream::subscribe(subscriber).await,
         (Exchange::Stream, Carrier::Tcp) => tcp::subscribe(subscriber).await,
         (Exchange::Socket, _) => websocket::subscribe(subscriber).await,
@@ -37,9 +39,9 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
 
 /// Ends the subscription: by the transport's own closing handshake if it has one, and then by closing the connection.
 pub async fn close(subscriber: &mut Subscriber) {
-    match subscriber.transport.exchange() {
-        Exchange::Poll | Exchange::LongPoll | Exchange::Stream => {}
-        Exchange::Socket => websocket::close(subscriber).await,
+    match (subscriber.transport.exchange(), subscriber.transport.carrier()) {
+        (Exchange::Poll | Exchange::LongPoll | Exchange::Stream, _) | (_, Carrier::H3) => {}
+        (Exchange::Socket, Carrier::Tcp | Carrier::H1 | Carrier::H2) => websocket::close(subscriber).await,
     }
     subscriber.wire.close().await;
 }

@@ -15,6 +15,7 @@ use protocol::{Layer, Ledger};
 use super::http1::{self, Head};
 use super::http2::Stream;
 use super::link::Link;
+use super::quic::Quic;
 use super::secured::SecuredSocket;
 pub use super::socket::SharedLedger;
 use super::tls::Tls;
@@ -37,6 +38,8 @@ enum Carrier {
     Socket(SecuredSocket),
     /// To a stream of an HTTP/2 connection; each request has a stream of its own.
     Http2(Box<Stream>),
+    /// To a WebTransport session.
+    Quic(Box<Quic>),
 }
 
 impl Connection {
@@ -60,6 +63,22 @@ impl Connection {
         Self { link: Carrier::Http2(stream.into()), received: BytesMut::new(), body: BytesMut::new(), unanswered: 0 }
     }
 
+    /// A connection over QUIC.
+    pub fn over_quic(quic: Quic) -> Self {
+        Self { link: Carrier::Quic(quic.into()), received: BytesMut::new(), body: BytesMut::new(), unanswered: 0 }
+    }
+
+    /// Opens the WebTransport session of a connection over QUIC.
+    ///
+    /// # Errors
+    /// Those of the connection; `Unsupported` over another carrier.
+    pub async fn open_session(&mut self, path: &str) -> Result<(), Fault> {
+        match &mut self.link {
+            Carrier::Quic(quic) => quic.open(path).await,
+            Carrier::Socket(_) | Carrier::Http2(_) => Err(Fault::Lost(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
     /// Waits for more bytes and appends them to `received`.
     ///
     /// # Errors
@@ -69,6 +88,7 @@ impl Connection {
         match link {
             Carrier::Socket(socket) => socket.fill(received).await,
             Carrier::Http2(stream) => stream.fill(received).await,
+            Carrier::Quic(quic) => quic.fill(received).await,
         }
     }
 
@@ -76,7 +96,7 @@ impl Connection {
     pub fn is_bare(&self) -> bool {
         match &self.link {
             Carrier::Socket(socket) => socket.is_bare(),
-            Carrier::Http2(_) => false,
+            Carrier::Http2(_) | Carrier::Quic(_) => false,
         }
     }
 
@@ -87,7 +107,7 @@ impl Connection {
     pub fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match &mut self.link {
             Carrier::Socket(socket) => socket.poll_read(context, buffer),
-            Carrier::Http2(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+            Carrier::Http2(_) | Carrier::Quic(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
@@ -103,6 +123,7 @@ impl Connection {
                 Ok(())
             }
             Carrier::Http2(stream) => stream.send(bytes, layer).await,
+            Carrier::Quic(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -120,6 +141,7 @@ impl Connection {
                 Ok(())
             }
             Carrier::Http2(stream) => stream.request(bytes).await,
+            Carrier::Quic(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -163,6 +185,7 @@ impl Connection {
         match &self.link {
             Carrier::Socket(socket) => socket.ledger().borrow_mut(),
             Carrier::Http2(stream) => stream.ledger().borrow_mut(),
+            Carrier::Quic(quic) => quic.ledger().borrow_mut(),
         }
     }
 
@@ -174,6 +197,7 @@ impl Connection {
         match link {
             Carrier::Socket(socket) => socket.close(received, unanswered).await,
             Carrier::Http2(stream) => stream.close().await,
+            Carrier::Quic(quic) => quic.close().await,
         }
     }
 
@@ -186,6 +210,7 @@ impl Connection {
         match link {
             Carrier::Socket(socket) => socket.finish(received, unanswered),
             Carrier::Http2(stream) => *unanswered += stream.release(),
+            Carrier::Quic(quic) => quic.finish(),
         }
         let late_layer = if self.unanswered > 0 { Layer::EmptyPoll } else { Layer::Handshake };
         self.ledger().empty_polls += u64::from(self.unanswered > 0);

@@ -88,6 +88,7 @@ fn colours(layer: Layer) -> (RGBColor, RGBColor) {
         Layer::EmptyPoll => (RGBColor(213, 94, 0), WHITE),
         Layer::Tls => (RGBColor(0, 158, 115), WHITE),
         Layer::Control => (RGBColor(204, 121, 167), INK),
+        Layer::Quic => (RGBColor(120, 94, 240), WHITE),
         Layer::Handshake => (RGBColor(170, 170, 170), INK),
     }
 }

@@ -8,7 +8,6 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use protocol::Transport;
 use protocol::appearance::Rgb;
-use protocol::transport::Carrier;
 
 use crate::number::thousands;
 
@@ -129,7 +128,7 @@ pub fn colour(transport: Transport) -> RGBColor {
 /// # Errors
 /// When the drawing library fails.
 pub fn mark(area: &Area<'_>, transport: Transport, (x, y): (i32, i32), size: i32) -> anyhow::Result<()> {
-    let outlined = transport.carrier() == Carrier::H2;
+    let outlined = transport.carrier().is_outlined();
     let inside = if outlined { WHITE } else { colour(transport) }.filled();
     let border = colour(transport).stroke_width(2);
     let corners = transport.row().marker.corners();

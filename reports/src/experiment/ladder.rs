@@ -66,6 +66,8 @@ fn label(transport: Transport, chunk: &Chunk) -> String {
         (false, ..) if chunk.bytes == 0 => "opened".into(),
         _ if !chunk.frames.is_empty() => format!("{}{events}", chunk.frames.join(", ")),
         _ if transport.carrier() == Carrier::H2 => "rest of a frame".into(),
+        // Its content is encrypted.
+        _ if transport.carrier() == Carrier::H3 => "datagram".into(),
         (true, "GET", path) => {
             format!("GET {}", path.unwrap_or_default().split('?').next().unwrap_or_default())
         }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::{Answer, Refusal};
+use super::{Answer, Refusal, ask as begin, subscribe};
 use crate::carrier::{WebSocket, closing};
 use crate::fan_out::{Delivery, Due};
 use crate::feed::Encoding;
@@ -35,7 +35,7 @@ pub async fn session(mut socket: WebSocket, state: Arc<ServerState>) {
             Ok(None) => return,
             Err(_) => return refuse(&mut socket, CloseCode::Away, "no question came for a while".into()).await,
         };
-        let answer = match state.answers.ask(question, address, &state) {
+        let answer = match begin(question, address, &state) {
             Ok(answer) => answer,
             Err(Refusal::Full) => return refuse(&mut socket, CloseCode::Again, "too many answers".into()).await,
             Err(Refusal::NoId) => return refuse(&mut socket, CloseCode::Error, "no random numbers".into()).await,
@@ -69,7 +69,7 @@ async fn ask(socket: &mut WebSocket) -> Option<Result<Question, String>> {
 async fn tell(socket: &mut WebSocket, answer: &Arc<Answer>) -> bool {
     let _attached = answer.attach();
     let writer = socket.get_ref().socket().clone();
-    let mut delivery = Delivery::new(answer.subscribe(None), writer, Encoding::plain(Envelope::WebSocket));
+    let mut delivery = Delivery::new(subscribe(answer), writer, Encoding::plain(Envelope::WebSocket));
     loop {
         match poll_fn(|context| delivery.poll(context)).await {
             Ok(Due::Input) => {

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::publish;
 use super::response::{self, Response};
-use crate::answer::{Answer, Refusal};
+use crate::answer::{self, Answer, Refusal};
 use crate::carrier::Socket;
 use crate::state::ServerState;
 use crate::transport::stream;
@@ -47,7 +47,7 @@ pub async fn ask(request: Request<Incoming>, state: Arc<ServerState>, socket: Rc
     let mut response = match (stream, background) {
         (true, _) => {
             let envelope = if accepts_lines { Envelope::Line } else { Envelope::Sse };
-            let mut response = stream::respond(answer.subscribe(None), socket, version, envelope, "");
+            let mut response = stream::respond(answer::subscribe(&answer), socket, version, envelope, "");
             response.body_mut().keep(answer.attach());
             response
         }
@@ -65,7 +65,7 @@ pub async fn ask(request: Request<Incoming>, state: Arc<ServerState>, socket: Rc
 /// The response if there are too many answers.
 pub fn begin(question: Question, state: &Arc<ServerState>, socket: &Socket) -> Result<Arc<Answer>, Box<Response>> {
     let address = socket.peer().map_err(|_| Box::new(response::bad_request("the connection has been closed")))?;
-    state.answers.ask(question, address, state).map_err(|refusal| {
+    answer::ask(question, address, state).map_err(|refusal| {
         Box::new(match refusal {
             Refusal::Full => response::unavailable("too many answers\n"),
             Refusal::NoId => response::unavailable("the system provides no random numbers\n"),

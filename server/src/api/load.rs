@@ -38,6 +38,9 @@ pub async fn read(state: &ServerState) -> Load {
         epoch: feed.epoch,
         history_bytes: 0,
         tcp_port: state.addresses.tcp.port(),
+        quic_port: state.addresses.quic.port(),
+        quic_certificate: state.quic_certificate.clone(),
+        quic_retries: counters.quic_retries(),
         rate: plan.rate,
         schedule: plan.spacing,
         payload_bytes: plan.payload as u32,
@@ -82,6 +85,8 @@ pub fn metrics(load: &Load) -> String {
     metric("lab_compressions_refused_total", "counter", "WebSockets not compressed for lack of memory.", refused);
     metric("lab_answers_refused_total", "counter", "Questions not answered.", load.answers_refused as f64);
     metric("lab_tokens_generated_total", "counter", "Tokens of answers generated.", load.tokens_generated as f64);
+    let retries = load.quic_retries as f64;
+    metric("lab_quic_retries_total", "counter", "QUIC connections that had to prove their address.", retries);
     metric("lab_tls_handshakes_failed_total", "counter", "Failed TLS handshakes.", load.handshakes_failed as f64);
     let refused = load.echoes_refused as f64;
     metric("lab_echoes_refused_total", "counter", "Messages not echoed, because too many bytes were held.", refused);

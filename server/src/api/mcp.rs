@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use super::answer::{begin, whole_text};
 use super::publish;
 use super::response::{self, Body, Response};
-use crate::answer::Answer;
+use crate::answer::{Answer, subscribe};
 use crate::carrier::{Socket, Stream};
 use crate::feed::{Encoding, Next};
 use crate::state::ServerState;
@@ -154,7 +154,7 @@ impl Progress {
     async fn send(self, socket: Rc<Socket>) {
         let Self { id, token, total, answer, encoding } = &self;
         let _attached = answer.attach();
-        let mut subscription = answer.subscribe(None);
+        let mut subscription = subscribe(answer);
         let mut stream = Stream::new(socket.clone());
         loop {
             let ended = poll_fn(|context| match subscription.poll_next_event(context) {

@@ -8,7 +8,7 @@ pub(crate) mod index;
 mod lecture;
 mod load;
 mod mcp;
-mod origin;
+pub(crate) mod origin;
 mod page;
 pub(crate) mod presenter;
 pub(crate) mod publish;

@@ -11,6 +11,7 @@ use protocol::envelope::line;
 use protocol::status::{Published, Time};
 use protocol::transport::{BrowserApi, Exchange, Row};
 use protocol::{Cursor, Envelope, Transport, clock};
+use serde::Serialize;
 use tracing::{Level, debug, enabled};
 
 use super::presenter::{Credentials, Presenter};
@@ -116,7 +117,7 @@ async fn route(
                     response::text(StatusCode::NOT_FOUND, "there is no such answer, or it ended a while ago\n")
                 }
                 (Some(answer), Endpoint::AnswerEvents(transport)) => {
-                    let (feed, dispatcher) = (answer.feed.clone(), answer.dispatcher());
+                    let (feed, dispatcher) = (answer.feed.clone(), crate::answer::dispatcher(&answer.feed));
                     subscribe(transport, &request, query, &feed, dispatcher, socket, false).await
                 }
                 (Some(answer), _) => answer::status(request.method(), &answer),
@@ -124,7 +125,7 @@ async fn route(
         }
         Endpoint::Mcp => mcp::respond(request, state, socket).await,
         Endpoint::Published => published(feed, query).unwrap_or_else(response::gap),
-        Endpoint::Transports => response::json(StatusCode::OK, &Transport::ALL.map(Transport::row)),
+        Endpoint::Transports => response::json(StatusCode::OK, &transports(&state)),
         Endpoint::Echo => {
             let properties = carrier::Properties {
                 reservation: Some(Reservation::new(state.echoes.clone())),
@@ -174,9 +175,14 @@ async fn subscribe(
         Exchange::Stream => {
             let after = match browser {
                 Some(BrowserApi::EventSource) => stream::last_event_id(request.headers(), query.after),
-                Some(BrowserApi::Fetch | BrowserApi::WebSocket | BrowserApi::Script | BrowserApi::Iframe) | None => {
-                    Ok(query.after)
-                }
+                Some(
+                    BrowserApi::Fetch
+                    | BrowserApi::WebSocket
+                    | BrowserApi::Script
+                    | BrowserApi::Iframe
+                    | BrowserApi::WebTransport,
+                )
+                | None => Ok(query.after),
             };
             match after {
                 Ok(after) => {
@@ -216,6 +222,31 @@ fn by_subprotocol(transport: Transport, headers: &HeaderMap) -> Transport {
     };
     carrier::choose_subprotocol(headers, |name| Transport::ALL.into_iter().find(|&other| has(other, name)))
         .unwrap_or(transport)
+}
+
+/// A row of the table of transports, with what this server adds to it.
+#[derive(Serialize)]
+struct Offered {
+    #[serde(flatten)]
+    row: &'static Row,
+    /// The URL, for a transport with a port of its own that browsers can use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    /// The SHA-256 hash of the certificate there, in hex: for `serverCertificateHashes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_hash: Option<String>,
+}
+
+fn transports(state: &ServerState) -> Vec<Offered> {
+    let offered = |transport: Transport| {
+        let over_quic = !transport.is_over_tcp();
+        Offered {
+            row: transport.row(),
+            url: over_quic.then(|| state.addresses.reachable().webtransport_url()),
+            certificate_hash: over_quic.then(|| state.quic_certificate.clone()),
+        }
+    };
+    Transport::ALL.into_iter().map(offered).collect()
 }
 
 /// Opens a page's trace session.

@@ -13,6 +13,7 @@ pub(crate) mod stream;
 pub(crate) mod tcp;
 mod upstream;
 pub(crate) mod websocket;
+pub(crate) mod webtransport;
 
 /// The size in bytes at which no further event is added to a response. The remaining events are in the response to the next request.
 pub(crate) const MAX_BATCH_BYTES: usize = 1 << 20;

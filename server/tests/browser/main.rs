@@ -7,3 +7,4 @@ mod interfaces;
 mod page;
 mod policy;
 mod slides;
+mod webtransport;

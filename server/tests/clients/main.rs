@@ -1,5 +1,5 @@
-//! The server through the client libraries of others: socket.io-client, python-socketio, sockjs-client, stompjs, ws and mcp. `install` installs
-//! them.
+//! The server through the client libraries of others: socket.io-client, python-socketio, sockjs-client, stompjs, ws, mcp and aioquic. `install`
+//! installs them.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -71,4 +71,10 @@ fn python_socketio_can_use_every_feature() {
 fn the_client_of_the_model_context_protocol_can_call_the_tool() {
     let python = libraries().join("python/bin/python");
     run(&python, &python, "mcp_client.py", false);
+}
+
+#[test]
+fn aioquic_can_open_webtransport_sessions_and_learns_why_one_is_refused() {
+    let python = libraries().join("python/bin/python");
+    run(&python, &python, "webtransport.py", false);
 }

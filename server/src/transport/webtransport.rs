@@ -1,0 +1,147 @@
+//! WebTransport: a session over HTTP/3, with streams in both directions that do not wait for each other (draft-ietf-webtrans-http3).
+//!
+//! - Starts with an extended CONNECT for `/webtransport?after=N` (RFC 9220) on a QUIC connection; the response is 200.
+//! - The server opens one stream, on which each event is a line; heartbeats and gaps are lines, too.
+//! - Resumes with a new session and `after`.
+//! - Costs the handshake of QUIC, then for each event a packet with its header and tag, and an acknowledgement in return. QUIC encrypts each
+//!   connection by its own keys, so an event's packets are not shared.
+//! - Each stream that the client opens is one message, which is published if the client may publish.
+//!
+//! The stream has the operations of a socket (see `carrier/substream.rs`), so deliveries and slow consumers are the same as elsewhere.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::{HOST, HeaderMap, HeaderValue};
+use protocol::{Bookmark, Envelope, Transport, clock};
+use tokio::time::timeout;
+use tracing::debug;
+use web_transport_quinn::{Request, SendStream, Session};
+
+use crate::api::presenter::Credentials;
+use crate::api::query::Query;
+use crate::api::{host, origin};
+use crate::carrier::{Socket, Substream};
+use crate::fan_out::{Delivery, Dispatcher, Subscription};
+use crate::feed::Encoding;
+use crate::options::MAX_PAYLOAD_BYTES;
+use crate::state::ServerState;
+
+/// How long a client may take to receive the last bytes, and how long a message of a client's may take to arrive.
+const LAST_BYTES_TIMEOUT: Duration = Duration::from_secs(1);
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Codes with which a session is closed: the end of the feed, a client that reads nothing, and one that may not publish.
+const ENDED: u32 = 0;
+const STALLED: u32 = 1;
+const FORBIDDEN: u32 = 2;
+
+/// Responds to the request for a session, and serves it until either side ends it.
+pub async fn respond(request: Request, state: Arc<ServerState>, dispatcher: Rc<Dispatcher>) {
+    state.counters.request();
+    let accepted = check(&request, &state);
+    let status = accepted.as_ref().err().copied().unwrap_or(StatusCode::OK);
+    debug!(path = request.url.path(), status = status.as_u16(), "request");
+    let (after, may_publish) = match accepted {
+        Ok(accepted) => accepted,
+        Err(status) => {
+            // Not `reject`, which ends the streams of HTTP/3 itself with the response, and a client may take that for an error (RFC 9114,
+            // section 6.2.1). Here they stay open until the client has closed the connection.
+            if let Ok(session) = request.respond(status).await {
+                let _ = timeout(LAST_BYTES_TIMEOUT, session.closed()).await;
+            }
+            return;
+        }
+    };
+    let peer = request.conn().remote_address().ip().to_canonical();
+    // An error means that the client has disconnected.
+    let Ok(session) = request.ok().await else { return };
+    let Ok(mut sender) = session.open_uni().await else { return };
+    let stream = Rc::new(Substream::new(peer));
+    let cut = {
+        let session = session.clone();
+        Rc::new(move || session.close(STALLED, b"nothing was read for too long"))
+    };
+    let socket = Socket::of_stream(stream.clone(), state.clone(), cut, Rc::default());
+    let subscription = Subscription::new(state.feed.clone(), dispatcher, after);
+    // The socket is dropped with the delivery, which ends the stream.
+    let delivery = Delivery::new(subscription, socket, Encoding::plain(Envelope::Line)).run();
+    tokio::select! {
+        ((), ()) = async { tokio::join!(delivery, forward(&stream, &mut sender, &session, &state)) } => {
+            session.close(ENDED, b"this was everything");
+        }
+        _ = session.closed() => {}
+        () = publish(&session, &state, may_publish) => {}
+    }
+    stream.close();
+    // What was sent last, and the reason, are still to be received.
+    let _ = timeout(LAST_BYTES_TIMEOUT, session.closed()).await;
+    debug!("the session ended");
+}
+
+/// Checks the request for a session; returns the cursor to start from, and whether the client may publish.
+///
+/// # Errors
+/// The status of the response.
+fn check(request: &Request, state: &ServerState) -> Result<(Option<Bookmark>, bool), StatusCode> {
+    let (url, mut headers) = (&request.url, HeaderMap::clone(&request.headers));
+    let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    host::check(authority.as_bytes(), &state.hosts).map_err(|fault| match fault {
+        host::Fault::Malformed => StatusCode::BAD_REQUEST,
+        host::Fault::Foreign => StatusCode::MISDIRECTED_REQUEST,
+    })?;
+    if Some(url.path()) != Transport::WebTransport.row().path {
+        return Err(StatusCode::NOT_FOUND);
+    }
+    let query = Query::parse(url.query(), &["after"]).map_err(|_| StatusCode::BAD_REQUEST)?;
+    // The page comes from the HTTP port, whose number may be another one.
+    let own = state.addresses.http.port();
+    let host = format!("{}:{own}", url.host_str().unwrap_or_default());
+    headers.insert(HOST, HeaderValue::from_str(&host).map_err(|_| StatusCode::BAD_REQUEST)?);
+    if !origin::may_publish(&headers, state.addresses.http_scheme(), &state.origins) {
+        return Err(StatusCode::FORBIDDEN);
+    }
+    let may_publish = match &state.presenter {
+        None => true,
+        Some(presenter) => matches!(presenter.credentials(&headers), Credentials::Presenter),
+    };
+    Ok((query.after, may_publish))
+}
+
+/// Sends what is added to the stream's queue, until its end.
+async fn forward(stream: &Substream, sender: &mut SendStream, session: &Session, state: &ServerState) {
+    while let Some(part) = poll_fn(|context| stream.poll_next(context)).await {
+        match timeout(state.stall_timeout, sender.write_chunk(part)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return stream.close(),
+            Err(_) => {
+                state.counters.stalled();
+                debug!("disconnected: the subscriber read nothing for too long");
+                session.close(STALLED, b"nothing was read for too long");
+                return stream.close();
+            }
+        }
+    }
+    // The end of the stream is acknowledged when everything has been received.
+    if sender.finish().is_ok() {
+        let _ = timeout(LAST_BYTES_TIMEOUT, sender.stopped()).await;
+    }
+}
+
+/// Publishes each message of the client's, until it sends one that it may not send, or that is too long or too slow.
+async fn publish(session: &Session, state: &ServerState, may_publish: bool) {
+    loop {
+        let Ok(mut stream) = session.accept_uni().await else { return };
+        if !may_publish {
+            return session.close(FORBIDDEN, b"publishing requires the presenter's token");
+        }
+        let message = timeout(MESSAGE_TIMEOUT, stream.read_to_end(MAX_PAYLOAD_BYTES)).await;
+        let text = message.ok().and_then(Result::ok).and_then(|bytes| String::from_utf8(bytes).ok());
+        match text {
+            Some(text) => _ = state.feed.publish(clock::now_ns(), &text),
+            None => return session.close(FORBIDDEN, b"a message is UTF-8 of at most 65536 bytes, within 10 s"),
+        }
+    }
+}
