@@ -11,6 +11,7 @@ use bench_client::endpoint::Endpoint;
 use bench_client::round::recorder::{Recorder, Shared};
 use bench_client::subscriber::stop::Stop;
 use bench_client::subscriber::{Target, session};
+use bench_client::test_bed::control::Control;
 use bench_client::wire::QuicEndpoint;
 use protocol::network::Network;
 use protocol::{Bookmark, Cursor, Layer, Ledger, Transport};
@@ -99,7 +100,7 @@ fn events_arrive_once_and_in_order_and_every_byte_has_a_layer() {
 }
 
 #[test]
-fn a_network_with_a_delay_takes_three_round_trips_until_the_first_event() {
+fn over_a_network_with_a_delay_the_first_event_takes_at_least_two_round_trips() {
     run(async {
         let server = Server::start(&options()).unwrap();
         server.feed().publish(0, "the first event");
@@ -108,7 +109,7 @@ fn a_network_with_a_delay_takes_three_round_trips_until_the_first_event() {
         let network = Network::with_delay(delay);
         let subject = Subject::start(Target { network, ..target(&server) }, Cursor(0).into());
         subject.wait_for(1).await;
-        // The handshake of QUIC, whose last part carries the settings, and the request: at least two round trips.
+        // The handshake of QUIC, the settings that the client waits for, and the request share two round trips at least.
         assert!(began.elapsed() >= 4 * delay, "{:?}", began.elapsed());
         let (seqs, _) = subject.close().await;
         assert_eq!(seqs, [1]);
@@ -149,6 +150,22 @@ fn a_wrong_certificate_is_not_trusted_and_a_full_server_refuses() {
         let ledger = *recorder.ledger.borrow();
         assert!(recorder.given_up.len() == 1 && ledger.received_bytes > 0, "{ledger:?}");
         assert_eq!((ledger.unexplained_bytes(), ledger.events), (0, 0));
+    });
+}
+
+#[test]
+fn a_refused_session_has_its_status_and_leaves_no_connection_behind() {
+    run(async {
+        let server = Server::start(&options()).unwrap();
+        let target = Target { feed: "/nothing".into(), ..target(&server) };
+        let mut control = Control::connect(&target.endpoint).await.unwrap();
+        let subject = Subject::start(target, Cursor(0).into());
+        subject.task.await.unwrap();
+        let given_up = subject.recorder.borrow().given_up.clone();
+        assert!(given_up.len() == 1 && given_up[0].contains("404"), "{given_up:?}");
+        while control.load().await.unwrap().connections_open > 1 {
+            sleep(Duration::from_millis(20)).await;
+        }
     });
 }
 

@@ -9,8 +9,10 @@ use crate::{fnv, payload};
 
 /// The data of the event after the last token, as several APIs of language models send it.
 pub const DONE: &str = "[DONE]";
+/// The longest prompt, in bytes.
+pub const MAX_PROMPT_BYTES: usize = 4 << 10;
 /// The most tokens of an answer.
-pub const MAX_TOKENS: u32 = 2_000;
+pub const MAX_TOKENS: u32 = 1_000;
 /// The highest rate, in tokens per second.
 pub const MAX_RATE: f64 = 1_000.0;
 
@@ -60,11 +62,14 @@ impl Question {
         Ok(question)
     }
 
-    /// Checks the numbers.
+    /// Checks the prompt's length and the numbers.
     ///
     /// # Errors
     /// A text that names the fault and the valid values.
     pub fn check(&self) -> Result<(), String> {
+        if self.prompt.len() > MAX_PROMPT_BYTES {
+            return Err(format!("prompt: at most {MAX_PROMPT_BYTES} bytes"));
+        }
         if !(1..=MAX_TOKENS).contains(&self.tokens) {
             return Err(format!("tokens: a number from 1 to {MAX_TOKENS}"));
         }
@@ -122,7 +127,7 @@ mod tests {
         let fault = |json: &str| Question::parse(json.as_bytes()).unwrap_err();
         assert!(fault("why?").starts_with("a question is JSON like {\"prompt\""));
         assert!(fault(r#"{"prompt":"a","model":"b"}"#).contains("unknown field `model`"));
-        assert_eq!(fault(r#"{"prompt":"a","tokens":0}"#), "tokens: a number from 1 to 2000");
+        assert_eq!(fault(r#"{"prompt":"a","tokens":0}"#), "tokens: a number from 1 to 1000");
         assert_eq!(fault(r#"{"prompt":"a","rate":0.5}"#), "rate: tokens per second, from 1 to 1000");
         let question = Question::parse(br#"{"prompt":"a","stream":true}"#).unwrap();
         assert_eq!(question, Question { stream: true, ..Question::new("a") });

@@ -55,9 +55,9 @@ pub fn response(id: &Value, mut result: Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "result": result })
 }
 
-/// The result of the tool.
-pub fn text(text: &str) -> Value {
-    json!({ "content": [{ "type": "text", "text": text }], "isError": false })
+/// The result of the tool: its text, or the error that kept it from finishing.
+pub fn text(text: &str, is_error: bool) -> Value {
+    json!({ "content": [{ "type": "text", "text": text }], "isError": is_error })
 }
 
 /// A message as a server-sent event.
@@ -122,7 +122,7 @@ mod tests {
         let event = Event { seq: 3, at: 1_234, data: "word ".into() };
         let notification = progress(&json!(1), &event, 200).to_string();
         assert_eq!(parse(notification.as_bytes()).unwrap(), Message::Progress(event));
-        let result = response(&json!(1), text("a b ")).to_string();
+        let result = response(&json!(1), text("a b ", false)).to_string();
         assert_eq!(parse(result.as_bytes()).unwrap(), Message::Result("a b ".into()));
         assert!(parse(br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"m"}}"#).is_err());
     }

@@ -40,7 +40,7 @@ pub struct ServerState {
     pub echoes: Arc<Budget>,
     /// The memory, in bytes, that the compressors of WebSockets with a context of their own may take.
     pub compressors: Arc<Budget>,
-    /// The answers under way.
+    /// The answers under way, and those that ended a short while ago.
     pub answers: Answers,
     /// The streams of HTTP/2 connections.
     pub streams: Arc<Quota>,
@@ -73,6 +73,14 @@ impl ServerState {
         async move {
             // An error means that the server was dropped.
             let _ = closing.wait_for(|&closing| closing).await;
+        }
+    }
+
+    /// The output of a future; `None` if the server shuts down before.
+    pub async fn until_closing<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            output = future => Some(output),
+            () = self.closing() => None,
         }
     }
 

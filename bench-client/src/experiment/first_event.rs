@@ -30,7 +30,7 @@ const OPENINGS: usize = 5;
 /// How long a first event may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The transports of today, and those over HTTP/2 and HTTP/3. WebTransport always has TLS.
+/// The transports of today, and those over HTTP/2 and HTTP/3.
 fn transports() -> Vec<Transport> {
     Transport::all_where(|transport| {
         transport.is_today() || matches!(transport.row().family, Family::Http2 | Family::Http3)
@@ -44,7 +44,8 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
         let mut test_bed = TestBed::open(&Options { seed, tls_self_signed: tls, ..options() }).await?;
         test_bed.control.publish("the first event").await?;
         for delay_ms in DELAYS_MS {
-            for transport in transports() {
+            // WebTransport has no form without TLS.
+            for transport in transports().into_iter().filter(|transport| tls || transport.is_over_tcp()) {
                 let first = measure(&test_bed.target, transport, Headers::Browser, delay_ms).await?;
                 openings.push(Opening { tls, first });
             }

@@ -25,7 +25,7 @@ use super::link::Link;
 /// The largest datagram that is received, in bytes.
 const MAX_DATAGRAM_BYTES: usize = 64 << 10;
 
-/// Bytes of UDP's payload, and datagrams, in both directions.
+/// Bytes of UDP's payload, in both directions.
 #[derive(Debug, Default)]
 pub struct Counts {
     sent_bytes: AtomicU64,

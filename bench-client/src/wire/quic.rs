@@ -64,6 +64,8 @@ pub struct Quic {
     /// Bytes that were counted at the socket and belong to no layer yet; below 0 if content has been read that had been entered before as
     /// another layer's.
     unattributed: i64,
+    /// Whether there may still be content that came with the beginning of the session, and was entered as the handshake's.
+    is_beginning: bool,
     ledger: SharedLedger,
 }
 
@@ -90,6 +92,7 @@ impl Quic {
                 counts,
                 entered: (0, 0),
                 unattributed: 0,
+                is_beginning: true,
                 ledger,
             }),
             Err(error) => {
@@ -138,6 +141,10 @@ impl Quic {
         // The parser attributes the content.
         self.unattributed -= chunk.bytes.len() as i64;
         self.enter(Layer::Quic);
+        self.is_beginning &= self.unattributed < 0;
+        if self.is_beginning {
+            self.take_back(Layer::Handshake);
+        }
         Ok(())
     }
 
@@ -174,13 +181,16 @@ impl Quic {
     /// Completes the ledger: content that was still waiting in the stream when bytes were entered had been entered as QUIC's or the handshake's.
     pub fn finish(&mut self) {
         self.enter(Layer::Quic);
+        self.take_back(Layer::Quic);
+        self.take_back(Layer::Handshake);
+    }
+
+    /// Removes content that was entered twice from a layer.
+    fn take_back(&mut self, layer: Layer) {
         let mut ledger = self.ledger.borrow_mut();
-        let mut excess = std::mem::take(&mut self.unattributed).unsigned_abs();
-        for layer in [Layer::Quic, Layer::Handshake] {
-            let part = excess.min(ledger[layer]);
-            ledger[layer] -= part;
-            excess -= part;
-        }
+        let part = ledger[layer].min(self.unattributed.min(0).unsigned_abs());
+        ledger[layer] -= part;
+        self.unattributed += part as i64;
     }
 }
 

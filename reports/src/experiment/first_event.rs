@@ -62,10 +62,16 @@ pub fn derive(facts: &FirstEventFacts) -> Experiment {
         )],
         _ => Vec::new(),
     };
+    let over_quic = trips(Transport::WebTransport, true).map(|trips| {
+        format!(
+            "WebTransport takes {}: QUIC opens the connection and agrees on keys in one round trip, and the request for the session is another.",
+            short(trips)
+        )
+    });
     Experiment {
         title: "From nothing to the first event".into(),
         question: "How long does it take until a new subscriber has its first event, and over how many round trips?".into(),
-        answer,
+        answer: answer.into_iter().chain(over_quic).collect(),
         drawings: vec![
             drawing(false, "first-event-plain", "Time to the first event, without TLS"),
             drawing(true, "first-event-tls", "Time to the first event, within TLS 1.3"),
@@ -88,7 +94,8 @@ pub fn derive(facts: &FirstEventFacts) -> Experiment {
             "Subscriptions are opened one after another over a modelled delay, each on a connection of its own, with a browser's headers. Round \
              trips are the growth of the time over that of the delay."
                 .into(),
-            "Opening the TCP connection is one round trip, and the handshake of TLS 1.3 another one; no session is resumed.".into(),
+            "Opening the TCP connection is one round trip, and the handshake of TLS 1.3 another one; no session is resumed. QUIC opens the connection \
+             and agrees on keys in one; WebTransport has no form without TLS.".into(),
         ],
         ..Experiment::default()
     }

@@ -146,16 +146,16 @@ pub fn derive(facts: &TokenStreamFacts) -> Experiment {
     let cancelled = disconnects.iter().find(|end| end.way == sse && !end.background);
     let answer = [
         Some(format!("An answer of {tokens} tokens at {rate} per second. {figures}.")),
-        figure(Way::Whole, first_ms).map(|ms| {
-            format!("Without a stream, the reader sees nothing for {} s.", short(ms / 1e3))
-        }),
+        figure(Way::Whole, first_ms)
+            .map(|ms| format!("Without a stream, the reader sees nothing for {} s.", short(ms / 1e3))),
         cancelled.map(|end| {
             format!(
-                "A client that disconnected after {} tokens cancelled its answer: the server stopped at {}. An answer in the background was \
-                 resumed at the cursor, without a token lost or repeated.",
+                "A client that disconnected after {} tokens cancelled its answer: the server stopped at {}.",
                 end.before, end.generated
             )
         }),
+        resumed(sse)
+            .then(|| "An answer in the background was resumed at the cursor, without a token lost or repeated.".into()),
     ];
     let held: Vec<String> = buffered
         .iter()

@@ -1,6 +1,6 @@
 //! Answers, as language models give them: a feed for each question, to which a token is added at a time.
 //!
-//! Since an answer is a feed, every transport carries it, and a client resumes it at its cursor. But it belongs to one client: it begins
+//! Since an answer is a feed, each of the HTTP transports, and WebSocket, carries it, and a client resumes it at its cursor. But it belongs to one client: it begins
 //! with a question, ends with its last token, and is normally cancelled when the client disconnects.
 
 mod socket;
@@ -24,8 +24,8 @@ use crate::state::ServerState;
 pub use socket::session;
 pub use store::Answer;
 
-/// How long an answer can be read after its end.
-const KEPT: Duration = Duration::from_secs(30);
+/// How long an answer can be read after its end, if its client knows its path.
+pub const KEPT: Duration = Duration::from_secs(30);
 
 /// The reason why a question gets no answer.
 pub enum Refusal {
@@ -35,11 +35,16 @@ pub enum Refusal {
     NoId,
 }
 
-/// Begins to answer a question of a client at `address`.
+/// Begins to answer a question of a client at `address`. The answer is `kept` for that long after its end.
 ///
 /// # Errors
 /// When there are too many answers.
-pub fn ask(question: Question, address: IpAddr, state: &Arc<ServerState>) -> Result<Arc<Answer>, Refusal> {
+pub fn ask(
+    question: Question,
+    address: IpAddr,
+    kept: Duration,
+    state: &Arc<ServerState>,
+) -> Result<Arc<Answer>, Refusal> {
     let id = secret().map_err(|_| Refusal::NoId)?;
     let Some(answer) = state.answers.add(id, question, address) else {
         state.counters.answer_refused();
@@ -56,7 +61,7 @@ pub fn ask(question: Question, address: IpAddr, state: &Arc<ServerState>) -> Res
             answer.cancel();
             answer.feed.close();
             tokio::select! {
-                () = sleep(KEPT) => {}
+                () = sleep(kept) => {}
                 () = state.closing() => {}
             }
             state.answers.remove(&answer);
@@ -77,7 +82,10 @@ pub fn dispatcher(feed: &Arc<Feed>) -> Rc<Dispatcher> {
     let (weak, feed) = (Rc::downgrade(&dispatcher), feed.clone());
     let mut head = feed.watch();
     spawn_local(async move {
-        while !feed.is_closed() && head.changed().await.is_ok() {
+        // Checked before the fan-out, which may just miss the end; the end is announced once more then.
+        let mut closed = feed.is_closed();
+        while !closed && head.changed().await.is_ok() {
+            closed = feed.is_closed();
             let Some(dispatcher) = weak.upgrade() else { return };
             dispatcher.fan_out(&feed);
         }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -35,7 +36,7 @@ pub async fn session(mut socket: WebSocket, state: Arc<ServerState>) {
             Ok(None) => return,
             Err(_) => return refuse(&mut socket, CloseCode::Away, "no question came for a while".into()).await,
         };
-        let answer = match begin(question, address, &state) {
+        let answer = match begin(question, address, Duration::ZERO, &state) {
             Ok(answer) => answer,
             Err(Refusal::Full) => return refuse(&mut socket, CloseCode::Again, "too many answers".into()).await,
             Err(Refusal::NoId) => return refuse(&mut socket, CloseCode::Error, "no random numbers".into()).await,
@@ -68,6 +69,10 @@ async fn ask(socket: &mut WebSocket) -> Option<Result<Question, String>> {
 /// Sends the events of an answer; returns whether the connection is still open then.
 async fn tell(socket: &mut WebSocket, answer: &Arc<Answer>) -> bool {
     let _attached = answer.attach();
+    // Frames may have been received together with the question.
+    if !read(socket).await {
+        return false;
+    }
     let writer = socket.get_ref().socket().clone();
     let mut delivery = Delivery::new(subscribe(answer), writer, Encoding::plain(Envelope::WebSocket));
     loop {

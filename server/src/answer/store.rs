@@ -15,7 +15,7 @@ use crate::feed::Feed;
 use crate::quota::{Place, Quota};
 
 /// The most answers that are kept at once, in total and for one address.
-const MAX_ANSWERS: usize = 512;
+const MAX_ANSWERS: usize = 128;
 const MAX_ANSWERS_PER_ADDRESS: usize = 32;
 
 /// All answers.
@@ -77,6 +77,11 @@ impl Answer {
     pub fn progress(&self) -> Progress {
         let tokens = self.question.tokens;
         Progress { generated: (self.feed.head().0 as u32).min(tokens), tokens, state: *self.state.borrow() }
+    }
+
+    /// Whether it has ended early.
+    pub fn is_cancelled(&self) -> bool {
+        *self.state.borrow() == State::Cancelled
     }
 
     /// The text so far.

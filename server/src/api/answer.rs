@@ -3,12 +3,13 @@
 //! - With `"stream": true`, each token is a server-sent event, or a line if the request accepts `application/x-ndjson`. Without it, the
 //!   response is JSON with the whole text.
 //! - When the client disconnects, its answer is cancelled. With `"background": true` it goes on.
-//! - Every response names the answer's path in `Location`. The events can be read there over each transport, such as
+//! - Every response names the answer's path in `Location`. The events can be read there over each HTTP transport and WebSocket, such as
 //!   `GET /answer/ID/long-poll?after=N`, for half a minute after the end.
 
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderValue, LOCATION};
@@ -19,7 +20,7 @@ use serde_json::json;
 
 use super::publish;
 use super::response::{self, Response};
-use crate::answer::{self, Answer, Refusal};
+use crate::answer::{self, Answer, KEPT, Refusal};
 use crate::carrier::Socket;
 use crate::state::ServerState;
 use crate::transport::stream;
@@ -40,7 +41,7 @@ pub async fn ask(request: Request<Incoming>, state: Arc<ServerState>, socket: Rc
         Err(fault) => return response::bad_request(fault),
     };
     let (stream, background) = (question.stream, question.background);
-    let answer = match begin(question, &state, &socket) {
+    let answer = match begin(question, KEPT, &state, &socket) {
         Ok(answer) => answer,
         Err(refusal) => return *refusal,
     };
@@ -52,20 +53,28 @@ pub async fn ask(request: Request<Incoming>, state: Arc<ServerState>, socket: Rc
             response
         }
         (false, true) => response::json(StatusCode::ACCEPTED, &json!({ "answer": answer.path() })),
-        (false, false) => response::json(StatusCode::OK, &json!({ "text": whole_text(&answer, &socket).await })),
+        (false, false) => {
+            let text = whole_text(&answer, &socket).await;
+            response::json(StatusCode::OK, &json!({ "text": text, "state": answer.progress().state }))
+        }
     };
     let path = HeaderValue::from_str(&answer.path()).expect("a path is a header value");
     response.headers_mut().insert(LOCATION, path);
     response
 }
 
-/// Begins to answer a question that came over `socket`.
+/// Begins to answer a question that came over `socket`; the answer is `kept` for that long after its end.
 ///
 /// # Errors
 /// The response if there are too many answers.
-pub fn begin(question: Question, state: &Arc<ServerState>, socket: &Socket) -> Result<Arc<Answer>, Box<Response>> {
+pub fn begin(
+    question: Question,
+    kept: Duration,
+    state: &Arc<ServerState>,
+    socket: &Socket,
+) -> Result<Arc<Answer>, Box<Response>> {
     let address = socket.peer().map_err(|_| Box::new(response::bad_request("the connection has been closed")))?;
-    answer::ask(question, address, state).map_err(|refusal| {
+    answer::ask(question, address, kept, state).map_err(|refusal| {
         Box::new(match refusal {
             Refusal::Full => response::unavailable("too many answers\n"),
             Refusal::NoId => response::unavailable("the system provides no random numbers\n"),

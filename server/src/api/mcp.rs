@@ -10,6 +10,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -17,7 +18,7 @@ use hyper::{Request, StatusCode, Version};
 use protocol::answer::{DONE, MAX_RATE, MAX_TOKENS, Question};
 use protocol::mcp::{CALL, TOOL, VERSION, VERSION_FIELD};
 use protocol::{Envelope, Event, mcp};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -35,12 +36,15 @@ use crate::state::ServerState;
 struct Message {
     jsonrpc: String,
     /// `None` for a notification.
+    #[serde(default, deserialize_with = "present")]
     id: Option<Value>,
     method: String,
     #[serde(default)]
     params: Value,
 }
 
+/// The longest id and the longest token for progress, in bytes.
+const MAX_ID_BYTES: usize = 128;
 /// The codes of errors: those of JSON-RPC, and those of the protocol.
 const PARSE_ERROR: i32 = -32700;
 const INVALID_REQUEST: i32 = -32600;
@@ -48,6 +52,11 @@ const UNKNOWN_METHOD: i32 = -32601;
 const INVALID_PARAMS: i32 = -32602;
 const HEADER_MISMATCH: i32 = -32020;
 const UNSUPPORTED_VERSION: i32 = -32022;
+
+/// A field that is there, even if its value is null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
 
 /// Responds to a message.
 pub async fn respond(request: Request<Incoming>, state: Arc<ServerState>, socket: Rc<Socket>) -> Response {
@@ -67,6 +76,9 @@ pub async fn respond(request: Request<Incoming>, state: Arc<ServerState>, socket
     };
     if jsonrpc != "2.0" {
         return error(&id.unwrap_or_default(), INVALID_REQUEST, "jsonrpc must be \"2.0\"".into());
+    }
+    if id.as_ref().is_some_and(|id| !is_short(id)) {
+        return error(&Value::Null, INVALID_REQUEST, "id: a number, or a short text".into());
     }
     // A client cancels a request by disconnecting, so there is no notification to act on.
     let Some(id) = id else { return response::empty(StatusCode::ACCEPTED) };
@@ -112,6 +124,11 @@ fn check(headers: &HeaderMap, id: &Value, method: &str, params: &Value) -> Resul
     Err(Box::new(response::json(StatusCode::BAD_REQUEST, &json!({ "jsonrpc": "2.0", "id": id, "error": fault }))))
 }
 
+/// Whether a value is a number or a text of at most [`MAX_ID_BYTES`]: it is sent back with each message.
+fn is_short(id: &Value) -> bool {
+    id.is_number() || id.as_str().is_some_and(|text| text.len() <= MAX_ID_BYTES)
+}
+
 /// Calls the tool.
 async fn call(id: Value, params: Value, version: Version, state: Arc<ServerState>, socket: Rc<Socket>) -> Response {
     if params["name"] != TOOL {
@@ -121,23 +138,32 @@ async fn call(id: Value, params: Value, version: Version, state: Arc<ServerState
     let question = match question.and_then(|question| question.check().map(|()| question)) {
         // Closing the response cancels the request.
         Ok(question) => Question { background: false, ..question },
-        Err(fault) => return error(&id, INVALID_PARAMS, format!("arguments: {fault}")),
+        // A result, so that a model can read it and correct the call.
+        Err(fault) => return result(&id, mcp::text(&format!("arguments: {fault}"), true)),
     };
+    let token = params["_meta"]["progressToken"].clone();
+    if !token.is_null() && !is_short(&token) {
+        return error(&id, INVALID_PARAMS, "progressToken: a number, or a short text".into());
+    }
     let total = question.tokens;
-    let answer = match begin(question, &state, &socket) {
+    let answer = match begin(question, Duration::ZERO, &state, &socket) {
         Ok(answer) => answer,
         Err(refusal) => return *refusal,
     };
-    let token = params["_meta"]["progressToken"].clone();
     if token.is_null() {
-        return result(&id, mcp::text(&whole_text(&answer, &socket).await));
+        let text = whole_text(&answer, &socket).await;
+        return result(&id, mcp::text(&text, answer.is_cancelled()));
     }
     let encoding = match version {
         Version::HTTP_11 => Encoding::chunked(Envelope::Sse),
         _ => Encoding::plain(Envelope::Sse),
     };
+    let attached = answer.attach();
     let stream = Progress { id, token, total, answer, encoding };
-    response::endless(Envelope::Sse.content_type(), Body::continued(async move |_| stream.send(socket).await))
+    let mut response =
+        response::endless(Envelope::Sse.content_type(), Body::continued(async move |_| stream.send(socket).await));
+    response.body_mut().keep(attached);
+    response
 }
 
 /// A response that tells the progress of an answer.
@@ -153,7 +179,6 @@ impl Progress {
     /// Sends a notification for each token, and then the result, unless the client disconnects.
     async fn send(self, socket: Rc<Socket>) {
         let Self { id, token, total, answer, encoding } = &self;
-        let _attached = answer.attach();
         let mut subscription = subscribe(answer);
         let mut stream = Stream::new(socket.clone());
         loop {
@@ -168,15 +193,23 @@ impl Progress {
                 Next::Event(entry) => {
                     let event = Event::decode(entry.json()).expect("the feed's own encoding");
                     let message = match &*event.data {
-                        DONE => mcp::response(id, mcp::text(&answer.text())),
+                        DONE => mcp::response(id, mcp::text(&answer.text(), false)),
                         _ => mcp::progress(token, &event, *total),
                     };
                     (encoding.wrap(mcp::block(&message)), false)
                 }
+                Next::Closed if answer.is_cancelled() => {
+                    let last = mcp::block(&mcp::response(id, mcp::text(&answer.text(), true)));
+                    ([encoding.wrap(last), encoding.end().into()].concat().into(), true)
+                }
                 Next::Closed => (encoding.end().into(), true),
                 Next::Gap(_) | Next::Nothing => continue,
             };
-            match timeout(socket.state.stall_timeout, stream.write_all(&message)).await {
+            let written = async {
+                stream.write_all(&message).await?;
+                stream.flush().await
+            };
+            match timeout(socket.state.stall_timeout, written).await {
                 Ok(Ok(())) if !is_last => {}
                 Ok(_) => return,
                 Err(_) => return socket.state.counters.stalled(),
@@ -198,6 +231,7 @@ fn tool() -> Value {
                 "rate": { "type": "number", "minimum": 1, "maximum": MAX_RATE, "description": "tokens per second" },
             },
             "required": ["prompt"],
+            "additionalProperties": false,
         },
     })
 }

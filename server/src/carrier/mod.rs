@@ -23,5 +23,6 @@ pub(crate) use deflate::Compression;
 pub(crate) use frames::WebSocket;
 pub(crate) use socket::{Socket, Stream, Unsent, advance};
 pub(crate) use substream::{StreamBody, Substream};
+pub(crate) use tls::HANDSHAKE_TIMEOUT;
 pub use tls::Identity;
 pub(crate) use upgrade::{Properties, choose_subprotocol, upgrade};

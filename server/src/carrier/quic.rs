@@ -4,7 +4,6 @@
 //! QUIC has TLS 1.3 built in. The certificate is made at the start: browsers accept one that no authority has issued if the page names its hash,
 //! as long as it is valid for at most two weeks (WebTransport, section 6.9).
 
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::rc::Rc;
@@ -28,7 +27,7 @@ use web_transport_quinn::{ALPN, Request};
 use super::admission::{Admission, Admitted, Decision};
 use super::tls::HANDSHAKE_TIMEOUT;
 use crate::budget::{Budget, Reservation};
-use crate::fan_out::{Dispatcher, Worker};
+use crate::fan_out::{Dispatcher, HEARTBEAT, Worker};
 use crate::state::ServerState;
 use crate::transport::webtransport;
 
@@ -46,10 +45,12 @@ const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
 /// The most bytes that are sent and not acknowledged; then a subscriber is a slow consumer.
 const SEND_WINDOW_BYTES: u64 = 256 << 10;
+/// The most bytes of datagrams that wait: nobody reads them, but WebTransport requires that both sides support them.
+const DATAGRAM_BYTES: usize = 4 << 10;
 /// The kernel's buffers of the one socket, in each direction: the connections of a lecture hall all begin at once.
 const BUFFER_BYTES: usize = 4 << 20;
-/// How long a connection may be silent: twice the interval of the heartbeats.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may be silent. A heartbeat follows at most twice its interval after the last event.
+const IDLE_TIMEOUT: Duration = HEARTBEAT.saturating_mul(3);
 
 /// A self-signed certificate for WebTransport.
 pub struct Certificate {
@@ -92,6 +93,7 @@ impl Certificate {
             .stream_receive_window(STREAM_WINDOW_BYTES.into())
             .receive_window(CONNECTION_WINDOW_BYTES.into())
             .send_window(SEND_WINDOW_BYTES)
+            .datagram_receive_buffer_size(Some(DATAGRAM_BYTES))
             .max_idle_timeout(Some(IDLE_TIMEOUT.try_into()?));
         config.transport_config(Arc::new(transport));
         Ok(config)
@@ -161,10 +163,15 @@ async fn serve(
         let (connection, _) = incoming.accept().ok()?.into_0rtt().ok()?;
         Request::accept(connection).await.ok()
     };
-    let request = until_closing(&state, timeout(HANDSHAKE_TIMEOUT, request)).await;
+    let request = state.until_closing(timeout(HANDSHAKE_TIMEOUT, request)).await;
     drop(handshake);
     match request {
-        Some(Ok(Some(request))) => webtransport::respond(request, state, dispatcher).await,
+        Some(Ok(Some(request))) => {
+            let connection = request.conn().clone();
+            webtransport::respond(request, state, dispatcher).await;
+            // The session's own task would keep the connection for as long as the client does.
+            connection.close(0u32.into(), b"");
+        }
         Some(_) => {
             state.counters.handshake_failed();
             debug!("the QUIC handshake failed");
@@ -172,11 +179,4 @@ async fn serve(
         None => {}
     }
     drop(admitted);
-}
-
-async fn until_closing<T>(state: &ServerState, future: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        output = future => Some(output),
-        () = state.closing() => None,
-    }
 }

@@ -24,7 +24,7 @@ use web_transport_quinn::{Request, SendStream, Session};
 use crate::api::presenter::Credentials;
 use crate::api::query::Query;
 use crate::api::{host, origin};
-use crate::carrier::{Socket, Substream};
+use crate::carrier::{HANDSHAKE_TIMEOUT, Socket, Substream};
 use crate::fan_out::{Delivery, Dispatcher, Subscription};
 use crate::feed::Encoding;
 use crate::options::MAX_PAYLOAD_BYTES;
@@ -49,16 +49,24 @@ pub async fn respond(request: Request, state: Arc<ServerState>, dispatcher: Rc<D
         Err(status) => {
             // Not `reject`, which ends the streams of HTTP/3 itself with the response, and a client may take that for an error (RFC 9114,
             // section 6.2.1). Here they stay open until the client has closed the connection.
-            if let Ok(session) = request.respond(status).await {
-                let _ = timeout(LAST_BYTES_TIMEOUT, session.closed()).await;
-            }
+            let refusal = async {
+                if let Ok(session) = request.respond(status).await {
+                    session.closed().await;
+                }
+            };
+            let _ = timeout(LAST_BYTES_TIMEOUT, refusal).await;
             return;
         }
     };
     let peer = request.conn().remote_address().ip().to_canonical();
-    // An error means that the client has disconnected.
-    let Ok(session) = request.ok().await else { return };
-    let Ok(mut sender) = session.open_uni().await else { return };
+    let opened = async {
+        let session = request.ok().await.ok()?;
+        // A client that allows no stream is waited for only so long.
+        let sender = session.open_uni().await.ok()?;
+        Some((session, sender))
+    };
+    let opened = state.until_closing(timeout(HANDSHAKE_TIMEOUT, opened)).await;
+    let Some(Ok(Some((session, mut sender)))) = opened else { return };
     let stream = Rc::new(Substream::new(peer));
     let cut = {
         let session = session.clone();
@@ -97,15 +105,27 @@ fn check(request: &Request, state: &ServerState) -> Result<(Option<Bookmark>, bo
     }
     let query = Query::parse(url.query(), &["after"]).map_err(|_| StatusCode::BAD_REQUEST)?;
     // The page comes from the HTTP port, whose number may be another one.
-    let own = state.addresses.http.port();
-    let host = format!("{}:{own}", url.host_str().unwrap_or_default());
+    let (scheme, port) = (state.addresses.http_scheme(), state.addresses.http.port());
+    let name = url.host_str().unwrap_or_default();
+    let host = match (scheme, port) {
+        // A browser leaves the scheme's own port out.
+        ("http", 80) | ("https", 443) => name.to_string(),
+        _ => format!("{name}:{port}"),
+    };
     headers.insert(HOST, HeaderValue::from_str(&host).map_err(|_| StatusCode::BAD_REQUEST)?);
-    if !origin::may_publish(&headers, state.addresses.http_scheme(), &state.origins) {
+    if !origin::may_publish(&headers, scheme, &state.origins) {
         return Err(StatusCode::FORBIDDEN);
     }
     let may_publish = match &state.presenter {
         None => true,
-        Some(presenter) => matches!(presenter.credentials(&headers), Credentials::Presenter),
+        Some(presenter) => match presenter.credentials(&headers) {
+            Credentials::Presenter => true,
+            Credentials::Viewer => false,
+            Credentials::Wrong => {
+                state.counters.token_refused();
+                return Err(StatusCode::FORBIDDEN);
+            }
+        },
     };
     Ok((query.after, may_publish))
 }

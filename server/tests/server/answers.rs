@@ -5,12 +5,14 @@ use std::time::Duration;
 use protocol::Event;
 use protocol::answer::{DONE, Progress, Question, State};
 use protocol::envelope::sse;
+use protocol::envelope::websocket::Opcode;
 use protocol::mcp::{self, Message};
 use serde_json::{Value, json};
 use server::{Options, Server};
 
 use crate::support::chunks::chunk;
 use crate::support::figures::{load, wait_until};
+use crate::support::frames::{close_frame, frame, masked, open};
 use crate::support::{Response, Wire, get, options, start};
 
 /// A question with a short, fast answer.
@@ -130,7 +132,7 @@ fn a_wrong_question_is_refused_with_the_reason_and_an_unknown_answer_is_not_foun
     let server = start();
     for (body, fault) in [
         ("why?", "a question is JSON like"),
-        (r#"{"prompt":"a","tokens":2001}"#, "tokens: a number from 1 to 2000"),
+        (r#"{"prompt":"a","tokens":1001}"#, "tokens: a number from 1 to 1000"),
         (r#"{"prompt":"a","rate":1e9}"#, "rate: tokens per second, from 1 to 1000"),
         (r#"{"prompt":"a","rate":null}"#, "a question is JSON like"),
         (r#"{"prompt":"a","max_tokens":5}"#, "a question is JSON like"),
@@ -159,14 +161,70 @@ fn there_are_only_so_many_answers_and_shutting_down_ends_them() {
         wire.send([request.as_bytes(), &slow].concat());
         wire.response().0
     };
-    for _ in 0..512 {
+    let path = ask().header("location").unwrap().to_string();
+    for _ in 1..128 {
         assert_eq!(ask().status, 202);
     }
     let refused = ask();
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     assert_eq!(load(&server).answers_refused, 1);
-    drop(wire);
+    // Each has an event from time to time; the stream of one ends with the server.
+    let mut stream = Wire::request(&server, "GET", &format!("{path}/stream?after=0"), &[]);
+    assert_eq!(stream.headers().status, 200);
     server.shutdown();
+    assert!(stream.rest().ends_with(b"0\r\n\r\n"));
+}
+
+/// The tokens of an answer on a WebSocket, up to its end.
+fn tokens_on(wire: &mut Wire) -> Vec<String> {
+    let mut tokens: Vec<String> = Vec::new();
+    while tokens.last().is_none_or(|token| token != DONE) {
+        let (opcode, payload) = frame(wire);
+        assert_eq!(opcode, Opcode::Text);
+        tokens.push(Event::decode(&payload).unwrap().data.into_owned());
+    }
+    tokens
+}
+
+#[test]
+fn a_websocket_answers_one_question_after_another_but_not_two_at_a_time() {
+    let server = start();
+    let mut wire = open(&server, "/answer/ws");
+    let ask = |question: &Question| masked(Opcode::Text, &serde_json::to_vec(question).unwrap());
+    for prompt in ["why?", "how?"] {
+        let question = Question { prompt: prompt.into(), ..question(5) };
+        wire.send(ask(&question));
+        assert_eq!(tokens_on(&mut wire), expected(&question));
+    }
+    // Together in one write, and so in one read.
+    let slow = ask(&Question { rate: 1.0, ..question(100) });
+    wire.send([&*slow, &slow].concat());
+    assert_eq!(close_frame(&mut wire), (1008, "the last answer has not ended".into()));
+    let mut wrong = open(&server, "/answer/ws");
+    wrong.send(masked(Opcode::Text, b"why?"));
+    let (code, reason) = close_frame(&mut wrong);
+    assert!(code == 1008 && reason.starts_with("a question is JSON like"), "{code} {reason}");
+}
+
+#[test]
+fn a_websocket_that_is_closed_or_lost_during_an_answer_cancels_it_and_a_shutdown_closes_it() {
+    let server = start();
+    let slow = masked(Opcode::Text, &serde_json::to_vec(&Question { rate: 50.0, ..question(1_000) }).unwrap());
+    let mut closing = open(&server, "/answer/ws");
+    closing.send([&*slow, &masked(Opcode::Close, &1000u16.to_be_bytes())].concat());
+    assert_eq!(close_frame(&mut closing).0, 1000);
+    let mut lost = open(&server, "/answer/ws");
+    lost.send(&slow);
+    assert_eq!(frame(&mut lost).0, Opcode::Text);
+    drop(lost);
+    let mut before = u64::MAX;
+    wait_until(&server, |load| {
+        std::thread::sleep(Duration::from_millis(100));
+        std::mem::replace(&mut before, load.tokens_generated) == load.tokens_generated
+    });
+    let mut waiting = open(&server, "/answer/ws");
+    server.shutdown();
+    assert_eq!(close_frame(&mut waiting).0, 1001);
 }
 
 /// A call of the tool, with changed headers.
@@ -242,8 +300,9 @@ fn messages_that_violate_the_protocol_get_its_errors() {
         (&body, mcp::VERSION, "other", 400, -32020),
         (&newer, "2031-01-01", "answer", 400, -32022),
         (&with("/params/_meta", json!({})), mcp::VERSION, "answer", 400, -32602),
-        (&with("/params/arguments/tokens", json!(0)), mcp::VERSION, "answer", 400, -32602),
-        (&with("/params/arguments", json!("why?")), mcp::VERSION, "answer", 400, -32602),
+        (&with("/params/_meta/progressToken", json!("x".repeat(129))), mcp::VERSION, "answer", 400, -32602),
+        (&with("/params/_meta/progressToken", json!([1])), mcp::VERSION, "answer", 400, -32602),
+        (&with("/id", json!(null)), mcp::VERSION, "answer", 400, -32600),
         (&with("/params/name", json!("other")), mcp::VERSION, "other", 400, -32602),
         (&with("/jsonrpc", json!("1.0")), mcp::VERSION, "answer", 400, -32600),
         (&json!([body]), mcp::VERSION, "answer", 400, -32600),
@@ -252,6 +311,12 @@ fn messages_that_violate_the_protocol_get_its_errors() {
         let (response, text) = call(&server, body, version, name).response();
         let error: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((response.status, error["error"]["code"].as_i64()), (status, Some(code)), "{body}: {text}");
+    }
+    // A model can correct arguments, so their fault is a result.
+    for arguments in [json!({ "prompt": "a", "tokens": 0 }), json!("why?")] {
+        let (response, text) = call(&server, &with("/params/arguments", arguments), mcp::VERSION, mcp::TOOL).response();
+        let result: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((response.status, &result["result"]["isError"]), (200, &json!(true)), "{text}");
     }
     let (response, text) = post(&server, "/mcp", &[], b"{").response();
     assert!(response.status == 400 && text.contains("-32700"), "{text}");
