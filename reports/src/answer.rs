@@ -90,6 +90,14 @@ pub fn doubts(comparison: &Comparison) -> Vec<String> {
             short(correlation)
         ));
     }
+    let carriers = |over_tcp: bool| rows(comparison).iter().any(|row| row.transport.is_over_tcp() == over_tcp);
+    if carriers(true) && carriers(false) {
+        doubts.push(
+            "The bytes of WebTransport contain the sequence numbers and acknowledgements that TCP has in its headers. For the other transports \
+             these are not counted: 52 bytes for each segment."
+                .into(),
+        );
+    }
     for row in rows(comparison) {
         let label = row.transport.label();
         let rounds = || comparison.rounds_of(row.transport);

@@ -99,7 +99,7 @@ impl Server {
         let (tcp_listener, tcp) = listen(options.tcp_listen, "--tcp-listen")?;
         // A certificate from a file is valid for a host name, so the URLs must contain that.
         let name = options.tls_cert.as_ref().and(options.hosts.first().cloned());
-        let certificate = Certificate::new(&options.hosts, &[http.ip()])?;
+        let certificate = Certificate::new(&options.hosts, &[addresses::reachable(http.ip())])?;
         let quic_certificate = certificate.fingerprint.clone();
         let endpoint = workers[0].call(move |_| quic::listen(http, certificate)).context("a worker has ended")?;
         let endpoint = endpoint.with_context(|| format!("cannot listen for WebTransport on {http} (UDP)"))?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use bytes::BytesMut;
 use protocol::answer::Question;
 use protocol::envelope::sse;
 use protocol::facts::Facts;
@@ -15,7 +16,7 @@ use protocol::facts::token_stream::{Answer, Disconnect, TokenStreamFacts, Way};
 use protocol::mcp::{self, Message};
 use protocol::network::Network;
 use protocol::result::Headers;
-use protocol::transport::{BrowserApi, Exchange};
+use protocol::transport::{BrowserApi, Carrier, Exchange};
 use protocol::{Cursor, Layer, Transport, chunked, clock};
 use serde::Deserialize;
 use tokio::task::{JoinSet, spawn_local};
@@ -70,7 +71,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     };
     let mut answers = Vec::new();
     for _ in 0..REPETITIONS {
-        answers.extend(at_once(&target, TOKENS).await?);
+        answers.extend(at_once(&target, &ways(), TOKENS).await?);
     }
     let mut disconnects = Vec::new();
     for way in ways() {
@@ -83,8 +84,10 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     }
     let proxy = Proxy::BuffersResponses;
     let running = proxy::start(proxy, target.endpoint.address).await?;
+    let target = Target { endpoint: running.endpoint.clone(), ..target };
     // The proxy speaks HTTP/1.1 only.
-    let buffered = at_once(&Target { endpoint: running.endpoint.clone(), ..target }, DISCONNECT_TOKENS).await?;
+    let through_proxy: Vec<Way> = ways().into_iter().filter(|&way| asked_over(way).carrier() == Carrier::H1).collect();
+    let buffered = at_once(&target, &through_proxy, DISCONNECT_TOKENS).await?;
     Ok(Facts::TokenStream(TokenStreamFacts {
         tokens: TOKENS,
         rate: RATE,
@@ -97,11 +100,18 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     }))
 }
 
-/// One answer by each way, all at the same time, each on a connection of its own.
-async fn at_once(target: &Target, tokens: u32) -> anyhow::Result<Vec<Answer>> {
+/// The transport whose connection a question is sent on.
+fn asked_over(way: Way) -> Transport {
+    match way {
+        Way::Whole | Way::Mcp => Transport::Sse,
+        Way::Events(transport) => transport,
+    }
+}
+
+/// One answer by each of these ways, all at the same time, each on a connection of its own.
+async fn at_once(target: &Target, ways: &[Way], tokens: u32) -> anyhow::Result<Vec<Answer>> {
     let mut running = JoinSet::new();
-    let through_proxy = tokens != TOKENS;
-    for way in ways().into_iter().filter(|way| !(through_proxy && *way == Way::Events(Transport::SseH2))) {
+    for &way in ways {
         let target = target.clone();
         running.spawn_local(async move {
             let reader = Reader::connect(way, &target).await?;
@@ -112,7 +122,7 @@ async fn at_once(target: &Target, tokens: u32) -> anyhow::Result<Vec<Answer>> {
     while let Some(answer) = running.join_next().await {
         answers.push(answer??);
     }
-    let position = |way: Way| ways().iter().position(|&known| known == way);
+    let position = |way: Way| ways.iter().position(|&known| known == way);
     answers.sort_by_key(|answer| position(answer.way));
     Ok(answers)
 }
@@ -128,11 +138,7 @@ impl Reader {
     /// Opens a connection.
     async fn connect(way: Way, target: &Target) -> anyhow::Result<Self> {
         let began_ns = clock::now_ns();
-        let transport = match way {
-            Way::Whole | Way::Mcp => Transport::Sse,
-            Way::Events(transport) => transport,
-        };
-        Ok(Self { way, subscriber: Subscriber::alone(transport, target).await?, began_ns })
+        Ok(Self { way, subscriber: Subscriber::alone(asked_over(way), target).await?, began_ns })
     }
 
     /// Asks, and receives the whole answer.
@@ -217,6 +223,14 @@ async fn post(
     Ok((head.status, head.location, head.length.unwrap_or(0)))
 }
 
+/// Receives a body of that length.
+async fn body(subscriber: &mut Subscriber, length: usize) -> anyhow::Result<BytesMut> {
+    while subscriber.wire.received.len() < length {
+        subscriber.wire.fill().await?;
+    }
+    Ok(subscriber.wire.received.split_to(length))
+}
+
 /// Receives the whole text, which counts as all of its tokens.
 async fn whole(subscriber: &mut Subscriber, question: &Question) -> anyhow::Result<()> {
     #[derive(Deserialize)]
@@ -225,10 +239,7 @@ async fn whole(subscriber: &mut Subscriber, question: &Question) -> anyhow::Resu
     }
     let (status, _, length) = post(subscriber, "/answer", "Accept: application/json\r\n", question).await?;
     ensure!(status == 200, "status {status}");
-    while subscriber.wire.received.len() < length {
-        subscriber.wire.fill().await?;
-    }
-    let body = subscriber.wire.received.split_to(length);
+    let body = body(subscriber, length).await?;
     let Whole { text } = serde_json::from_slice(&body)?;
     ensure!(text == question.answer().collect::<String>(), "the text is another one");
     subscriber.wire.attribute(Layer::Event, length);
@@ -276,10 +287,7 @@ async fn ask_in_background(subscriber: &mut Subscriber, question: &Question) -> 
     let question = Question { stream: false, background: true, ..question.clone() };
     let (status, path, length) = post(subscriber, "/answer", "", &question).await?;
     ensure!(status == 202, "status {status}");
-    while subscriber.wire.received.len() < length {
-        subscriber.wire.fill().await?;
-    }
-    subscriber.wire.received.clear();
+    body(subscriber, length).await?;
     subscriber.wire.attribute(Layer::Framing, length);
     path.context("the response does not name the answer")
 }
@@ -362,7 +370,7 @@ async fn disconnect(test_bed: &mut TestBed, target: &Target, way: Way) -> anyhow
     drop(subscriber);
     sleep(AWAY).await;
     if polls_for_it {
-        let mut again = Subscriber::alone(feed_transport(way), &feed).await?;
+        let mut again = Subscriber::alone(asked_over(way), &feed).await?;
         (again.recorder, again.progress) = (recorder.clone(), crate::round::recorder::Progress::new(progress));
         timeout(TIMEOUT, polls(&mut again, DISCONNECT_TOKENS.into())).await.context("no tokens came")??;
     } else {
@@ -370,13 +378,6 @@ async fn disconnect(test_bed: &mut TestBed, target: &Target, way: Way) -> anyhow
     }
     let generated = test_bed.control.load().await?.tokens_generated - before;
     Ok(ended(way, polls_for_it, received, generated, &recorder))
-}
-
-fn feed_transport(way: Way) -> Transport {
-    match way {
-        Way::Whole | Way::Mcp => Transport::Sse,
-        Way::Events(transport) => transport,
-    }
 }
 
 fn ended(way: Way, background: bool, before: u64, generated: u64, recorder: &Shared) -> Disconnect {

@@ -12,10 +12,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use protocol::Layer;
 use protocol::status::Load;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, ring::default_provider, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme, version};
+use rustls::crypto::ring::default_provider;
+use rustls::{ClientConfig, version};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use url::Url;
@@ -26,12 +24,15 @@ use web_transport_quinn::{ALPN, ClientError, ConnectError, RecvStream, Session, 
 use super::datagrams::{CountedDatagrams, Counts};
 use super::link::Link;
 use super::socket::SharedLedger;
+use super::tls::Unissued;
 use crate::fault::Fault;
 
 /// How many bytes a stream may receive before we acknowledge them, as over HTTP/2.
 const STREAM_WINDOW_BYTES: u32 = 6 << 20;
 /// The most bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
+/// How long a connection may be silent: longer than the server allows, which decides.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long the server may take to acknowledge the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -206,7 +207,8 @@ fn refused(error: &ClientError) -> Option<u16> {
 
 fn client_config(certificate: &str) -> io::Result<quinn::ClientConfig> {
     let provider = Arc::new(default_provider());
-    let pinned = Pinned { hash: certificate.into(), algorithms: provider.signature_verification_algorithms };
+    let algorithms = provider.signature_verification_algorithms;
+    let pinned = Unissued { algorithms, pinned: Some(certificate.into()) };
     let mut tls = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&version::TLS13])
         .map_err(io::Error::other)?
@@ -217,54 +219,8 @@ fn client_config(certificate: &str) -> io::Result<quinn::ClientConfig> {
     let tls = QuicClientConfig::try_from(tls).map_err(io::Error::other)?;
     let mut config = quinn::ClientConfig::new(Arc::new(tls));
     let mut transport = TransportConfig::default();
-    transport.stream_receive_window(STREAM_WINDOW_BYTES.into());
+    let timeout = IDLE_TIMEOUT.try_into().map_err(io::Error::other)?;
+    transport.stream_receive_window(STREAM_WINDOW_BYTES.into()).max_idle_timeout(Some(timeout));
     config.transport_config(Arc::new(transport));
     Ok(config)
-}
-
-/// Trusts one certificate, by its hash.
-#[derive(Debug)]
-struct Pinned {
-    hash: String,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        own: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let hash = ring::digest::digest(&ring::digest::SHA256, own);
-        let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        match hex == self.hash {
-            true => Ok(ServerCertVerified::assertion()),
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("QUIC has TLS 1.3".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
 }

@@ -44,7 +44,9 @@ impl Tls {
         let algorithms = provider.signature_verification_algorithms;
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&version::TLS13])?;
         let builder = match insecure {
-            true => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(algorithms))),
+            true => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Unissued { algorithms, pinned: None }))
+            }
             false => builder.with_root_certificates(trusted_roots()?),
         };
         let mut config = builder.with_no_client_auth();
@@ -186,20 +188,34 @@ fn rejected(error: Error) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, format!("TLS: {error}{hint}"))
 }
 
-/// Accepts any certificate, provided that the server proves to have its key. The server's identity stays unknown.
+/// Accepts a certificate that no authority needs to have issued, provided that the server proves to have its key: the one with a hash or, without
+/// a hash, any; then the server's identity stays unknown.
 #[derive(Debug)]
-struct AnyCertificate(WebPkiSupportedAlgorithms);
+pub struct Unissued {
+    /// The signatures that a server may prove its key with.
+    pub algorithms: WebPkiSupportedAlgorithms,
+    /// The SHA-256 hash of the certificate, in hex.
+    pub pinned: Option<String>,
+}
 
-impl ServerCertVerifier for AnyCertificate {
+impl ServerCertVerifier for Unissued {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
+        own: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
+        let has_hash = |pinned: &String| {
+            let hash = ring::digest::digest(&ring::digest::SHA256, own);
+            let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            hex == *pinned
+        };
+        match self.pinned.as_ref().is_none_or(has_hash) {
+            true => Ok(ServerCertVerified::assertion()),
+            false => Err(CertificateError::ApplicationVerificationFailure.into()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -217,10 +233,10 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

@@ -55,7 +55,7 @@ pub async fn end(socket: &mut WebSocket) {
     if *socket.get_ref().socket().state.closing.borrow() {
         shut_down(socket).await;
     } else {
-        close(socket, CloseCode::Normal.into(), "this was everything").await;
+        close(socket, CloseCode::Normal.into(), "the feed has ended").await;
     }
 }
 

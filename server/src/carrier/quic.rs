@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -25,7 +25,7 @@ use web_transport_quinn::quinn::{self, Endpoint, EndpointConfig, Incoming, Tokio
 use web_transport_quinn::{ALPN, Request};
 
 use super::admission::{Admission, Admitted, Decision};
-use super::tls::HANDSHAKE_TIMEOUT;
+use super::tls::{HANDSHAKE_TIMEOUT, certificate_for, fingerprint};
 use crate::budget::{Budget, Reservation};
 use crate::fan_out::{Dispatcher, HEARTBEAT, Worker};
 use crate::state::ServerState;
@@ -37,7 +37,7 @@ const VALIDITY: time::Duration = time::Duration::days(13);
 const CLOCK_BEHIND: time::Duration = time::Duration::hours(1);
 /// The handshakes under way from which on a client must prove its address first, by a further round trip (RFC 9000, section 8.1.2).
 const MAX_UNVALIDATED: usize = 64;
-/// The streams that a client may open at once: the request and some more, and three of HTTP/3's own and its messages.
+/// The streams that a client may open at once: for requests, and for its messages besides three of HTTP/3's own.
 const MAX_BIDIRECTIONAL_STREAMS: u32 = 4;
 const MAX_UNIDIRECTIONAL_STREAMS: u32 = 8;
 /// The most bytes that a client may have sent and we have not read: of a stream, and of a connection.
@@ -66,16 +66,12 @@ impl Certificate {
     /// # Errors
     /// When a name is not valid, or the system provides no random numbers.
     pub fn new(names: &[String], addresses: &[IpAddr]) -> anyhow::Result<Self> {
-        let addresses = addresses.iter().map(IpAddr::to_string);
-        let names = names.iter().cloned().chain(["localhost".into()]).chain(addresses);
-        let mut parameters = CertificateParams::new(names.collect::<Vec<_>>())?;
-        parameters.distinguished_name.push(DnType::CommonName, "Transport Lab, WebTransport");
+        let mut parameters = certificate_for(names, addresses)?;
         parameters.not_before = OffsetDateTime::now_utc() - CLOCK_BEHIND;
         parameters.not_after = parameters.not_before + VALIDITY;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = parameters.self_signed(&key)?.der().clone();
-        let hash = ring::digest::digest(&ring::digest::SHA256, &certificate);
-        let fingerprint = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = fingerprint(&certificate);
         Ok(Self { chain: vec![certificate], key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(), fingerprint })
     }
 

@@ -6,7 +6,7 @@
 //! write (see `fan_out/subscriber.rs`). hyper does not report whether it has something left to write; instead, [`Socket::mark_unflushed`]
 //! marks the beginning of a message, and hyper's flush marks its end. With TLS, both write to the connection's TLS session (see `tls.rs`).
 //!
-//! A stream of an HTTP/2 connection has the same operations (see `substream.rs`), so deliveries and WebSockets do not differ between the two.
+//! A stream of an HTTP/2 connection, or of a WebTransport session, has the same operations (see `substream.rs`), so that deliveries do not differ.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
@@ -47,8 +47,8 @@ pub type Unsent = VecDeque<Bytes>;
 enum Link {
     /// To a TCP connection, through its TLS session if the server uses TLS.
     Tcp(TcpStream, Option<Box<RefCell<Session>>>),
-    /// To a stream of an HTTP/2 connection.
-    Http2(Rc<Substream>),
+    /// To a stream of an HTTP/2 connection, or of a WebTransport session.
+    Substream(Rc<Substream>),
 }
 
 /// A connection's socket.
@@ -114,7 +114,7 @@ impl Socket {
         connection: ConnectionNumber,
     ) -> Rc<Self> {
         let trace = Rc::new(WireTrace::new(state.traces.clone(), cut, connection));
-        Rc::new(Self { link: Link::Http2(stream), state, trace, unflushed: Cell::new(false) })
+        Rc::new(Self { link: Link::Substream(stream), state, trace, unflushed: Cell::new(false) })
     }
 
     /// Ends a connection whose peer reads nothing: what is still to be written is lost.
@@ -124,14 +124,14 @@ impl Socket {
 
     /// Whether it is a stream of an HTTP/2 connection.
     fn is_stream(&self) -> bool {
-        matches!(self.link, Link::Http2(_))
+        matches!(self.link, Link::Substream(_))
     }
 
     /// The TLS session of a TCP connection.
     fn session(&self) -> Option<RefMut<'_, Session>> {
         match &self.link {
             Link::Tcp(_, Some(session)) => Some(session.borrow_mut()),
-            Link::Tcp(_, None) | Link::Http2(_) => None,
+            Link::Tcp(_, None) | Link::Substream(_) => None,
         }
     }
 
@@ -147,7 +147,7 @@ impl Socket {
     pub fn peer(&self) -> io::Result<IpAddr> {
         match &self.link {
             Link::Tcp(stream, _) => Ok(stream.peer_addr()?.ip().to_canonical()),
-            Link::Http2(stream) => Ok(stream.peer),
+            Link::Substream(stream) => Ok(stream.peer),
         }
     }
 
@@ -166,14 +166,14 @@ impl Socket {
         match &self.link {
             Link::Tcp(_, Some(session)) if session.borrow().is_read_ready() => Poll::Ready(Ok(())),
             Link::Tcp(stream, _) => stream.poll_read_ready(context),
-            Link::Http2(stream) => stream.poll_read_ready(context),
+            Link::Substream(stream) => stream.poll_read_ready(context),
         }
     }
 
     fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.link {
             Link::Tcp(stream, _) => stream.poll_write_ready(context),
-            Link::Http2(stream) => stream.poll_write_ready(context),
+            Link::Substream(stream) => stream.poll_write_ready(context),
         }
     }
 
@@ -193,7 +193,7 @@ impl Socket {
                 }
                 return if session.has_ended() { Poll::Ready(()) } else { Poll::Pending };
             }
-            Link::Http2(stream) => return stream.poll_end(context),
+            Link::Substream(stream) => return stream.poll_end(context),
         };
         let look = || Ok(recv(stream, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT)?.0);
         while ready!(stream.poll_read_ready(context)).is_ok() {
@@ -235,7 +235,7 @@ impl Socket {
         match &self.link {
             Link::Tcp(stream, None) => stream.try_read(buffer),
             Link::Tcp(stream, Some(session)) => session.borrow_mut().read(stream, buffer),
-            Link::Http2(stream) => stream.try_read(buffer),
+            Link::Substream(stream) => stream.try_read(buffer),
         }
     }
 
@@ -248,7 +248,7 @@ impl Socket {
     fn flush_backlog(&self) -> io::Result<bool> {
         match &self.link {
             Link::Tcp(stream, Some(session)) => session.borrow_mut().flush(stream),
-            Link::Tcp(_, None) | Link::Http2(_) => Ok(true),
+            Link::Tcp(_, None) | Link::Substream(_) => Ok(true),
         }
     }
 
@@ -265,7 +265,7 @@ impl Socket {
     /// # Errors
     /// Those of the socket; that it is full is not an error.
     pub fn try_write(&self, parts: &[Bytes]) -> io::Result<usize> {
-        if let Link::Http2(stream) = &self.link {
+        if let Link::Substream(stream) = &self.link {
             // The trace sees the bytes when they are sent, in their frames.
             return match stream.try_send(parts) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
@@ -328,7 +328,7 @@ impl Socket {
                 return Ok(session.write_now(stream)? > 0);
             }
             // There is no report that could be late.
-            Link::Http2(_) => return Ok(false),
+            Link::Substream(_) => return Ok(false),
         };
         let Some(part) = unsent.front() else { return Ok(false) };
         match send(stream, part, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
@@ -348,7 +348,7 @@ impl Socket {
             // A single part needs only the simpler system call.
             (Link::Tcp(stream, None), [part]) => stream.try_write(part)?,
             (Link::Tcp(stream, None), parts) => stream.try_write_vectored(parts)?,
-            (Link::Http2(stream), parts) => return stream.try_write(parts),
+            (Link::Substream(stream), parts) => return stream.try_write(parts),
         };
         self.trace.wrote(parts, written);
         Ok(written)
@@ -365,7 +365,7 @@ impl Drop for Socket {
                 let _ = session.flush(stream);
             }
             Link::Tcp(_, None) => {}
-            Link::Http2(stream) => stream.end(),
+            Link::Substream(stream) => stream.end(),
         }
     }
 }
@@ -518,7 +518,7 @@ impl AsyncWrite for Stream {
         ready!(self.socket.poll_flush_backlog(context))?;
         let stream = match &self.socket.link {
             Link::Tcp(stream, _) => stream,
-            Link::Http2(stream) => {
+            Link::Substream(stream) => {
                 stream.end();
                 return Poll::Ready(Ok(()));
             }

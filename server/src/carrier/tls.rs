@@ -64,12 +64,8 @@ impl Identity {
     /// # Errors
     /// When a name is not valid, or the system provides no random numbers.
     pub fn self_signed(names: &[String], addresses: &[IpAddr]) -> anyhow::Result<Self> {
-        let addresses = addresses.iter().map(IpAddr::to_string);
-        let names = names.iter().cloned().chain(["localhost".into()]).chain(addresses);
-        let mut parameters = CertificateParams::new(names.collect::<Vec<_>>())?;
-        parameters.distinguished_name.push(DnType::CommonName, "Transport Lab, self-signed");
         let key = KeyPair::generate()?;
-        let certificate = parameters.self_signed(&key)?;
+        let certificate = certificate_for(names, addresses)?.self_signed(&key)?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         Self::new(certificate.der(), vec![certificate.der().clone()], key, true)
     }
@@ -80,16 +76,32 @@ impl Identity {
         key: PrivateKeyDer<'static>,
         self_signed: bool,
     ) -> anyhow::Result<Self> {
-        let hash = ring::digest::digest(&ring::digest::SHA256, own);
-        let fingerprint = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let mut config = ServerConfig::builder_with_provider(default_provider().into())
             .with_protocol_versions(&[&version::TLS13])?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
         // The first of these that a client offers is selected; if it offers only others, it is rejected (RFC 7301).
         config.alpn_protocols = vec![HTTP_2.to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { config: config.into(), fingerprint, self_signed })
+        Ok(Self { config: config.into(), fingerprint: fingerprint(own), self_signed })
     }
+}
+
+/// A certificate for these host names and addresses, and for localhost, that is still to be signed.
+///
+/// # Errors
+/// When a name is not valid.
+pub fn certificate_for(names: &[String], addresses: &[IpAddr]) -> anyhow::Result<CertificateParams> {
+    let addresses = addresses.iter().map(IpAddr::to_string);
+    let names = names.iter().cloned().chain(["localhost".into()]).chain(addresses);
+    let mut parameters = CertificateParams::new(names.collect::<Vec<_>>())?;
+    parameters.distinguished_name.push(DnType::CommonName, "Transport Lab, self-signed");
+    Ok(parameters)
+}
+
+/// The SHA-256 hash of a certificate, in hex.
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, certificate);
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The TLS session of one connection.

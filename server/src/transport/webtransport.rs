@@ -30,18 +30,19 @@ use crate::feed::Encoding;
 use crate::options::MAX_PAYLOAD_BYTES;
 use crate::state::ServerState;
 
-/// How long a client may take to receive the last bytes, and how long a message of a client's may take to arrive.
+/// How long a client may take to receive the last bytes.
 const LAST_BYTES_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a message of a client's may take to arrive.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Codes with which a session is closed: the end of the feed, a client that reads nothing, and one that may not publish.
+/// Codes with which a session is closed: the end of the feed, a client that reads nothing, and a message that is not published.
 const ENDED: u32 = 0;
 const STALLED: u32 = 1;
-const FORBIDDEN: u32 = 2;
+const REFUSED: u32 = 2;
 
 /// Responds to the request for a session, and serves it until either side ends it.
 pub async fn respond(request: Request, state: Arc<ServerState>, dispatcher: Rc<Dispatcher>) {
     state.counters.request();
-    let accepted = check(&request, &state);
+    let accepted = check(&request, &state).await;
     let status = accepted.as_ref().err().copied().unwrap_or(StatusCode::OK);
     debug!(path = request.url.path(), status = status.as_u16(), "request");
     let (after, may_publish) = match accepted {
@@ -78,7 +79,7 @@ pub async fn respond(request: Request, state: Arc<ServerState>, dispatcher: Rc<D
     let delivery = Delivery::new(subscription, socket, Encoding::plain(Envelope::Line)).run();
     tokio::select! {
         ((), ()) = async { tokio::join!(delivery, forward(&stream, &mut sender, &session, &state)) } => {
-            session.close(ENDED, b"this was everything");
+            session.close(ENDED, b"the feed has ended");
         }
         _ = session.closed() => {}
         () = publish(&session, &state, may_publish) => {}
@@ -93,7 +94,7 @@ pub async fn respond(request: Request, state: Arc<ServerState>, dispatcher: Rc<D
 ///
 /// # Errors
 /// The status of the response.
-fn check(request: &Request, state: &ServerState) -> Result<(Option<Bookmark>, bool), StatusCode> {
+async fn check(request: &Request, state: &ServerState) -> Result<(Option<Bookmark>, bool), StatusCode> {
     let (url, mut headers) = (&request.url, HeaderMap::clone(&request.headers));
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
     host::check(authority.as_bytes(), &state.hosts).map_err(|fault| match fault {
@@ -123,7 +124,7 @@ fn check(request: &Request, state: &ServerState) -> Result<(Option<Bookmark>, bo
             Credentials::Viewer => false,
             Credentials::Wrong => {
                 state.counters.token_refused();
-                return Err(StatusCode::FORBIDDEN);
+                return Err(presenter.refuse().await.status());
             }
         },
     };
@@ -155,13 +156,13 @@ async fn publish(session: &Session, state: &ServerState, may_publish: bool) {
     loop {
         let Ok(mut stream) = session.accept_uni().await else { return };
         if !may_publish {
-            return session.close(FORBIDDEN, b"publishing requires the presenter's token");
+            return session.close(REFUSED, b"publishing requires the presenter's token");
         }
         let message = timeout(MESSAGE_TIMEOUT, stream.read_to_end(MAX_PAYLOAD_BYTES)).await;
         let text = message.ok().and_then(Result::ok).and_then(|bytes| String::from_utf8(bytes).ok());
         match text {
             Some(text) => _ = state.feed.publish(clock::now_ns(), &text),
-            None => return session.close(FORBIDDEN, b"a message is UTF-8 of at most 65536 bytes, within 10 s"),
+            None => return session.close(REFUSED, b"a message is UTF-8 of at most 65536 bytes, within 10 s"),
         }
     }
 }
