@@ -138,7 +138,7 @@ impl MinimalReader {
         let at = server.addresses();
         let address = match transport.carrier() {
             Carrier::Tcp => at.tcp,
-            Carrier::H1 | Carrier::H2 | Carrier::H3 => at.http,
+            _ => at.http,
         };
         let mut streams: Vec<TcpStream> = (0..subscribers).map(|_| subscribe(address, transport)).collect();
         // Reads the response headers, so that all are subscribed before the first event.

@@ -13,6 +13,7 @@ pub mod endpoint;
 mod environment;
 mod experiment;
 mod fault;
+pub mod packets;
 mod progress;
 mod report;
 pub mod round;

@@ -34,6 +34,39 @@ fn error(arguments: &[&str]) -> String {
 }
 
 #[test]
+fn over_a_network_that_loses_packets_only_datagrams_lose_events() {
+    let out = scratch("loss");
+    let output = run(&[
+        "--rounds=1",
+        "--duration=1s",
+        "--subscribers=3",
+        "--rate=100",
+        "--transports=websocket,webtransport-streams,webtransport-datagrams",
+        "--network=delay=2ms,loss=5%",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if stderr.contains("losing packets needs Linux") {
+        // A machine that forbids this at all is not a fault of the lab's.
+        eprintln!("skipped: {stderr}");
+        return;
+    }
+    assert!(output.status.success(), "{stderr}");
+    let run: Run = reports::read(&out.join("run.json")).unwrap();
+    for round in &run.comparison().unwrap().rounds {
+        assert_eq!(failures(round), [], "{}", round.transport);
+        let lost = round.packets.unwrap().down.lost;
+        assert!(lost > 0, "{}", round.transport);
+        let missing = 300 - round.delivered;
+        match round.transport.carrier().is_reliable() {
+            true => assert_eq!(missing, 0, "{}", round.transport),
+            false => assert!((1..=lost).contains(&missing), "{missing} of {lost}"),
+        }
+    }
+}
+
+#[test]
 fn a_short_comparison_measures_every_transport_and_writes_a_complete_report() {
     let out = scratch("short").join("new");
     let output = run(&[

@@ -295,7 +295,7 @@ fn tls_adds_22_bytes_to_each_write_in_either_direction() {
                     }
             }
             // The line that subscribes.
-            (Exchange::Stream, Carrier::Tcp | Carrier::H2 | Carrier::H3) => 1 + EVENTS,
+            (Exchange::Stream, _) => 1 + EVENTS,
         };
         assert_eq!(ledger[Layer::Tls], 22 * writes, "{transport}");
     });
@@ -416,8 +416,7 @@ fn every_byte_is_attributed_to_the_layer_that_follows_from_the_formats() {
             (Exchange::Stream, Carrier::H1) => format!("{:x}", event + envelope).len() as u64 + 4,
             // Each event is a DATA frame, whose header has nine bytes.
             (_, Carrier::H2) => 9,
-            (Exchange::Stream, Carrier::Tcp | Carrier::H3)
-            | (Exchange::Poll | Exchange::LongPoll | Exchange::Socket, _) => 0,
+            (Exchange::Stream, _) | (Exchange::Poll | Exchange::LongPoll | Exchange::Socket, _) => 0,
         };
         assert_eq!(ledger.events, EVENTS, "{transport}");
         assert_eq!(ledger.content_bytes, EVENTS * event, "{transport}");
@@ -470,7 +469,7 @@ fn every_byte_is_attributed_to_the_layer_that_follows_from_the_formats() {
                 let headers = (ledger[Layer::RequestHeaders], ledger[Layer::ResponseHeaders]);
                 assert_eq!((ledger.requests, headers), (requests, (0, 0)), "{transport}");
             }
-            (Exchange::Stream, Carrier::Tcp | Carrier::H2 | Carrier::H3) => {
+            (Exchange::Stream, _) => {
                 assert_eq!((ledger.requests, ledger[Layer::Handshake]), (0, "SUB 0\n".len() as u64));
             }
         }

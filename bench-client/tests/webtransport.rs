@@ -48,11 +48,14 @@ struct Subject {
 
 impl Subject {
     fn start(target: Target, after: Bookmark) -> Self {
+        Self::over(Transport::WebTransport, target, after)
+    }
+
+    fn over(transport: Transport, target: Target, after: Bookmark) -> Self {
         let recorder = Rc::new(RefCell::new(Recorder::new(0..u64::MAX, 0, Arc::default())));
         let stop = Stop::default();
         let (target, shared) = (Rc::new(target), recorder.clone());
-        let (transport, slot) = (Transport::WebTransport, Rc::default());
-        let run = session::run(transport, target, after, Duration::ZERO, slot, shared, stop.stopped());
+        let run = session::run(transport, target, after, Duration::ZERO, Rc::default(), shared, stop.stopped());
         Self { recorder, stop, task: tokio::task::spawn_local(run) }
     }
 
@@ -69,7 +72,7 @@ impl Subject {
         let recorder = self.recorder.borrow();
         assert_eq!(recorder.given_up, [""; 0]);
         let faults = recorder.faults;
-        assert_eq!((faults.lost, faults.duplicates, faults.reordered), (0, 0, 0));
+        assert_eq!((faults.lost, faults.duplicates), (0, 0));
         let ledger = *recorder.ledger.borrow();
         assert_eq!(ledger.unexplained_bytes(), 0);
         (recorder.samples.iter().map(|sample| sample.seq).collect(), ledger)
@@ -96,6 +99,45 @@ fn events_arrive_once_and_in_order_and_every_byte_has_a_layer() {
         // The client's first datagram, and the server's with its certificate, have at least 1,200 bytes (RFC 9000, section 14.1).
         assert!(ledger[Layer::Handshake] >= 2 * 1_200 && ledger[Layer::Quic] > 50 * 30, "{ledger:?}");
         assert_eq!(ledger.kernel, None);
+    });
+}
+
+#[test]
+fn a_stream_or_a_datagram_for_each_event_brings_every_event_and_every_byte_has_a_layer() {
+    for transport in [Transport::WebTransportStreams, Transport::WebTransportDatagrams] {
+        run(async {
+            let server = Server::start(&options()).unwrap();
+            for number in 0..20 {
+                server.feed().publish(number, "from the history");
+            }
+            // Too long for a datagram, so it comes on a stream.
+            server.feed().publish(20, &"long ".repeat(2_000));
+            let subject = Subject::over(transport, target(&server), Cursor(0).into());
+            subject.wait_for(21).await;
+            for number in 0..20 {
+                server.feed().publish(number, "live");
+                subject.wait_for(22 + number as usize).await;
+            }
+            let (mut seqs, ledger) = subject.close().await;
+            seqs.sort_unstable();
+            assert!(seqs.into_iter().eq(1..=41), "{transport}");
+            assert_eq!((ledger.events, ledger.requests, ledger.connections), (41, 1, 1), "{transport}");
+            assert_eq!((ledger.content_bytes, ledger[Layer::Framing]), (ledger[Layer::Event], 41), "{transport}");
+        });
+    }
+}
+
+#[test]
+fn a_gap_is_told_with_datagrams_too() {
+    run(async {
+        let server = Server::start(&Options { history: 10, ..options() }).unwrap();
+        for number in 0..30 {
+            server.feed().publish(number, "x");
+        }
+        let late = Subject::over(Transport::WebTransportDatagrams, target(&server), Cursor(5).into());
+        late.wait_for(10).await;
+        assert_eq!(late.recorder.borrow().faults.gaps, 15);
+        late.close().await;
     });
 }
 

@@ -181,6 +181,9 @@ pub struct Round {
     pub server: ServerCost,
     /// Resources that the client used in the window, and how late the client itself was.
     pub client: ClientCost,
+    /// Packets on the link in the window, if the network loses packets or has a queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets: Option<Packets>,
     /// What went wrong in the round and is not in its figures.
     #[serde(default)]
     pub incidents: Vec<Incident>,
@@ -268,6 +271,38 @@ impl AddAssign for Faults {
         self.reconnects += reconnects;
         self.altered += altered;
     }
+}
+
+/// Packets that entered a link whose packets are lost or queued, in both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Packets {
+    /// From the load client to the server.
+    pub up: PacketCount,
+    /// From the server to the load client.
+    pub down: PacketCount,
+}
+
+impl Packets {
+    /// Those that entered it after the earlier reading.
+    pub fn since(self, earlier: Self) -> Self {
+        let of = |now: PacketCount, before: PacketCount| PacketCount {
+            sent: now.sent - before.sent,
+            lost: now.lost - before.lost,
+            overflowed: now.overflowed - before.overflowed,
+        };
+        Self { up: of(self.up, earlier.up), down: of(self.down, earlier.down) }
+    }
+}
+
+/// Packets that entered a link in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct PacketCount {
+    /// How many entered it.
+    pub sent: u64,
+    /// Of these, those that were lost at random.
+    pub lost: u64,
+    /// Of these, those that were dropped since the queue was full.
+    pub overflowed: u64,
 }
 
 /// Resources that the server's process used in the measurement window.

@@ -23,14 +23,33 @@ pub enum Carrier {
     H1,
     /// HTTP/2 (RFC 9113): several requests at a time on one connection, with compressed headers.
     H2,
-    /// HTTP/3 (RFC 9114): streams of QUIC (RFC 9000), which do not wait for each other, over UDP.
+    /// One stream of an HTTP/3 session (RFC 9114), over QUIC (RFC 9000) and UDP.
     H3,
+    /// A stream of an HTTP/3 session for each message. Streams do not wait for each other, so messages may come out of order.
+    H3Streams,
+    /// A datagram of an HTTP/3 session for each message (RFC 9297, RFC 9221). A lost one is not sent again.
+    H3Datagrams,
 }
 
 impl Carrier {
     /// Whether the markers of its transports are drawn as outlines: those over HTTP/2 have the shapes of those over HTTP/1.1.
     pub const fn is_outlined(self) -> bool {
-        matches!(self, Self::H2 | Self::H3)
+        matches!(self, Self::H2) || self.is_quic()
+    }
+
+    /// Whether its connections are those of QUIC.
+    pub const fn is_quic(self) -> bool {
+        matches!(self, Self::H3 | Self::H3Streams | Self::H3Datagrams)
+    }
+
+    /// Whether messages arrive in the order in which they were sent.
+    pub const fn is_ordered(self) -> bool {
+        !matches!(self, Self::H3Streams | Self::H3Datagrams)
+    }
+
+    /// Whether what a network loses is sent again.
+    pub const fn is_reliable(self) -> bool {
+        !matches!(self, Self::H3Datagrams)
     }
 }
 
@@ -494,8 +513,7 @@ transports! {
         name: "webtransport",
         label: "WebTransport",
         in_words: "WebTransport",
-        summary: "A session over HTTP/3, in which the server sends the events as lines of a QUIC stream. Streams do not wait for each other \
-            when a packet is lost.",
+        summary: "A session over HTTP/3, in which the server sends the events as lines of one QUIC stream, in order.",
         family: Family::Http3,
         since: 2022,
         carrier: Carrier::H3,
@@ -507,6 +525,44 @@ transports! {
         browser: Some(BrowserApi::WebTransport),
         colours: Colours { chart: Rgb(120, 94, 240), light: Rgb(104, 76, 220), dark: Rgb(178, 162, 255) },
         marker: Marker::Star,
+    }
+    /// WebTransport with a stream for each event.
+    WebTransportStreams {
+        name: "webtransport_streams",
+        label: "WT streams",
+        in_words: "WebTransport with a stream for each event",
+        summary: "A session over HTTP/3, in which the server sends each event on a QUIC stream of its own. When a packet is lost, only its event \
+            waits until it is sent again; later events overtake it.",
+        family: Family::Http3,
+        since: 2022,
+        carrier: Carrier::H3Streams,
+        exchange: Exchange::Socket,
+        envelope: Envelope::Line,
+        coding: Coding::Identity,
+        path: Some("/webtransport/streams"),
+        subprotocol: None,
+        browser: Some(BrowserApi::WebTransport),
+        colours: Colours { chart: Rgb(80, 60, 190), light: Rgb(80, 60, 190), dark: Rgb(200, 188, 255) },
+        marker: Marker::Hexagon,
+    }
+    /// WebTransport with a datagram for each event.
+    WebTransportDatagrams {
+        name: "webtransport_datagrams",
+        label: "WT datagrams",
+        in_words: "WebTransport with datagrams",
+        summary: "A session over HTTP/3, in which the server sends each event as a datagram. What the network loses is not sent again, so \
+            nothing waits, and some events never come.",
+        family: Family::Http3,
+        since: 2022,
+        carrier: Carrier::H3Datagrams,
+        exchange: Exchange::Socket,
+        envelope: Envelope::Line,
+        coding: Coding::Identity,
+        path: Some("/webtransport/datagrams"),
+        subprotocol: None,
+        browser: Some(BrowserApi::WebTransport),
+        colours: Colours { chart: Rgb(150, 120, 255), light: Rgb(125, 90, 235), dark: Rgb(225, 216, 255) },
+        marker: Marker::Cross,
     }
     /// One event per line on a plain TCP socket, without HTTP: the lower bound for the others.
     Tcp {
@@ -584,12 +640,12 @@ impl Transport {
 
     /// Whether its connections are those of TCP, whose bytes the kernel counts, too.
     pub const fn is_over_tcp(self) -> bool {
-        !matches!(self.carrier(), Carrier::H3)
+        !self.carrier().is_quic()
     }
 
     /// Whether a page can select it: a browser has an interface for it, and the page decides between it and every other one.
     pub const fn is_lane(self) -> bool {
-        self.row().browser.is_some() && self.is_plain()
+        self.row().browser.is_some() && (self.is_plain() || self.carrier().is_quic())
     }
 
     /// The transports that are compared by default.
@@ -604,8 +660,16 @@ impl Transport {
 
     /// The first transport of each exchange. An experiment measures these if its question depends on the exchange only.
     pub fn one_per_exchange() -> Vec<Self> {
-        let first = |exchange| Self::ALL.into_iter().find(|transport| transport.exchange() == exchange);
-        Exchange::ALL.into_iter().filter_map(first).collect()
+        Self::one_per_exchange_over(Carrier::H1)
+    }
+
+    /// The first transport of each exchange over a carrier.
+    pub fn one_per_exchange_over(carrier: Carrier) -> Vec<Self> {
+        let found = |&exchange: &Exchange| {
+            let is_it = |transport: &Self| transport.exchange() == exchange && transport.carrier() == carrier;
+            Self::ALL.into_iter().find(is_it)
+        };
+        Exchange::ALL.iter().filter_map(found).collect()
     }
 
     /// The term for one message from the server, which depends on the exchange and the carrier.
@@ -613,9 +677,11 @@ impl Transport {
         match (self.exchange(), self.carrier()) {
             (Exchange::Poll | Exchange::LongPoll, _) => "response",
             (Exchange::Stream, Carrier::H1) => "chunk",
-            (Exchange::Stream, Carrier::H2 | Carrier::H3) => "DATA frame",
-            (Exchange::Stream, Carrier::Tcp) | (Exchange::Socket, Carrier::H3) => "line",
             (Exchange::Socket, Carrier::Tcp | Carrier::H1 | Carrier::H2) => "frame",
+            (Exchange::Stream, Carrier::H2) => "DATA frame",
+            (_, Carrier::Tcp | Carrier::H3) => "line",
+            (_, Carrier::H3Streams) => "stream",
+            (_, Carrier::H3Datagrams) => "datagram",
         }
     }
 }
@@ -708,6 +774,8 @@ mod tests {
     fn one_per_exchange_returns_the_first_transport_of_each_exchange() {
         let four = [Transport::Polling, Transport::LongPolling, Transport::Ndjson, Transport::WebSocket];
         assert_eq!(Transport::one_per_exchange(), four);
+        assert_eq!(Transport::one_per_exchange_over(Carrier::H2).len(), 4);
+        assert_eq!(Transport::one_per_exchange_over(Carrier::H3), [Transport::WebTransport]);
     }
 
     #[test]

@@ -110,7 +110,17 @@ pub fn doubts(comparison: &Comparison) -> Vec<String> {
                 kinds(why)
             ));
         }
-        let warnings: Vec<_> = rounds().filter(|round| is_sound(round)).map(warnings).collect();
+        let sound = || rounds().filter(|round| is_sound(round));
+        let expected: u64 = sound().map(|round| round.expected.unwrap_or(round.delivered)).sum();
+        let missing = expected - sound().map(|round| round.delivered).sum::<u64>();
+        if missing > 0 {
+            doubts.push(format!(
+                "{label}: {} of {} deliveries never came, since datagrams that the network loses are not sent again.",
+                thousands(missing),
+                thousands(expected)
+            ));
+        }
+        let warnings: Vec<_> = sound().map(warnings).collect();
         let doubtful = warnings.iter().filter(|warnings| !warnings.is_empty()).count();
         if doubtful > 0 {
             let why = warnings.into_iter().flatten();

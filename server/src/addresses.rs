@@ -55,13 +55,17 @@ impl Addresses {
         format!("{}://{}", if self.tls { "wss" } else { "ws" }, self.authority())
     }
 
-    /// The URL of WebTransport.
-    pub fn webtransport_url(&self) -> String {
-        let path = Transport::WebTransport.row().path.unwrap_or_default();
+    /// The origin of the transports over QUIC.
+    pub fn quic_origin(&self) -> String {
         match &self.name {
-            Some(name) => format!("https://{name}:{}{path}", self.quic.port()),
-            None => format!("https://{}{path}", self.quic),
+            Some(name) => format!("https://{name}:{}", self.quic.port()),
+            None => format!("https://{}", self.quic),
         }
+    }
+
+    /// The URL of a transport over QUIC.
+    pub fn quic_url(&self, transport: Transport) -> String {
+        self.quic_origin() + transport.row().path.unwrap_or_default()
     }
 
     /// The URL for raw TCP.

@@ -64,7 +64,7 @@ pub struct Fixed {
     #[arg(long, value_name = "KIND", default_value = "browser", value_parser = headers)]
     pub headers: Headers,
     /// Network to model between client and server: loopback (nothing is modelled), lan, wifi, broadband, mobile, intercontinental, or
-    /// settings like delay=40ms,jitter=5ms,bandwidth=10mbit (one way; loss and congestion are not modelled)
+    /// settings like delay=40ms,jitter=5ms,bandwidth=10mbit (one way); loss=1% and queue=64kB lose real packets (Linux, as root)
     #[arg(long, value_name = "NAME|SETTINGS", default_value = "loopback")]
     pub network: Network,
     /// Subscribers that share a connection over HTTP/2, each with a stream of its own
@@ -237,6 +237,10 @@ pub async fn scenario(options: &Fixed, subscribers: u32) -> anyhow::Result<Scena
         }
         _ => {}
     }
+    ensure!(
+        options.url.is_none() || !options.network.loses_packets(),
+        "a network with loss or a queue is a link to a server that is started for each round; leave out --url, or the loss and the queue"
+    );
     let running = running.as_ref();
     let rate = running.map_or(options.rate, |load| load.rate);
     let polls = transports.iter().any(|transport| transport.exchange() == Exchange::Poll);
@@ -282,7 +286,8 @@ const MIN_POLLS_IN_WINDOW: u32 = 6;
 /// Time for connecting and warming up, in ms.
 pub fn warm_up_ms(subscribers: u32, network: Network) -> u64 {
     // Opening the connection, a handshake and a first event take five one-way delays; one more is a reserve.
-    WARM_UP_MS + u64::from(subscribers) * CONNECT_US / 1_000 + 6 * network.delay_us / 1_000
+    let lossy = if network.loses_packets() { RETRANSMISSION_MS } else { 0 };
+    WARM_UP_MS + lossy + u64::from(subscribers) * CONNECT_US / 1_000 + 6 * network.delay_us / 1_000
 }
 
 /// The time that TLS handshakes add to that, in ms: a round trip, and the work on both sides.
@@ -294,6 +299,8 @@ fn tls_ms(subscribers: u32, network: Network) -> u64 {
 const TLS_HANDSHAKE_US: u64 = 800;
 /// Time allowed for each additional client process to start, in ms.
 const PROCESS_MS: u64 = 100;
+/// The time that connections may need to open if a packet is lost, in ms: TCP sends its first one again after a second (RFC 6298).
+const RETRANSMISSION_MS: u64 = 3_000;
 /// Time for warming up after connecting, in ms.
 const WARM_UP_MS: u64 = 400;
 /// Time allowed for one subscriber to connect, in us. Client and server share two cores meanwhile.

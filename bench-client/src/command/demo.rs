@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use anyhow::ensure;
 use protocol::network::Network;
 use server::Server;
 
@@ -28,6 +29,7 @@ pub struct Options {
 /// # Errors
 /// When the server cannot be started.
 pub fn demo(options: &Options) -> anyhow::Result<()> {
+    ensure!(!options.network.loses_packets(), "the page's network has no packets to lose; leave out loss and queue");
     server::limits::raise_open_files();
     let server = Server::start(&options.server)?;
     report::block_on(async {

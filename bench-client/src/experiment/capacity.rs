@@ -4,6 +4,7 @@ use protocol::Transport;
 use protocol::facts::Facts;
 use protocol::facts::capacity::{CapacityFacts, Search, Step};
 use protocol::result::{Comparison, Headers, Scenario};
+use protocol::transport::Carrier;
 use reports::experiment::capacity::{Trial, is_confirmed};
 use reports::statistics::MIN_ROUNDS;
 
@@ -51,7 +52,8 @@ fn refuted(rate: f64, trials: &[Trial]) -> Bracket {
 /// Runs it.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
     let mut searches = Vec::new();
-    for transport in Transport::one_per_exchange() {
+    let transports = [Carrier::H1, Carrier::H2, Carrier::H3].map(Transport::one_per_exchange_over);
+    for transport in transports.into_iter().flatten() {
         searches.push(search(transport, seed).await?);
     }
     Ok(Facts::Capacity(CapacityFacts { objective_ms: OBJECTIVE_MS, growth: GROWTH, halvings: HALVINGS, searches }))

@@ -8,12 +8,13 @@ use protocol::facts::Facts;
 use protocol::facts::crossover::CrossoverFacts;
 use protocol::network::Network;
 use protocol::result::{Comparison, Headers, Scenario};
+use protocol::transport::Carrier;
 
 use crate::command::compare::warm_up_ms;
 use crate::round::series;
 
 /// About how long the experiment takes, in seconds.
-pub const SECONDS: u64 = 190;
+pub const SECONDS: u64 = 400;
 
 /// Events per second.
 const RATES: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
@@ -26,9 +27,10 @@ const WINDOW_MS: u64 = 2_000;
 
 /// Runs the experiment.
 pub async fn run(seed: u64) -> anyhow::Result<Facts> {
-    // These transports have no poll interval, so their cost does not depend on the acceptable staleness.
-    let mut without_interval = Transport::one_per_exchange();
-    without_interval.retain(|transport| transport.waits_at_server());
+    let all = [Carrier::H1, Carrier::H2, Carrier::H3].map(Transport::one_per_exchange_over).concat();
+    // Those that wait have no poll interval, so their cost does not depend on the acceptable staleness.
+    let (without_interval, polling): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|transport| transport.waits_at_server());
     let mut scenarios = Vec::new();
     for delay_ms in DELAYS_MS {
         for rate in RATES {
@@ -48,7 +50,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
                 // An event that is published just after a poll waits one interval for the next poll. Then the response takes one delay.
                 let interval = staleness_ms - delay_ms;
                 Scenario {
-                    transports: vec![Transport::Polling],
+                    transports: polling.clone(),
                     poll_interval_ms: interval,
                     duration_ms: WINDOW_MS.max(interval),
                     ..base.clone()

@@ -19,6 +19,7 @@ mod idle;
 mod keep_alive;
 mod ladder;
 mod layers;
+mod loss;
 pub mod memory;
 mod multiplexing;
 mod papers;
@@ -112,7 +113,7 @@ pub const ALL: &[Entry] = &[
     Entry {
         name: "capacity",
         about: "the highest load within a latency bound, and the cost of a delivery on the way there",
-        seconds: 300,
+        seconds: 700,
         claims: false,
         run: |seed| Box::pin(capacity::run(seed)),
     },
@@ -227,6 +228,13 @@ pub const ALL: &[Entry] = &[
         seconds: 60,
         claims: true,
         run: |seed| Box::pin(first_event::run(seed)),
+    },
+    Entry {
+        name: "loss",
+        about: "which events wait for a lost packet, over TCP and over QUIC (Linux, as root)",
+        seconds: 290,
+        claims: true,
+        run: |seed| Box::pin(loss::run(seed)),
     },
     Entry {
         name: "token-stream",

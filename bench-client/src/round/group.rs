@@ -23,7 +23,7 @@ use crate::wire::http2::Slot;
 fn connect_at_once(transport: Transport) -> usize {
     match transport.carrier() {
         Carrier::Tcp | Carrier::H1 | Carrier::H2 => 500,
-        Carrier::H3 => 80,
+        Carrier::H3 | Carrier::H3Streams | Carrier::H3Datagrams => 80,
     }
 }
 

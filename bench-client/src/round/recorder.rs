@@ -107,17 +107,29 @@ pub struct Progress {
     /// The feed that the cursor belongs to, if it is known.
     epoch: Option<Epoch>,
     missing: Vec<Range<u64>>,
+    /// The highest sequence number that the server may repeat, since it was asked to resume before that.
+    repeated_up_to: u64,
 }
 
 impl Progress {
     /// Starts at a cursor.
     pub fn new(Bookmark { cursor, epoch }: Bookmark) -> Self {
-        Self { cursor, epoch, missing: Vec::new() }
+        Self { cursor, epoch, ..Self::default() }
     }
 
     /// The cursor with the epoch of its feed, if that is known.
     pub fn bookmark(&self) -> Bookmark {
         Bookmark { cursor: self.cursor, epoch: self.epoch }
+    }
+
+    /// The bookmark to resume from over a transport that is reliable, but changes the order: that before the oldest missing event. The server
+    /// repeats events after it that were received already; these are not duplicates.
+    pub fn resume(&mut self) -> Bookmark {
+        let oldest = self.missing.iter().map(|range| range.start).min();
+        if oldest.is_some() {
+            self.repeated_up_to = self.cursor.0;
+        }
+        Bookmark { cursor: oldest.map_or(self.cursor, |seq| Cursor(seq - 1)), epoch: self.epoch }
     }
 
     /// The highest sequence number that was received, or was announced as part of a gap.
@@ -148,7 +160,7 @@ impl Progress {
                 true
             }
             None => {
-                faults.duplicates += 1;
+                faults.duplicates += u64::from(seq > self.repeated_up_to);
                 false
             }
         }
@@ -158,12 +170,35 @@ impl Progress {
     /// since their number is unknown.
     pub fn gap(&mut self, gap: Gap, faults: &mut Faults) {
         let another = self.epoch.is_some_and(|epoch| epoch != gap.epoch);
+        if !another && gap.resume() < self.cursor {
+            // Events after the gap have overtaken its announcement, so its events were counted as lost.
+            self.epoch = Some(gap.epoch);
+            return self.remove_missing(gap.after.next_seq()..gap.oldest, faults);
+        }
         let missed = if another { gap.resume().0 } else { gap.missed() };
         faults.gaps = faults.gaps.saturating_add(missed);
         if another {
             self.missing.clear();
         }
         (self.cursor, self.epoch) = (gap.resume(), Some(gap.epoch));
+    }
+}
+
+impl Progress {
+    /// Counts missing events as those of a gap.
+    fn remove_missing(&mut self, gap: Range<u64>, faults: &mut Faults) {
+        let mut left = Vec::new();
+        for range in self.missing.drain(..) {
+            let of_gap = range.start.max(gap.start)..range.end.min(gap.end);
+            if of_gap.is_empty() {
+                left.push(range);
+                continue;
+            }
+            let count = of_gap.end - of_gap.start;
+            (faults.lost, faults.gaps) = (faults.lost - count, faults.gaps.saturating_add(count));
+            left.extend([range.start..of_gap.start, of_gap.end..range.end].into_iter().filter(|left| !left.is_empty()));
+        }
+        self.missing = left;
     }
 }
 
@@ -189,11 +224,31 @@ mod tests {
     }
 
     #[test]
+    fn a_transport_that_changes_the_order_resumes_before_the_oldest_missing_event() {
+        let (mut progress, mut faults) = (Progress::default(), Faults::default());
+        for seq in [1, 2, 5, 7] {
+            progress.event(seq, &mut faults);
+        }
+        assert_eq!((progress.resume().cursor, faults.lost), (Cursor(2), 3));
+        let new: Vec<bool> = (3..=8).map(|seq| progress.event(seq, &mut faults)).collect();
+        assert_eq!(new, [true, true, false, true, false, true]);
+        assert_eq!(faults, Faults { reordered: 3, ..Faults::default() });
+        assert!(!progress.event(8, &mut faults) && faults.duplicates == 1, "8 was not repeated by our request");
+        assert_eq!(progress.resume().cursor, Cursor(8));
+    }
+
+    #[test]
     fn events_of_an_announced_gap_are_not_lost_events() {
         let (mut progress, mut faults) = (Progress::new(Cursor(5).into()), Faults::default());
         progress.gap(Gap { after: Cursor(5), oldest: 9, epoch: Epoch(1) }, &mut faults);
         progress.event(9, &mut faults);
         assert_eq!(faults, Faults { gaps: 3, ..Faults::default() });
+        // An announcement that was overtaken.
+        progress.event(14, &mut faults);
+        progress.gap(Gap { after: Cursor(9), oldest: 12, epoch: Epoch(1) }, &mut faults);
+        assert_eq!((faults, progress.cursor()), (Faults { gaps: 5, lost: 2, ..Faults::default() }, Cursor(14)));
+        (progress, faults) = (Progress::new(Cursor(9).into()), Faults { gaps: 3, ..Faults::default() });
+        progress.epoch = Some(Epoch(1));
         // Another feed, whose first three events were removed from the history.
         progress.gap(Gap { after: Cursor(9), oldest: 4, epoch: Epoch(2) }, &mut faults);
         progress.event(4, &mut faults);

@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::ensure;
-use protocol::result::{ClientCost, Incident, Round, Scenario, ServerCost};
+use protocol::network::Network;
+use protocol::result::{ClientCost, Incident, Packets, Round, Scenario, ServerCost};
 use protocol::status::{Load, Published};
 use protocol::timetable::Timetable;
 use protocol::{Bookmark, Cursor, Histogram, Ledger, Transport, clock, fnv};
@@ -16,6 +17,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use crate::endpoint::Endpoint;
+use crate::packets::PacketNetwork;
 use crate::round::group::Share;
 use crate::round::processes::{GroupStatus, Subscribers, Task};
 use crate::test_bed::control::{ClockOffset, Control};
@@ -41,6 +43,8 @@ pub struct Plan<'a> {
     pub endpoint: Endpoint,
     /// Whether the server was started for this round, so that the schedule begins with its feed.
     pub fresh: bool,
+    /// The link to the server whose packets are lost, if the network loses some; it models the delay, too.
+    pub packets: Option<&'a PacketNetwork>,
     /// Counts deliveries as they come, for the progress display.
     pub deliveries: Arc<AtomicU64>,
 }
@@ -52,10 +56,14 @@ pub struct Plan<'a> {
 /// errors: they are in the result, which is then rejected.
 pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     let scenario = plan.scenario;
-    let mut control = Control::connect(&plan.endpoint).await?;
+    let mut control = match plan.packets {
+        Some(packets) => packets.at_server(Control::connect(&plan.endpoint)).await?,
+        None => Control::connect(&plan.endpoint).await?,
+    };
     let before = control.load().await?;
     let requests_before = control.requests();
-    let clock = if plan.endpoint.address.ip().is_loopback() { None } else { Some(control.clock_offset().await?) };
+    let one_host = plan.fresh || plan.endpoint.address.ip().is_loopback();
+    let clock = if one_host { None } else { Some(control.clock_offset().await?) };
 
     let warm_up_ns = scenario.warm_up_ms * 1_000_000;
     let begin = if plan.fresh { before.started_ns } else { server_now(clock) } + warm_up_ns;
@@ -82,7 +90,7 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
         quic: QuicEndpoint::of(&before, plan.endpoint.address.ip()),
         headers: scenario.headers,
         poll_interval: Duration::from_millis(scenario.poll_interval_ms),
-        network: scenario.network,
+        network: if plan.packets.is_some() { Network::default() } else { scenario.network },
         streams_per_connection: scenario.streams_per_connection,
         clock_ahead_ns: ahead_ns,
         after: Bookmark { cursor: Cursor(before.head), epoch: Some(before.epoch) },
@@ -100,10 +108,10 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
     debug!("subscribed; the window opens next");
     sleep_until(window.start, clock).await;
     subscribers.measure_lag(true).await?;
-    let start = Reading::take(&mut control, &mut subscribers).await?;
+    let start = Reading::take(&mut control, &mut subscribers, plan.packets).await?;
     sleep_until(window.end, clock).await;
     debug!("the window has closed; draining");
-    let end = Reading::take(&mut control, &mut subscribers).await?;
+    let end = Reading::take(&mut control, &mut subscribers, plan.packets).await?;
     subscribers.measure_lag(false).await?;
 
     let last_due = due.last().map_or(0, |due| due.at);
@@ -152,6 +160,7 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Round> {
             lag_ns: observed.lag_ns,
             connect_ns: start.subscribers.connect_ns,
         },
+        packets: end.packets.zip(start.packets).map(|(end, start)| end.since(start)),
         incidents: Vec::new(),
         failures: Vec::new(),
         warnings: Vec::new(),
@@ -221,12 +230,17 @@ async fn published(
 struct Reading {
     load: Load,
     subscribers: GroupStatus,
+    packets: Option<Packets>,
 }
 
 impl Reading {
-    async fn take(control: &mut Control, subscribers: &mut Subscribers) -> anyhow::Result<Self> {
+    async fn take(
+        control: &mut Control,
+        subscribers: &mut Subscribers,
+        packets: Option<&PacketNetwork>,
+    ) -> anyhow::Result<Self> {
         let load = control.load().await?;
-        Ok(Self { load, subscribers: subscribers.status().await? })
+        Ok(Self { load, subscribers: subscribers.status().await?, packets: packets.map(PacketNetwork::packets) })
     }
 }
 

@@ -14,6 +14,7 @@ use reports::judge::{failures, is_sound, warnings};
 use tracing::{Instrument, info, info_span};
 
 use crate::endpoint::Endpoint;
+use crate::packets::{self, PacketNetwork};
 use crate::progress::Progress;
 use crate::round::run::{self, Plan};
 use crate::test_bed::control::Control;
@@ -60,6 +61,7 @@ pub async fn round_with<F: Future<Output = ()>>(
         round: 1,
         endpoint: server.endpoint.clone(),
         fresh: true,
+        packets: None,
         deliveries: Arc::default(),
     };
     let (round, ()) = tokio::join!(run::run(&plan), meanwhile(server.clone()));
@@ -132,20 +134,28 @@ async fn numbered(
     round: u32,
     deliveries: Arc<AtomicU64>,
 ) -> anyhow::Result<Round> {
+    // Each round has another random schedule, so that the rounds are independent samples. Rounds of the same number have the same schedule
+    // for all transports, and lose the same packets of those that are sent.
+    let seed = scenario.seed.wrapping_add(u64::from(round) - 1);
+    let loses = scenario.network.loses_packets();
+    let packets = loses.then(|| PacketNetwork::open(scenario.network, seed)).transpose()?;
     let (server, endpoint) = match &scenario.url {
         Some(url) => (None, Endpoint::named(url, scenario.insecure)?),
         None => {
-            // Each round has another random schedule, so that the rounds are independent samples. Rounds of the same number have the same
-            // schedule for all transports.
-            let seed = scenario.seed.wrapping_add(u64::from(round) - 1);
-            let server = ServerProcess::start(&Options { seed, ..server_options(scenario) })?;
+            let options = Options { seed, ..server_options(scenario) };
+            let server = match &packets {
+                Some(packets) => {
+                    packets.at_server(async { ServerProcess::start(&packets::listening(options)) }).await?
+                }
+                None => ServerProcess::start(&options)?,
+            };
             let endpoint = server.endpoint.clone();
             (Some(server), endpoint)
         }
     };
     let fresh = server.is_some();
     let span = info_span!("round", %transport, round, subscribers = scenario.subscribers, rate = scenario.rate);
-    let plan = Plan { scenario, transport, round, endpoint, fresh, deliveries };
+    let plan = Plan { scenario, transport, round, endpoint, fresh, packets: packets.as_ref(), deliveries };
     let result = run::run(&plan).instrument(span.clone()).await?;
     let _entered = span.entered();
     info!(delivered = result.delivered, failures = ?failures(&result), warnings = ?warnings(&result), "finished");

@@ -116,7 +116,7 @@ impl Target {
         match transport.carrier() {
             Carrier::Tcp => Connection::connect(self.tcp, link, tls, ledger).await,
             Carrier::H1 => Connection::connect(self.endpoint.address, link, tls, ledger).await,
-            Carrier::H3 => match &self.quic {
+            Carrier::H3 | Carrier::H3Streams | Carrier::H3Datagrams => match &self.quic {
                 Some(quic) => Ok(Connection::over_quic(Quic::connect(quic, link, ledger).await?)),
                 None => Err(io::Error::new(io::ErrorKind::Unsupported, "the server does not offer WebTransport")),
             },
@@ -198,7 +198,11 @@ impl Subscriber {
     /// The `after` of its next request. It names the epoch once per connection, since the server at the other end stays the same. Behind a
     /// proxy that keeps connections while servers are replaced, each request would have to name it.
     pub fn after(&mut self) -> Bookmark {
-        let bookmark = self.progress.bookmark();
+        let carrier = self.transport.carrier();
+        let bookmark = match carrier.is_reliable() && !carrier.is_ordered() {
+            true => self.progress.resume(),
+            false => self.progress.bookmark(),
+        };
         if mem::take(&mut self.send_epoch) { bookmark } else { bookmark.cursor.into() }
     }
 

@@ -30,18 +30,17 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
     match (subscriber.transport.exchange(), subscriber.transport.carrier()) {
         (Exchange::Poll, _) => polling::subscribe(subscriber).await,
         (Exchange::LongPoll, _) => long_polling::subscribe(subscriber).await,
-        (_, Carrier::H3) => webtransport::subscribe(subscriber).await,
-        (Exchange::Stream, Carrier::H1 | Carrier::H2) => stream::subscribe(subscriber).await,
+        (_, carrier) if carrier.is_quic() => webtransport::subscribe(subscriber).await,
         (Exchange::Stream, Carrier::Tcp) => tcp::subscribe(subscriber).await,
+        (Exchange::Stream, _) => stream::subscribe(subscriber).await,
         (Exchange::Socket, _) => websocket::subscribe(subscriber).await,
     }
 }
 
 /// Ends the subscription: by the transport's own closing handshake if it has one, and then by closing the connection.
 pub async fn close(subscriber: &mut Subscriber) {
-    match (subscriber.transport.exchange(), subscriber.transport.carrier()) {
-        (Exchange::Poll | Exchange::LongPoll | Exchange::Stream, _) | (_, Carrier::H3) => {}
-        (Exchange::Socket, Carrier::Tcp | Carrier::H1 | Carrier::H2) => websocket::close(subscriber).await,
+    if subscriber.transport.exchange() == Exchange::Socket && subscriber.transport.is_over_tcp() {
+        websocket::close(subscriber).await;
     }
     subscriber.wire.close().await;
 }

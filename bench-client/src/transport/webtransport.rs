@@ -1,4 +1,5 @@
-//! WebTransport: a session over HTTP/3, and events as lines of the stream that the server opens (draft-ietf-webtrans-http3).
+//! WebTransport: a session over HTTP/3, and events as lines: of one stream that the server opens, of a stream each, or as datagrams
+//! (draft-ietf-webtrans-http3).
 
 use std::convert::Infallible;
 
@@ -12,7 +13,7 @@ use crate::subscriber::Subscriber;
 pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault> {
     let after = subscriber.after();
     let path = subscriber.target.path(subscriber.transport, after);
-    subscriber.wire.open_session(&path).await?;
+    subscriber.wire.open_session(&path, subscriber.transport).await?;
     subscriber.connected();
     let envelope = subscriber.transport.envelope();
     subscriber.receive(|subscriber, bytes, known| subscriber.parse_message(envelope, bytes, known, usize::MAX)).await

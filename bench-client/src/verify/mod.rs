@@ -147,6 +147,7 @@ pub(crate) mod tests {
                 resident_connected_bytes: 0,
             },
             client: ClientCost { cpu_ns: 0, processes: 1, lag_ns: Histogram::default(), connect_ns: 0 },
+            packets: None,
             incidents: Vec::new(),
             failures: Vec::new(),
             warnings: Vec::new(),

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
-use protocol::{Layer, Ledger};
+use protocol::{Layer, Ledger, Transport};
 
 use super::http1::{self, Head};
 use super::http2::Stream;
@@ -72,9 +72,9 @@ impl Connection {
     ///
     /// # Errors
     /// Those of the connection; `Unsupported` over another carrier.
-    pub async fn open_session(&mut self, path: &str) -> Result<(), Fault> {
+    pub async fn open_session(&mut self, path: &str, transport: Transport) -> Result<(), Fault> {
         match &mut self.link {
-            Carrier::Quic(quic) => quic.open(path).await,
+            Carrier::Quic(quic) => quic.open(path, transport).await,
             Carrier::Socket(_) | Carrier::Http2(_) => Err(Fault::Lost(io::ErrorKind::Unsupported.into())),
         }
     }

@@ -95,7 +95,9 @@ struct Queued {
 }
 
 impl Direction {
-    fn new(network: Network, seed: u64, trace: Option<(bool, Trace)>) -> Self {
+    /// A direction of a link that models `network`; `seed` determines its jitter. With a trace, bytes that cross it are recorded there, with
+    /// whether they go up.
+    pub fn new(network: Network, seed: u64, trace: Option<(bool, Trace)>) -> Self {
         let (random, queue) = (seeded(seed), VecDeque::new());
         Self { network, random, queue, queued_bytes: 0, busy_until: 0, last_due: 0, trace }
     }
@@ -132,6 +134,12 @@ impl Direction {
             trace.borrow_mut().push(Transit { up: *up, left: entered, arrived, bytes: bytes.clone() });
         }
         Some(bytes)
+    }
+
+    /// The bytes that wait at `now`, in ns, for those before them to be sent.
+    pub fn waiting_bytes(&self, now: u64) -> u64 {
+        let bits = self.network.bandwidth_bits_per_s.unwrap_or(0);
+        (u128::from(self.busy_until.saturating_sub(now)) * u128::from(bits) / 8_000_000_000) as u64
     }
 
     /// Whether more bytes may enter.

@@ -1,7 +1,7 @@
 //! A WebTransport session on a QUIC connection of its own, whose UDP bytes are counted.
 //!
 //! QUIC encrypts its packets and everything around the content of streams, so only three kinds of bytes can be told apart: those up to the
-//! beginning of the session, the content of the stream, and the rest of what was counted at the socket. The kernel does not count the bytes of a
+//! beginning of the session, the content of streams and datagrams, and the rest of what was counted at the socket. The kernel does not count the bytes of a
 //! UDP socket, so there is no second count.
 
 use std::io::{self, ErrorKind};
@@ -9,12 +9,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use protocol::Layer;
+use bytes::{Bytes, BytesMut};
 use protocol::status::Load;
+use protocol::{Layer, Transport};
 use rustls::crypto::ring::default_provider;
 use rustls::{ClientConfig, version};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use url::Url;
 use web_transport_quinn::quinn::crypto::rustls::QuicClientConfig;
@@ -31,6 +32,10 @@ use crate::fault::Fault;
 const STREAM_WINDOW_BYTES: u32 = 6 << 20;
 /// The most bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
+/// How many streams of the server's may be open at a time: more than are waiting for a lost packet.
+const MAX_STREAMS: u32 = 1_024;
+/// The longest message on a stream of its own, in bytes: more than the largest event.
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
 /// How long a connection may be silent: longer than the server allows, which decides.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long the server may take to acknowledge the end.
@@ -57,7 +62,7 @@ impl QuicEndpoint {
 pub struct Quic {
     endpoint: Endpoint,
     connection: Connection,
-    session: Option<(Session, RecvStream)>,
+    session: Option<(Session, Messages)>,
     authority: SocketAddr,
     counts: Arc<Counts>,
     /// Bytes that have been entered into the ledger: sent, and received.
@@ -68,6 +73,14 @@ pub struct Quic {
     /// Whether there may still be content that came with the beginning of the session, and was entered as the handshake's.
     is_beginning: bool,
     ledger: SharedLedger,
+}
+
+/// How the server's messages come.
+enum Messages {
+    /// On one stream.
+    Stream(RecvStream),
+    /// On a stream each, or as datagrams: the tasks that read one stream each.
+    Each(JoinSet<io::Result<Vec<u8>>>),
 }
 
 impl Quic {
@@ -107,16 +120,20 @@ impl Quic {
         }
     }
 
-    /// Opens the session, and waits for the stream with its events. All bytes up to then belong to the handshake.
+    /// Opens the session of a transport and, if the events come on one stream, waits for that. All bytes up to then belong to the handshake.
     ///
     /// # Errors
     /// Those of the connection, and the status if the server refuses.
-    pub async fn open(&mut self, path: &str) -> Result<(), Fault> {
+    pub async fn open(&mut self, path: &str, transport: Transport) -> Result<(), Fault> {
         self.ledger.borrow_mut().requests += 1;
         let url = Url::parse(&format!("https://{}{path}", self.authority)).map_err(io::Error::other)?;
         let opened = Session::connect(self.connection.clone(), url).await;
         let opened = match opened {
-            Ok(session) => session.accept_uni().await.map(|stream| (session, stream)).map_err(io::Error::other),
+            Ok(session) if transport.carrier().is_ordered() => {
+                let accepted = session.accept_uni().await.map_err(io::Error::other);
+                accepted.map(|stream| (session, Messages::Stream(stream)))
+            }
+            Ok(session) => Ok((session, Messages::Each(JoinSet::new()))),
             Err(error) => Err(match refused(&error) {
                 Some(status) => {
                     self.enter(Layer::Handshake);
@@ -130,17 +147,22 @@ impl Quic {
         Ok(())
     }
 
-    /// Waits for content of the stream and appends it to `received`.
+    /// Waits for content and appends it to `received`: of the one stream, or a whole message.
     ///
     /// # Errors
     /// `UnexpectedEof` at its end, and those of the connection. Dropping the future loses no bytes.
     pub async fn fill(&mut self, received: &mut BytesMut) -> io::Result<()> {
-        let (_, stream) = self.session.as_mut().ok_or(ErrorKind::NotConnected)?;
-        let chunk = stream.read_chunk(READ_BYTES, true).await.map_err(io::Error::other)?;
-        let chunk = chunk.ok_or(ErrorKind::UnexpectedEof)?;
-        received.extend_from_slice(&chunk.bytes);
+        let (session, messages) = self.session.as_mut().ok_or(ErrorKind::NotConnected)?;
+        let content = match messages {
+            Messages::Stream(stream) => {
+                let chunk = stream.read_chunk(READ_BYTES, true).await.map_err(io::Error::other)?;
+                chunk.ok_or(ErrorKind::UnexpectedEof)?.bytes
+            }
+            Messages::Each(reading) => next_message(session, reading).await?,
+        };
+        received.extend_from_slice(&content);
         // The parser attributes the content.
-        self.unattributed -= chunk.bytes.len() as i64;
+        self.unattributed -= content.len() as i64;
         self.enter(Layer::Quic);
         self.is_beginning &= self.unattributed < 0;
         if self.is_beginning {
@@ -195,6 +217,21 @@ impl Quic {
     }
 }
 
+/// Waits for a message that comes as a datagram or on a stream of its own.
+async fn next_message(session: &Session, reading: &mut JoinSet<io::Result<Vec<u8>>>) -> io::Result<Bytes> {
+    loop {
+        tokio::select! {
+            datagram = session.read_datagram() => return datagram.map_err(io::Error::other),
+            stream = session.accept_uni() => {
+                let mut stream = stream.map_err(io::Error::other)?;
+                let read = async move { stream.read_to_end(MAX_MESSAGE_BYTES).await.map_err(io::Error::other) };
+                reading.spawn_local(read);
+            }
+            Some(message) = reading.join_next() => return Ok(message??.into()),
+        }
+    }
+}
+
 /// The status with which a server refused the session.
 fn refused(error: &ClientError) -> Option<u16> {
     match error {
@@ -220,7 +257,10 @@ fn client_config(certificate: &str) -> io::Result<quinn::ClientConfig> {
     let mut config = quinn::ClientConfig::new(Arc::new(tls));
     let mut transport = TransportConfig::default();
     let timeout = IDLE_TIMEOUT.try_into().map_err(io::Error::other)?;
-    transport.stream_receive_window(STREAM_WINDOW_BYTES.into()).max_idle_timeout(Some(timeout));
+    transport
+        .stream_receive_window(STREAM_WINDOW_BYTES.into())
+        .max_concurrent_uni_streams(MAX_STREAMS.into())
+        .max_idle_timeout(Some(timeout));
     config.transport_config(Arc::new(transport));
     Ok(config)
 }

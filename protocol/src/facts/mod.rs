@@ -17,6 +17,7 @@ pub mod idle;
 pub mod keep_alive;
 pub mod ladder;
 pub mod layers;
+pub mod loss;
 pub mod memory;
 pub mod multiplexing;
 pub mod papers;
@@ -84,6 +85,8 @@ pub enum Facts {
     Compression(compression::CompressionFacts),
     /// The time from nothing to the first event.
     FirstEvent(first_event::FirstEventFacts),
+    /// Transports over a network that loses packets.
+    Loss(loss::LossFacts),
     /// Answers that come token by token.
     TokenStream(token_stream::TokenStreamFacts),
     /// The WebSocket interface of a browser.
@@ -124,6 +127,7 @@ impl Facts {
             Self::HeaderCompression(_) => "header-compression",
             Self::Compression(_) => "compression",
             Self::FirstEvent(_) => "first-event",
+            Self::Loss(_) => "loss",
             Self::TokenStream(_) => "token-stream",
             Self::Browser(_) => "browser",
             Self::Crossover(_) => "crossover",
@@ -165,6 +169,7 @@ impl Facts {
                 facts.shared.iter().chain(memory).collect()
             }
             Self::Compression(facts) => facts.rounds.iter().chain(&facts.memory.comparisons).collect(),
+            Self::Loss(facts) => facts.comparisons.iter().collect(),
             Self::Crossover(facts) => facts.comparisons.iter().collect(),
             Self::Papers(facts) => facts.comparisons(),
         }

@@ -80,7 +80,7 @@ const CLAIMS: [Claim; 50] = [
     claim(46, "Polling is always wasteful."),
     claim(47, "A message to some of the clients needs rooms on the server."),
     claim(48, "A language model's answer needs WebSocket."),
-    not_yet(49, "TCP's head-of-line blocking stops every stream on a connection.", "a network that loses packets"),
+    claim(49, "TCP's head-of-line blocking stops every stream on a connection."),
     not_yet(50, "More than one server needs a shared feed.", "a feed that several servers share"),
 ];
 

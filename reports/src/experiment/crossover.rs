@@ -126,8 +126,8 @@ pub fn derive(facts: &CrossoverFacts) -> anyhow::Result<Experiment> {
                 caption: format!(
                     "The transport with the lowest {} a second for each of {subscribers} subscribers, among those that were measured to \
                      deliver {} % of the events within the acceptable staleness, at {delay_ms} ms of one-way delay. Below each name: the \
-                     cost, and how many times as much the next of the others costs; WebSocket and HTTP streaming, which both push, cost \
-                     about the same and count as one. Grey is a tie.",
+                     cost, and how many times as much the next of the others costs; transports that push cost about the same and \
+                     count as one, and so do polls over each version of HTTP. Grey is a tie.",
                     shown.cost,
                     MIN_IN_TIME * 100.0
                 ),
@@ -153,7 +153,7 @@ pub fn derive(facts: &CrossoverFacts) -> anyhow::Result<Experiment> {
                 scenario.payload_bytes
             ),
             format!(
-                "CPU is noisy, and each figure is one round's: costs within a factor of {MIN_RATIO_CPU} are a tie. Bytes are exact to a few \
+                "Over HTTP/2, each subscriber has a connection of its own, and so its own table of headers. CPU is noisy, and each figure is one round's: costs within a factor of {MIN_RATIO_CPU} are a tie. Bytes are exact to a few \
                  events."
             ),
             busy(comparisons, subscribers),
@@ -182,8 +182,10 @@ fn cell(comparisons: &[Comparison], shown: &Shown, rate: f64, staleness_ms: u64,
         return Cell { best: None, cost: String::new(), against: "none is fast enough".into() };
     };
     let cost = format!("{} {}/s", short(lowest), shown.unit);
-    // Push transports cost about the same everywhere; the map shows whether to push or to request.
-    let rivals = costs.iter().find(|cost| !(Transport::is_push(cost.0) && best.is_push()) && cost.0 != best);
+    // The map shows whether to push or to request: push transports cost about the same everywhere, and so does an exchange over several
+    // versions of HTTP.
+    let kind = |transport: Transport| (!transport.is_push()).then(|| transport.exchange());
+    let rivals = costs.iter().find(|cost| kind(cost.0) != kind(best));
     match rivals {
         Some(&(next, more)) if more < shown.min_ratio * lowest => {
             let name = |transport: Transport| if transport.is_push() { "push" } else { transport.label() };

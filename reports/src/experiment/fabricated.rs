@@ -22,6 +22,7 @@ use protocol::facts::idle::{IdleFacts, IdleGroup};
 use protocol::facts::keep_alive::{KeepAliveFacts, RequestKind, RequestSeries};
 use protocol::facts::ladder::{Chunk, LadderFacts, WireTrace};
 use protocol::facts::layers::{FirstEvent, LayersFacts, LibraryTrial, SentMessage, Trial};
+use protocol::facts::loss::LossFacts;
 use protocol::facts::memory::MemoryFacts;
 use protocol::facts::multiplexing::{MultiplexingFacts, OpenedSources, TabsReport};
 use protocol::facts::papers::PapersFacts;
@@ -74,6 +75,7 @@ pub fn round(transport: Transport, number: u32, cpu_us: f64) -> Round {
         faults: Faults::default(),
         server,
         client: ClientCost { cpu_ns: 0, processes: 1, lag_ns: Histogram::default(), connect_ns: 0 },
+        packets: None,
         incidents: Vec::new(),
         failures: Vec::new(),
         warnings: Vec::new(),
@@ -353,6 +355,12 @@ pub fn facts() -> Vec<Facts> {
                     Opening { tls: true, first: FirstEvent { transport, headers, delay_ms, ms, ledger } }
                 })
                 .collect(),
+        }),
+        Facts::Loss(LossFacts {
+            comparisons: vec![measured(Scenario {
+                rounds: 5,
+                ..of(&Transport::all_where(|transport| transport == Transport::SseH2 || !transport.is_over_tcp()))
+            })],
         }),
         Facts::TokenStream(TokenStreamFacts {
             tokens: 2,

@@ -67,7 +67,7 @@ fn label(transport: Transport, chunk: &Chunk) -> String {
         _ if !chunk.frames.is_empty() => format!("{}{events}", chunk.frames.join(", ")),
         _ if transport.carrier() == Carrier::H2 => "rest of a frame".into(),
         // Its content is encrypted.
-        _ if transport.carrier() == Carrier::H3 => "datagram".into(),
+        _ if transport.carrier().is_quic() => "datagram".into(),
         (true, "GET", path) => {
             format!("GET {}", path.unwrap_or_default().split('?').next().unwrap_or_default())
         }

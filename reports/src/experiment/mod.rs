@@ -22,6 +22,7 @@ mod idle;
 mod keep_alive;
 mod ladder;
 mod layers;
+mod loss;
 pub mod memory;
 mod multiplexing;
 mod papers;
@@ -67,6 +68,7 @@ pub fn derive(facts: &Facts) -> anyhow::Result<Experiment> {
         Facts::HeaderCompression(facts) => header_compression::derive(facts),
         Facts::Compression(facts) => compression::derive(facts),
         Facts::FirstEvent(facts) => first_event::derive(facts),
+        Facts::Loss(facts) => loss::derive(facts),
         Facts::TokenStream(facts) => token_stream::derive(facts),
         Facts::Browser(facts) => browser::derive(facts),
         Facts::Crossover(facts) => crossover::derive(facts)?,
@@ -134,7 +136,7 @@ mod tests {
                 assert!(names.insert(facts.name()), "{} twice", facts.name());
             }
         }
-        assert_eq!(names.len(), 28);
+        assert_eq!(names.len(), 29);
     }
 
     #[test]

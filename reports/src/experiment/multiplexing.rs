@@ -81,7 +81,7 @@ pub fn derive(facts: &MultiplexingFacts) -> Experiment {
         let value = |measure| figure(comparison, transport, measure).value;
         let per_connection = match transport.carrier() {
             Carrier::H2 => streams(comparison).to_string(),
-            Carrier::Tcp | Carrier::H1 | Carrier::H3 => "-".into(),
+            _ => "-".into(),
         };
         vec![
             transport.label().into(),

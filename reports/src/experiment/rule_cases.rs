@@ -22,6 +22,7 @@ use super::history::streaming_came_later;
 use super::idle::{IdleRatios, polling_loads};
 use super::keep_alive::{Accepts, not_kept};
 use super::layers::{Library, at_a_cost, chooses_one, fixes_a_format, needs_an_allow_list, picks_the_best};
+use super::loss::stops_every_stream;
 use super::multiplexing::{Compared, nothing_is_left, share_a_connection};
 use super::rooms::needs_rooms;
 use super::sweeps::{always_wasteful, no_better, responds_at_once, sends_fewer_requests, waits_for_the_poll};
@@ -467,6 +468,14 @@ pub fn all() -> Vec<(u32, Status)> {
             (needed(true, about(2.0), about(1.0)), Holds),
             (needed(true, about(0.8), about(3.0)), Holds),
             (needed(true, noise(0.8), about(1.0)), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        49,
+        &[
+            (stops_every_stream(about(6.0)), Holds),
+            (stops_every_stream(about(1.1)), DoesNotHold),
+            (stops_every_stream(noise(6.0)), NotMeasurable),
         ],
     ));
     all

@@ -173,7 +173,7 @@ fn serve(transport: Transport) -> (Serving, SocketAddr) {
     let addresses = server.addresses();
     let address = match transport.carrier() {
         Carrier::Tcp => addresses.tcp,
-        Carrier::H1 | Carrier::H2 | Carrier::H3 => addresses.http,
+        _ => addresses.http,
     };
     (Serving::Server(Box::new(server)), address)
 }

@@ -33,7 +33,7 @@ impl Counter {
         match transport.map(|transport| (transport.carrier(), transport.row().coding)) {
             Some((Carrier::H2, _)) => Self::Http2(FrameWalker::server()),
             Some((_, Coding::Deflate | Coding::DeflateTakeover)) => Self::Frames(Vec::new(), false),
-            None | Some((Carrier::Tcp | Carrier::H1 | Carrier::H3, Coding::Identity)) => Self::Braces,
+            None | Some((_, Coding::Identity)) => Self::Braces,
         }
     }
 
@@ -132,12 +132,12 @@ impl Connection {
         let request = match (row.carrier, row.exchange) {
             (Carrier::Tcp, _) => b"SUB 0\n".to_vec(),
             (Carrier::H2, exchange) => http2_request(2 * self.request + 1, &target, exchange),
-            (Carrier::H1 | Carrier::H3, Exchange::Socket) => format!(
+            (_, Exchange::Socket) => format!(
                 "GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{extension}\
                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
             )
             .into_bytes(),
-            (Carrier::H1 | Carrier::H3, _) => format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes(),
+            (_, _) => format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes(),
         };
         self.request += 1;
         self.stream.write_all(&request).expect("cannot send a request");

@@ -7,14 +7,22 @@ use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
 use protocol::Transport;
 
 use super::response::{self, Response};
+use crate::state::ServerState;
 
 /// The live page.
 const INDEX: &str = include_str!("../page/index.html");
 /// The page that the presenter's link opens.
 const PRESENTER: &str = include_str!("../page/presenter.html");
 /// The content security policy of the pages and their worker: they may load only this server's files, and only its slides may frame them.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'self'";
+/// WebTransport has an origin of its own.
+fn policy(state: &ServerState) -> HeaderValue {
+    let quic = state.addresses.reachable().quic_origin();
+    let policy = format!(
+        "default-src 'self'; connect-src 'self' {quic}; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'self'"
+    );
+    HeaderValue::from_maybe_shared(policy).expect("host names have no other characters")
+}
 /// The script of the shared worker.
 const WORKER: &str = "worker.js";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -23,7 +31,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const TRANSPORTS: &str = "transports.js";
 
 /// All other files of the page: the path below `/page/`, the media type, and the content.
-const FILES: [(&str, &str, &str); 30] = [
+const FILES: [(&str, &str, &str); 34] = [
     ("page.css", "text/css; charset=utf-8", include_str!("../page/page.css")),
     ("main.js", SCRIPT, include_str!("../page/main.js")),
     ("bytes.js", SCRIPT, include_str!("../page/bytes.js")),
@@ -54,6 +62,10 @@ const FILES: [(&str, &str, &str); 30] = [
     ("transport/stomp.js", SCRIPT, include_str!("../page/transport/stomp.js")),
     ("transport/sockjs.js", SCRIPT, include_str!("../page/transport/sockjs.js")),
     ("transport/socket_io.js", SCRIPT, include_str!("../page/transport/socket_io.js")),
+    ("transport/session.js", SCRIPT, include_str!("../page/transport/session.js")),
+    ("transport/webtransport.js", SCRIPT, include_str!("../page/transport/webtransport.js")),
+    ("transport/webtransport_streams.js", SCRIPT, include_str!("../page/transport/webtransport_streams.js")),
+    ("transport/webtransport_datagrams.js", SCRIPT, include_str!("../page/transport/webtransport_datagrams.js")),
 ];
 
 /// Whether the client accepts HTML. Browsers say so in `Accept`; curl does not.
@@ -62,24 +74,24 @@ pub fn is_wanted(headers: &HeaderMap) -> bool {
 }
 
 /// The live page.
-pub fn index() -> Response {
-    response::page(INDEX, HeaderValue::from_static(POLICY))
+pub fn index(state: &ServerState) -> Response {
+    response::page(INDEX, policy(state))
 }
 
 /// The page that the presenter's link opens.
-pub fn presenter() -> Response {
-    response::page(PRESENTER, HeaderValue::from_static(POLICY))
+pub fn presenter(state: &ServerState) -> Response {
+    response::page(PRESENTER, policy(state))
 }
 
 /// A file of the page; 404 if there is no such file.
-pub fn file(name: &str) -> Response {
+pub fn file(name: &str, state: &ServerState) -> Response {
     if name == TRANSPORTS {
         return response::file(SCRIPT, TRANSPORTS_MODULE.as_str());
     }
     match FILES.iter().find(|file| file.0 == name) {
         // A worker has its own policy and does not inherit the page's.
         Some((WORKER, content_type, content)) => {
-            response::allowed(response::file(content_type, *content), HeaderValue::from_static(POLICY))
+            response::allowed(response::file(content_type, *content), policy(state))
         }
         Some((_, content_type, content)) => response::file(content_type, *content),
         None => response::text(StatusCode::NOT_FOUND, "the page has no such file\n"),

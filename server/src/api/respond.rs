@@ -65,9 +65,9 @@ async fn route(
     }
     // The parameters of pages are for their scripts, so they are not checked here.
     match route.endpoint {
-        Endpoint::Presenter if request.method() != Method::POST => return page::presenter(),
+        Endpoint::Presenter if request.method() != Method::POST => return page::presenter(&state),
         Endpoint::Index if request.method() == Method::GET && page::is_wanted(request.headers()) => {
-            return page::index();
+            return page::index(&state);
         }
         Endpoint::Slides => {
             return match is_presenter(&request, &state).await {
@@ -145,7 +145,7 @@ async fn route(
         Endpoint::Presenter => {
             state.presenter.as_ref().map_or(response::empty(StatusCode::NO_CONTENT), Presenter::welcome)
         }
-        Endpoint::PageFile => page::file(&path["/page/".len()..]),
+        Endpoint::PageFile => page::file(&path["/page/".len()..], &state),
         Endpoint::Time => response::json(StatusCode::OK, &Time { now_ns: clock::now_ns() }),
         Endpoint::Load => response::json(StatusCode::OK, &load::read(&state).await),
         Endpoint::Metrics => response::metrics(load::metrics(&load::read(&state).await)),
@@ -242,7 +242,7 @@ fn transports(state: &ServerState) -> Vec<Offered> {
         let over_quic = !transport.is_over_tcp();
         Offered {
             row: transport.row(),
-            url: over_quic.then(|| state.addresses.reachable().webtransport_url()),
+            url: over_quic.then(|| state.addresses.reachable().quic_url(transport)),
             certificate_hash: over_quic.then(|| state.quic_certificate.clone()),
         }
     };

@@ -1,6 +1,8 @@
 // Draws the live ladder diagram of one lane: the server's line at the top, the client's line at the bottom, time from left to right, and an
 // arrow for each chunk of bytes.
 //
+// The server has no trace of QUIC, whose packets are encrypted. There, an arrow leads from when an event was due to when the page received it.
+//
 // A mark on the server's line shows when an event was due. A thick line after it shows how long the event waited at the server. The arrow
 // of the chunk that carries it leads to the client's line, where another mark shows when the page received the event.
 
@@ -15,7 +17,7 @@ const DELIVERY = 0.37;
 
 // Draws a lane's last `span` ms up to `now`. `em` is the font size in pixels. Returns the arrows that can be clicked, as { chunk, x };
 // `x` is the middle of the arrow.
-export function draw(canvas, lane, { now, span, published, colours, corners, em }) {
+export function draw(canvas, lane, { now, span, published, colours, corners, em, traced }) {
   const { pen, width, height } = cleared(canvas);
   const [server, client] = [TOP * em, height - BOTTOM * em];
   // Widths are in pixels at a font size of 15.
@@ -39,10 +41,15 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em 
     if (seqs === null || at < now - 2 * span) continue;
     for (let seq = seqs[0]; seq <= seqs[1]; seq += 1) if (!sent.has(key(traceSession, seq))) sent.set(key(traceSession, seq), at);
   }
-  pen.strokeStyle = colours.lane;
+  pen.strokeStyle = pen.fillStyle = colours.lane;
+  lineWidth(2.5);
+  for (const { at, receivedAt } of traced ? [] : lane.deliveries) {
+    line(pen, x(at), server, x(receivedAt), client);
+    arrowhead(pen, ARROWHEAD * em, x(at), server, x(receivedAt), client);
+  }
   lineWidth(5);
   pen.globalAlpha = 0.35;
-  for (const event of published) {
+  for (const event of traced ? published : []) {
     const sentAt = sent.get(key(event.traceSession, event.seq));
     // The trace has no send time for an event that the lane received before the trace session began or after its connection was cut.
     if (event.at < now - 2 * span || (sentAt === undefined && event.seq <= lane.cursor)) continue;

@@ -8,6 +8,8 @@ const MAX_CLOCK_ERROR_MS = 1_000;
 // How long to wait for the browser to report a response after its headers were sent, in ms.
 const RESPONSE_TIMEOUT_MS = 2_000;
 const MAX_NOTES = 8;
+// How many events that have not come yet are remembered.
+const MAX_MISSING = 1_000;
 
 export class Lane {
   // Whether the user wants this lane to be subscribed.
@@ -25,6 +27,9 @@ export class Lane {
   #subscribe;
   #session;
   #log;
+  #isOrdered;
+  // Earlier events that have not come yet, over a transport that changes the order.
+  #missing = new Set();
   #abort = null;
   #counts = zero();
   #connections = new Set();
@@ -41,10 +46,11 @@ export class Lane {
 
   // A lane for a transport, which is a row of the server's table with the `subscribe` of its module. The session has `id`, `clock` and
   // `pollInterval`. `log` is called with every chunk, arrival and delivery.
-  constructor({ name, path, family, exchange, subscribe }, session, log) {
+  constructor({ name, path, family, exchange, carrier, subscribe }, session, log) {
     this.name = name;
     this.wanted = family === 'today';
     this.isSocket = exchange === 'socket';
+    this.#isOrdered = !['h3_streams', 'h3_datagrams'].includes(carrier);
     this.#path = path;
     this.#subscribe = subscribe;
     this.#session = session;
@@ -124,12 +130,17 @@ export class Lane {
   event(json) {
     const now = this.#session.clock.now();
     const { seq, at } = JSON.parse(json);
-    if (seq <= this.cursor) {
+    if (seq <= this.cursor && !this.#missing.delete(seq)) {
       this.#counts.repeated += 1;
       return;
     }
-    this.#counts.missed += seq - this.cursor - 1;
-    this.cursor = seq;
+    if (seq > this.cursor) {
+      this.#counts.missed += seq - this.cursor - 1;
+      if (!this.#isOrdered) this.#expectLater(this.cursor + 1, seq);
+      this.cursor = seq;
+    } else {
+      this.#counts.missed -= 1;
+    }
     this.#counts.received += 1;
     this.state = 'on';
     this.#delivered.push({ seq, receivedAt: now });
@@ -137,13 +148,25 @@ export class Lane {
     for (const chunk of this.#inFlight.filter((chunk) => carries(chunk, seq))) this.#arrive(chunk, now);
   }
 
+  // The events before this one may still come, those of the newest kept number.
+  #expectLater(from, to) {
+    for (let seq = Math.max(from, to - MAX_MISSING); seq < to; seq += 1) this.#missing.add(seq);
+    for (const seq of this.#missing) {
+      if (this.#missing.size <= MAX_MISSING) break;
+      this.#missing.delete(seq);
+    }
+  }
+
   // Called when the server reports a gap: events have left the history before they were received, or the cursor belongs to another feed. In
   // the second case, it is unknown how many events of the old feed were missed.
   gap({ oldest, epoch }) {
+    // Over a transport that changes the order, events after the gap may have come before it.
+    if (epoch === this.epoch && oldest <= this.cursor) return;
     const had = epoch === this.epoch ? this.cursor : 0;
     this.#counts.missed += Math.max(0, oldest - 1 - had);
     this.cursor = oldest - 1;
     this.epoch = epoch;
+    this.#missing.clear();
   }
 
   // Records that the browser's interface fired an event, such as `open`.

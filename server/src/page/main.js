@@ -26,7 +26,7 @@ let announcedAt = -Infinity;
 function addRow(lane) {
   const element = get('lane').content.firstElementChild.cloneNode(true);
   element.dataset.lane = lane.name;
-  const { colours, marker } = TRANSPORTS.find(({ name }) => name === lane.name);
+  const { colours, marker, carrier } = TRANSPORTS.find(({ name }) => name === lane.name);
   element.style.setProperty('--lane', `light-dark(${colours.light}, ${colours.dark})`);
   const part = (name) => element.querySelector(`.${name}`);
   part('name').dataset.text = lane.name;
@@ -47,7 +47,9 @@ function addRow(lane) {
     if (key === 'ArrowRight') step(1);
   });
   get('lanes').append(element);
-  rows.set(lane, { element, part, canvas, pick, corners: marker, hits: [] });
+  // QUIC encrypts its packets, so the server's trace has none of them.
+  const traced = !carrier.startsWith('h3');
+  rows.set(lane, { element, part, canvas, pick, corners: marker, traced, hits: [] });
 }
 
 // Shows a lane. One that is not among the usual ones is subscribed by this.
@@ -116,7 +118,7 @@ function paint() {
   const { published } = shared;
   for (const lane of lanes) {
     const row = rows.get(lane);
-    row.hits = draw(row.canvas, lane, { now, span, published, colours: colours(lane), corners: row.corners, em });
+    row.hits = draw(row.canvas, lane, { now, span, published, colours: colours(lane), corners: row.corners, em, traced: row.traced });
   }
   axis(get('axis'), { span, colours: colours(lanes[0]), unit: { now: text('now'), s: text('s') }, em });
 }
@@ -145,10 +147,11 @@ function updateFigures() {
     set('latency', latencies.length ? `${short(latencies.at(-1))} ms` : '\u2013');
     set('median', sorted.length ? `${short(sorted[Math.floor(sorted.length / 2)])} ms` : '\u2013');
     set('received', grouped(lane.received));
-    set('requests', grouped(lane.requests));
-    set('connections', grouped(lane.connections));
-    set('up', grouped(lane.bytes.up));
-    set('down', grouped(lane.bytes.down));
+    const counted = (count) => (row.traced ? grouped(count) : '\u2013');
+    set('requests', counted(lane.requests));
+    set('connections', counted(lane.connections));
+    set('up', counted(lane.bytes.up));
+    set('down', counted(lane.bytes.down));
     const all = lane.bytes.up + lane.bytes.down;
     set('overhead', all ? `${Math.round(((all - lane.bytes.event) / all) * 100)} %` : '\u2013');
     const faults = ['missed', 'repeated'].filter((what) => lane[what]).map((what) => `${lane[what]} ${text(what)}`);

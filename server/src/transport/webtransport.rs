@@ -1,7 +1,8 @@
 //! WebTransport: a session over HTTP/3, with streams in both directions that do not wait for each other (draft-ietf-webtrans-http3).
 //!
 //! - Starts with an extended CONNECT for `/webtransport?after=N` (RFC 9220) on a QUIC connection; the response is 200.
-//! - The server opens one stream, on which each event is a line; heartbeats and gaps are lines, too.
+//! - The server opens one stream, on which each event is a line; heartbeats and gaps are lines, too. At `/webtransport/streams`, each line has
+//!   a stream of its own, and at `/webtransport/datagrams` it is a datagram, except for a gap or an event that is too long for one.
 //! - Resumes with a new session and `after`.
 //! - Costs the handshake of QUIC, then for each event a packet with its header and tag, and an acknowledgement in return. QUIC encrypts each
 //!   connection by its own keys, so an event's packets are not shared.
@@ -14,12 +15,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{HOST, HeaderMap, HeaderValue};
-use protocol::{Bookmark, Envelope, Transport, clock};
+use protocol::transport::Carrier;
+use protocol::{Bookmark, Envelope, Gap, Transport, clock};
 use tokio::time::timeout;
 use tracing::debug;
-use web_transport_quinn::{Request, SendStream, Session};
+use web_transport_quinn::{Request, SendStream, Session, SessionError};
 
 use crate::api::presenter::Credentials;
 use crate::api::query::Query;
@@ -45,7 +48,7 @@ pub async fn respond(request: Request, state: Arc<ServerState>, dispatcher: Rc<D
     let accepted = check(&request, &state).await;
     let status = accepted.as_ref().err().copied().unwrap_or(StatusCode::OK);
     debug!(path = request.url.path(), status = status.as_u16(), "request");
-    let (after, may_publish) = match accepted {
+    let Accepted { transport, after, may_publish } = match accepted {
         Ok(accepted) => accepted,
         Err(status) => {
             // Not `reject`, which ends the streams of HTTP/3 itself with the response, and a client may take that for an error (RFC 9114,
@@ -63,11 +66,11 @@ pub async fn respond(request: Request, state: Arc<ServerState>, dispatcher: Rc<D
     let opened = async {
         let session = request.ok().await.ok()?;
         // A client that allows no stream is waited for only so long.
-        let sender = session.open_uni().await.ok()?;
+        let sender = Sender::open(transport, &session).await.ok()?;
         Some((session, sender))
     };
     let opened = state.until_closing(timeout(HANDSHAKE_TIMEOUT, opened)).await;
-    let Some(Ok(Some((session, mut sender)))) = opened else { return };
+    let Some(Ok(Some((session, sender)))) = opened else { return };
     let stream = Rc::new(Substream::new(peer));
     let cut = {
         let session = session.clone();
@@ -78,7 +81,7 @@ pub async fn respond(request: Request, state: Arc<ServerState>, dispatcher: Rc<D
     // The socket is dropped with the delivery, which ends the stream.
     let delivery = Delivery::new(subscription, socket, Encoding::plain(Envelope::Line)).run();
     tokio::select! {
-        ((), ()) = async { tokio::join!(delivery, forward(&stream, &mut sender, &session, &state)) } => {
+        ((), ()) = async { tokio::join!(delivery, forward(&stream, sender, &session, &state)) } => {
             session.close(ENDED, b"the feed has ended");
         }
         _ = session.closed() => {}
@@ -90,20 +93,27 @@ pub async fn respond(request: Request, state: Arc<ServerState>, dispatcher: Rc<D
     debug!("the session ended");
 }
 
-/// Checks the request for a session; returns the cursor to start from, and whether the client may publish.
+/// A request for a session that is granted.
+struct Accepted {
+    transport: Transport,
+    /// The cursor to start from.
+    after: Option<Bookmark>,
+    may_publish: bool,
+}
+
+/// Checks the request for a session.
 ///
 /// # Errors
 /// The status of the response.
-async fn check(request: &Request, state: &ServerState) -> Result<(Option<Bookmark>, bool), StatusCode> {
+async fn check(request: &Request, state: &ServerState) -> Result<Accepted, StatusCode> {
     let (url, mut headers) = (&request.url, HeaderMap::clone(&request.headers));
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
     host::check(authority.as_bytes(), &state.hosts).map_err(|fault| match fault {
         host::Fault::Malformed => StatusCode::BAD_REQUEST,
         host::Fault::Foreign => StatusCode::MISDIRECTED_REQUEST,
     })?;
-    if Some(url.path()) != Transport::WebTransport.row().path {
-        return Err(StatusCode::NOT_FOUND);
-    }
+    let at_path = |transport: &Transport| !transport.is_over_tcp() && transport.row().path == Some(url.path());
+    let transport = Transport::ALL.into_iter().find(at_path).ok_or(StatusCode::NOT_FOUND)?;
     let query = Query::parse(url.query(), &["after"]).map_err(|_| StatusCode::BAD_REQUEST)?;
     // The page comes from the HTTP port, whose number may be another one.
     let (scheme, port) = (state.addresses.http_scheme(), state.addresses.http.port());
@@ -128,13 +138,55 @@ async fn check(request: &Request, state: &ServerState) -> Result<(Option<Bookmar
             }
         },
     };
-    Ok((query.after, may_publish))
+    Ok(Accepted { transport, after: query.after, may_publish })
 }
 
-/// Sends what is added to the stream's queue, until its end.
-async fn forward(stream: &Substream, sender: &mut SendStream, session: &Session, state: &ServerState) {
+/// How messages are sent in a session.
+enum Sender {
+    /// On one stream.
+    Stream(SendStream),
+    /// On a stream each; this is the last one.
+    Streams(Option<SendStream>),
+    /// As datagrams, or on a stream if one is too long for a datagram.
+    Datagrams,
+}
+
+impl Sender {
+    async fn open(transport: Transport, session: &Session) -> Result<Self, SessionError> {
+        match transport.carrier() {
+            Carrier::H3Streams => Ok(Self::Streams(None)),
+            Carrier::H3Datagrams => Ok(Self::Datagrams),
+            Carrier::H3 | Carrier::Tcp | Carrier::H1 | Carrier::H2 => Ok(Self::Stream(session.open_uni().await?)),
+        }
+    }
+
+    /// Sends one message; waits while the connection's buffer is full.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    async fn send(&mut self, session: &Session, message: Bytes) -> anyhow::Result<()> {
+        match self {
+            Self::Stream(stream) => return Ok(stream.write_chunk(message).await?),
+            // The client must learn of a gap, so that is never a datagram, which may be lost.
+            Self::Datagrams if message.len() <= session.max_datagram_size() && !Gap::is_announced_by(&message) => {
+                return Ok(session.send_datagram_wait(message).await?);
+            }
+            Self::Streams(_) | Self::Datagrams => {}
+        }
+        let mut stream = session.open_uni().await?;
+        stream.write_chunk(message).await?;
+        stream.finish()?;
+        if let Self::Streams(last) = self {
+            *last = Some(stream);
+        }
+        Ok(())
+    }
+}
+
+/// Sends what is added to the stream's queue, of which each part is a message, until its end.
+async fn forward(stream: &Substream, mut sender: Sender, session: &Session, state: &ServerState) {
     while let Some(part) = poll_fn(|context| stream.poll_next(context)).await {
-        match timeout(state.stall_timeout, sender.write_chunk(part)).await {
+        match timeout(state.stall_timeout, sender.send(session, part)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return stream.close(),
             Err(_) => {
@@ -146,8 +198,13 @@ async fn forward(stream: &Substream, sender: &mut SendStream, session: &Session,
         }
     }
     // The end of the stream is acknowledged when everything has been received.
-    if sender.finish().is_ok() {
-        let _ = timeout(LAST_BYTES_TIMEOUT, sender.stopped()).await;
+    let last = match sender {
+        Sender::Stream(mut stream) => stream.finish().is_ok().then_some(stream),
+        Sender::Streams(last) => last,
+        Sender::Datagrams => None,
+    };
+    if let Some(last) = last {
+        let _ = timeout(LAST_BYTES_TIMEOUT, last.stopped()).await;
     }
 }
 

@@ -100,6 +100,36 @@ fn the_lanes_of_older_transports_and_of_libraries_receive_every_event_once_and_r
 }
 
 #[test]
+fn the_lanes_of_webtransport_receive_every_event_and_can_send() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    let lanes = "webtransport,webtransport_streams,webtransport_datagrams";
+    browser.open(&format!("{}/?lang=en&lanes={lanes}", server.addresses().http_url()));
+    let ready = "const look = () => window.livePage?.lanes.length === 3
+             && livePage.lanes.every(lane => lane.notes.some(({ what }) => what === 'ready')) ? done(true) : setTimeout(look, 20);
+         look();";
+    assert_eq!(browser.run(ready), json!(true));
+    for _ in 0..10 {
+        server.feed().publish(protocol::clock::now_ns(), "from the server");
+    }
+    // The page's own message is the eleventh event, and comes over every lane.
+    let received = browser.run(
+        "const look = (events, then) => livePage.lanes.every(lane => lane.received >= events) ? then() : setTimeout(look, 20, events, then);
+         look(10, () => {
+             livePage.order('send', { name: 'webtransport_streams', text: 'from the page' });
+             look(11, () => done(livePage.lanes.map(lane =>
+                 [lane.deliveries.map(({ seq }) => seq).toSorted((a, b) => a - b), lane.missed, lane.repeated])));
+         });",
+    );
+    assert_eq!(received, json!(vec![json!([(1..=11).collect::<Vec<_>>(), 0, 0]); 3]));
+    // Its bytes are encrypted, so they are not shown as zero.
+    let shown = browser
+        .run("setTimeout(() => done([...document.querySelectorAll('.down')].map(field => field.textContent)), 700);");
+    assert_eq!(shown, json!(["\u{2013}", "\u{2013}", "\u{2013}"]));
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
 fn over_https_the_page_shows_the_same() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::start(&Options { tls_self_signed: true, ..options() }).unwrap();

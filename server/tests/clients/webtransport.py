@@ -9,7 +9,7 @@ import urllib.request
 from aioquic.asyncio.client import connect
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.h3.connection import H3_ALPN, H3Connection
-from aioquic.h3.events import HeadersReceived, WebTransportStreamDataReceived
+from aioquic.h3.events import DatagramReceived, HeadersReceived, WebTransportStreamDataReceived
 from aioquic.quic.configuration import QuicConfiguration
 
 
@@ -19,6 +19,8 @@ class Client(QuicConnectionProtocol):
         self.http = H3Connection(self._quic, enable_webtransport=True)
         self.status = asyncio.get_event_loop().create_future()
         self.received = bytearray()
+        self.streams = set()
+        self.datagrams = 0
         self.arrived = asyncio.Event()
 
     def quic_event_received(self, event):
@@ -27,6 +29,11 @@ class Client(QuicConnectionProtocol):
                 self.status.set_result(int(dict(event.headers)[b":status"]))
             elif isinstance(event, WebTransportStreamDataReceived):
                 self.received += event.data
+                self.streams.add(event.stream_id)
+                self.arrived.set()
+            elif isinstance(event, DatagramReceived):
+                self.received += event.data
+                self.datagrams += 1
                 self.arrived.set()
 
     async def open(self, authority, path, more=()):
@@ -82,6 +89,14 @@ async def main(url):
     async with session() as client:
         assert await client.open(authority, "/webtransport?after=9") == 200
         assert (await client.lines(1))[0]["gap"]["after"] == 9
+    async with session() as client:
+        assert await client.open(authority, "/webtransport/streams?after=0") == 200
+        assert sorted(event["seq"] for event in await client.lines(3)) == [1, 2, 3]
+        assert (len(client.streams), client.datagrams) == (3, 0)
+    async with session() as client:
+        assert await client.open(authority, "/webtransport/datagrams?after=0") == 200
+        assert sorted(event["seq"] for event in await client.lines(3)) == [1, 2, 3]
+        assert (len(client.streams), client.datagrams) == (0, 3)
     for path, status in [("/nothing", 404), ("/webtransport?after=x", 400), ("/webtransport?afer=1", 400)]:
         async with session() as client:
             assert await client.open(authority, path) == status, path
