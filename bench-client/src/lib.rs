@@ -18,6 +18,7 @@ mod progress;
 mod report;
 pub mod round;
 pub mod subscriber;
+pub mod target;
 pub mod test_bed;
 mod transport;
 mod verify;

@@ -55,7 +55,7 @@ impl fmt::Display for Cursor {
 
 /// Identifies a feed by the time at which it began, in ms of Unix time. A restarted server begins a new feed, and numbers its events from
 /// 1 again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 

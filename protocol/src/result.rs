@@ -67,6 +67,9 @@ pub struct Scenario {
     pub processes: u32,
     /// Seed of the schedule, the payloads, the rounds' order and the pollers' phases.
     pub seed: u64,
+    /// The name of the measured server, if it is of another kind; `None` for this lab's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// The URL of the measured server; `None` if a server was started for each round.
     pub url: Option<String>,
     /// Whether that server's certificate was accepted without verification.
@@ -96,6 +99,7 @@ impl Scenario {
             tls: false,
             processes: 1,
             seed: 1,
+            target: None,
             url: None,
             insecure: false,
         }
@@ -310,7 +314,7 @@ pub struct PacketCount {
 pub struct ServerCost {
     /// The time between the two readings of the server's load, in ns: the actual length of the window.
     pub window_ns: u64,
-    /// CPU time in the window, in ns.
+    /// CPU time in the window, in ns; 0 if it was not measured.
     pub cpu_ns: u64,
     /// Deliveries completed between the two readings, on which `cpu_ns` was spent.
     pub deliveries: u64,

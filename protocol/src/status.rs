@@ -14,7 +14,7 @@ pub struct Time {
 }
 
 /// `GET /load`: the resources that the server process has used, and counts of what it has done so far.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Load {
     /// When this report was made, in ns on the server host's monotonic clock.
     pub now_ns: u64,

@@ -2,19 +2,22 @@
 //! has everything that it needs.
 
 pub mod answer;
-mod capacity;
+pub mod capacity;
 pub mod chapter;
 pub mod chart;
+pub mod difference;
 pub mod experiment;
 pub mod html;
 pub mod judge;
 pub mod loads;
 pub mod number;
 mod ranking;
+pub mod servers;
 pub mod statistics;
 pub mod summary;
 pub mod table;
 pub mod theory;
+pub mod threshold;
 pub mod verdict;
 
 use std::fs;
@@ -52,7 +55,7 @@ pub fn write(run: &Run, directory: &Path) -> anyhow::Result<()> {
 }
 
 /// The files and directories of a report.
-const FILES: [&str; 5] = ["run.json", "summary.csv", "index.html", "charts", "tables"];
+const FILES: [&str; 6] = ["run.json", "summary.csv", "index.html", "charts", "tables", "baseline"];
 
 /// Moves an earlier report in `directory` into a numbered folder below `directory/earlier`, and returns that folder; `None` where there is
 /// no earlier report.

@@ -7,12 +7,13 @@ use protocol::run::Run;
 
 use crate::number::{short, short_or_dash, thousands};
 use crate::ranking::{CRITERIA, Ranking, ranking};
+use crate::servers;
 use crate::summary::{Row, rows};
 
-/// The comparisons of a run, where there is more than one.
+/// The comparisons of a run, where there is more than one and all are at one server.
 fn loads(run: &Run) -> Option<Vec<&Comparison>> {
     let loads: Vec<&Comparison> = run.comparisons().collect();
-    (loads.len() > 1).then_some(loads)
+    (loads.len() > 1 && !servers::has_others(run)).then_some(loads)
 }
 
 /// Server CPU time per delivery over the number of subscribers, a line for each transport; `None` for a single load.

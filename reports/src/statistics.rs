@@ -70,6 +70,30 @@ pub fn ratio(left: &[f64], right: &[f64]) -> Option<Ratio> {
     Some(Ratio { estimate: mean.exp(), low: low.exp(), high: high.exp(), p_value })
 }
 
+/// The ratio of `left` to `right`, which are figures of rounds that do not correspond to each other; otherwise as [`ratio`]. The interval is that
+/// of Welch's test, with the smaller of both degrees of freedom, which makes it wider rather than narrower.
+pub fn unpaired_ratio(left: &[f64], right: &[f64]) -> Option<Ratio> {
+    let few = |values: &[f64]| values.len() < MIN_ROUNDS as usize || values.iter().any(|value| *value <= 0.0);
+    if few(left) || few(right) {
+        return None;
+    }
+    let [(left, left_error), (right, right_error)] = [left, right].map(|values| {
+        let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
+        let mean = logs.iter().sum::<f64>() / logs.len() as f64;
+        ((mean, logs.len()), standard_error(&logs, mean))
+    });
+    let (difference, error) = (left.0 - right.0, left_error.hypot(right_error));
+    let degrees = left.1.min(right.1) - 1;
+    let half = STUDENT_T.get(degrees - 1).copied().unwrap_or(1.96) * error;
+    let p_value = match (difference == 0.0, error == 0.0) {
+        (true, _) => 1.0,
+        (false, true) => 0.0,
+        (false, false) => student_p(difference / error, degrees),
+    };
+    let (low, high) = ((difference - half).exp(), (difference + half).exp());
+    Some(Ratio { estimate: difference.exp(), low, high, p_value })
+}
+
 /// Which of several ratios are significantly different from 1, with a correction for their number and the number of `rankings`: each
 /// interval must exclude 1, and its p-value must pass Holm's procedure (1979). With equal transports, at most one run in twenty shows a
 /// difference, however many pairs there are.
@@ -189,6 +213,15 @@ fn normal_tail(z: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unpaired_ratio_is_wider_than_a_paired_one_of_the_same_values() {
+        let (left, right) = ([2.0, 2.2, 2.4, 2.6, 2.8], [1.0, 1.1, 1.2, 1.3, 1.4]);
+        let (paired, unpaired) = (ratio(&left, &right).unwrap(), unpaired_ratio(&left, &right).unwrap());
+        assert!((unpaired.estimate - 2.0).abs() < 1e-9 && (paired.estimate - 2.0).abs() < 1e-9);
+        assert!(unpaired.low < paired.low && unpaired.high > paired.high && unpaired.low > 1.0, "{unpaired:?}");
+        assert_eq!((unpaired_ratio(&left, &right[1..]), unpaired_ratio(&[0.0; 5], &right)), (None, None));
+    }
 
     #[test]
     fn the_tail_of_the_normal_distribution_agrees_with_tables() {

@@ -120,10 +120,10 @@ pub fn is_cpu_doubtful(round: &Round) -> bool {
     warnings(round).iter().any(|warning| !warning.is_of_client())
 }
 
-/// Server CPU time per delivered event of a round, in us; `None` where nothing was delivered.
-fn cpu_us(round: &Round) -> Option<f64> {
+/// Server CPU time per delivered event of a round, in us; `None` where nothing was delivered, or it was not measured.
+pub(crate) fn cpu_us(round: &Round) -> Option<f64> {
     let deliveries = round.server.deliveries as f64;
-    (deliveries > 0.0).then(|| round.server.cpu_ns as f64 / 1e3 / deliveries)
+    (deliveries > 0.0 && round.server.cpu_ns > 0).then(|| round.server.cpu_ns as f64 / 1e3 / deliveries)
 }
 
 impl Figures {

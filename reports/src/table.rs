@@ -2,6 +2,8 @@
 
 use protocol::experiment::Table;
 use protocol::result::{Comparison, Headers};
+use protocol::run::Run;
+use serde_json::{Map, Value, json};
 
 use crate::number::{short_or_dash, thousands};
 use crate::summary::{Row, rows};
@@ -17,6 +19,8 @@ pub struct Column {
     pub unit: &'static str,
     /// Name in CSV, unit included.
     pub name: &'static str,
+    /// Name in conditions under which a run fails.
+    pub figure: &'static str,
     /// Its width in the terminal, in characters; 0 where there is no room for it.
     pub width: usize,
     /// The value for a row; `None` where there are too few samples for it.
@@ -25,13 +29,35 @@ pub struct Column {
 
 /// All columns after the transport's name, in order.
 pub const COLUMNS: [Column; 11] = [
-    Column { heading: "p50", unit: "ms", name: "latency_p50_ms", width: 7, value: |row| row.latency_ms(0.5) },
-    Column { heading: "p99", unit: "ms", name: "latency_p99_ms", width: 7, value: |row| row.latency_ms(0.99) },
-    Column { heading: "p99.9", unit: "ms", name: "latency_p999_ms", width: 0, value: |row| row.latency_ms(0.999) },
+    Column {
+        heading: "p50",
+        unit: "ms",
+        name: "latency_p50_ms",
+        figure: "p50",
+        width: 7,
+        value: |row| row.latency_ms(0.5),
+    },
+    Column {
+        heading: "p99",
+        unit: "ms",
+        name: "latency_p99_ms",
+        figure: "p99",
+        width: 7,
+        value: |row| row.latency_ms(0.99),
+    },
+    Column {
+        heading: "p99.9",
+        unit: "ms",
+        name: "latency_p999_ms",
+        figure: "p99.9",
+        width: 0,
+        value: |row| row.latency_ms(0.999),
+    },
     Column {
         heading: "max",
         unit: "ms",
         name: "latency_max_ms",
+        figure: "max",
         width: 7,
         value: |row| row.latency.max().map(|ns| ns as f64 / 1e6),
     },
@@ -39,6 +65,7 @@ pub const COLUMNS: [Column; 11] = [
         heading: "wire",
         unit: "B/event",
         name: "wire_bytes_per_event",
+        figure: "wire",
         width: 9,
         value: |row| known(row, Row::wire_bytes_per_event),
     },
@@ -46,6 +73,7 @@ pub const COLUMNS: [Column; 11] = [
         heading: "overhead",
         unit: "B/event",
         name: "overhead_bytes_per_event",
+        figure: "overhead",
         width: 10,
         value: |row| known(row, Row::overhead_bytes_per_event),
     },
@@ -53,6 +81,7 @@ pub const COLUMNS: [Column; 11] = [
         heading: "opening",
         unit: "B/connection",
         name: "opening_bytes_per_connection",
+        figure: "opening",
         width: 0,
         value: |row| known(row, Row::opening_bytes),
     },
@@ -60,6 +89,7 @@ pub const COLUMNS: [Column; 11] = [
         heading: "requests",
         unit: "/event",
         name: "requests_per_event",
+        figure: "requests",
         width: 10,
         value: |row| known(row, Row::requests_per_event),
     },
@@ -67,14 +97,23 @@ pub const COLUMNS: [Column; 11] = [
         heading: "empty",
         unit: "% of requests",
         name: "empty_polls_percent",
+        figure: "empty",
         width: 0,
         value: |row| row.empty_share().map(|share| share * 100.0),
     },
-    Column { heading: "server CPU", unit: "us/event", name: "server_cpu_us_per_event", width: 11, value: Row::cpu_us },
+    Column {
+        heading: "server CPU",
+        unit: "us/event",
+        name: "server_cpu_us_per_event",
+        figure: "cpu",
+        width: 11,
+        value: Row::cpu_us,
+    },
     Column {
         heading: "busy",
         unit: "%",
         name: "server_busy_percent",
+        figure: "busy",
         width: 6,
         value: |row| row.utilisation().map(|share| share * 100.0),
     },
@@ -101,6 +140,27 @@ pub fn text(comparison: &Comparison) -> String {
         lines.push(line(row.transport.label(), cells.collect()));
     }
     lines.join("\n") + "\n"
+}
+
+/// The comparisons of a run as JSON, for other programs: an array with each load's scenario, and each transport's figures by their names in
+/// CSV. A figure for which there are too few samples is `null`.
+pub fn json(run: &Run) -> String {
+    let figures = |row: &Row| -> Value {
+        let figures = COLUMNS.iter().map(|column| (column.name.to_string(), json!((column.value)(row))));
+        json!({
+            "transport": row.transport,
+            "rounds": row.sound,
+            "rejected_rounds": row.rejected,
+            "figures": figures.collect::<Map<_, _>>(),
+        })
+    };
+    let comparison = |comparison: &Comparison| {
+        json!({
+            "scenario": comparison.scenario,
+            "transports": rows(comparison).iter().map(figures).collect::<Vec<_>>(),
+        })
+    };
+    Value::from(run.comparisons().map(comparison).collect::<Vec<_>>()).to_string()
 }
 
 /// Text broken between words into lines no wider than [`TERMINAL`], all but the first indented by `indent`.
@@ -186,9 +246,10 @@ pub fn table_csv(table: &Table) -> String {
 /// The scenario of a comparison in one line.
 pub fn scenario(comparison: &Comparison) -> String {
     let scenario = &comparison.scenario;
-    let where_ = match &scenario.url {
-        Some(url) => format!("server at {url}"),
-        None => "loopback".to_string(),
+    let where_ = match (&scenario.target, &scenario.url) {
+        (Some(target), _) => format!("{target} on loopback"),
+        (None, Some(url)) => format!("server at {url}"),
+        (None, None) => "loopback".to_string(),
     };
     let tls = match (scenario.tls, scenario.insecure) {
         (true, true) => ", over TLS without verifying the certificate",

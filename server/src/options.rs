@@ -91,6 +91,9 @@ pub struct Options {
     /// Stall the publisher at a time, for a duration, like 1s,100ms: to test that measurements show it
     #[arg(long, value_name = "WHEN,HOW_LONG", hide = true)]
     pub stall: Option<Stall>,
+    /// Use this much CPU time for each event, besides what the event needs: to test that measurements show it
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = burn, hide = true)]
+    pub burn: Duration,
 }
 
 impl Default for Options {
@@ -113,8 +116,14 @@ impl Options {
             payload: self.payload,
             payload_kind: self.payload_kind,
             stall: self.stall,
+            burn: self.burn,
         }
     }
+}
+
+fn burn(text: &str) -> Result<Duration, String> {
+    let parsed = humantime::parse_duration(text).ok().filter(|time| *time <= Duration::from_millis(100));
+    parsed.ok_or_else(|| "a time from 0s to 100ms".into())
 }
 
 /// Parses a rate in events per second.

@@ -1,6 +1,6 @@
 //! `compare`: every transport under the same load, in rounds whose order is shuffled by a seed. Each round has a new server process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
@@ -9,12 +9,14 @@ use protocol::Transport;
 use protocol::network::Network;
 use protocol::payload::PayloadKind;
 use protocol::result::{Comparison, Headers, Scenario};
+use protocol::run::Run;
 use protocol::schedule::Spacing;
 use protocol::transport::Exchange;
 
 use reports::table::wrapped;
 use server::options::MAX_RATE;
 
+use super::conditions::{self, Conditions};
 use crate::endpoint::Endpoint;
 use crate::report::{self, Finished};
 use crate::round::series;
@@ -30,6 +32,18 @@ pub struct Options {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become the text of --help")]
     pub fixed: Fixed,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become the text of --help")]
+    pub conditions: conditions::Options,
+    /// A file in TOML with options of this command, by their names without the dashes; options on the command line have precedence
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// Repeat an earlier run, with its settings: the directory of its report, or its run.json; options on the command line have precedence
+    #[arg(long, value_name = "DIR", conflicts_with = "scenario")]
+    pub again: Option<PathBuf>,
+    /// Print the results as JSON instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The options of a comparison besides the number of subscribers.
@@ -139,17 +153,22 @@ fn headers(text: &str) -> Result<Headers, String> {
 /// When the options make no valid scenario, a server cannot be started or does not respond, or the report cannot be written; and, after the
 /// report is written, when some transport has no sound round.
 pub fn compare(options: &Options, command: String) -> anyhow::Result<()> {
+    let conditions = Conditions::read(&options.conditions, &options.fixed.transports)?;
     let run = report::make(&options.fixed.out, command, async |finished| measure(options, finished).await)?;
-    for comparison in run.comparisons() {
-        print(comparison);
+    if options.json {
+        println!("{}", reports::table::json(&run));
+    } else {
+        print_all(&run, &options.fixed.out);
     }
-    for sentence in reports::loads::sentences(&run) {
-        println!("{}", wrapped(&sentence, ""));
-    }
-    if let Some(disturbance) = reports::answer::disturbances(&run.environment) {
-        println!("{}", wrapped(&format!("Note: {disturbance}"), "  "));
-    }
-    println!("\nReport: {}", options.fixed.out.join("index.html").display());
+    ensure_sound(&run)?;
+    conditions.decide(&run, &options.fixed.out, options.json)
+}
+
+/// Checks that each transport has a sound round under each load.
+///
+/// # Errors
+/// When some have none.
+pub fn ensure_sound(run: &Run) -> anyhow::Result<()> {
     let unsound: Vec<String> = run
         .comparisons()
         .flat_map(|comparison| {
@@ -159,6 +178,17 @@ pub fn compare(options: &Options, command: String) -> anyhow::Result<()> {
         .collect();
     ensure!(unsound.is_empty(), "every round was rejected for: {}", unsound.join(", "));
     Ok(())
+}
+
+fn print_all(run: &Run, out: &Path) {
+    run.comparisons().for_each(print);
+    for sentence in reports::loads::sentences(run) {
+        println!("{}", wrapped(&sentence, ""));
+    }
+    if let Some(disturbance) = reports::answer::disturbances(&run.environment) {
+        println!("{}", wrapped(&format!("Note: {disturbance}"), "  "));
+    }
+    println!("\nReport: {}", out.join("index.html").display());
 }
 
 /// Measures a comparison for each load; their rounds are interleaved.
@@ -265,6 +295,7 @@ pub async fn scenario(options: &Fixed, subscribers: u32) -> anyhow::Result<Scena
         tls: options.tls || options.url.as_ref().is_some_and(|url| url.starts_with("https:")),
         processes: options.processes,
         seed: options.seed,
+        target: None,
         url: options.url.clone(),
         insecure: options.insecure,
     })

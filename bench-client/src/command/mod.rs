@@ -1,11 +1,17 @@
 //! The command line of the load client: `compare`, which also runs without a command, the experiments, `verify`, `demo` and `serve`.
 
 pub mod compare;
+mod compare_runs;
+mod conditions;
 mod demo;
+mod plan;
+mod settings;
+mod target;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::experiment::{self, claims, sweep};
 use crate::round::processes;
@@ -27,6 +33,10 @@ struct Arguments {
 enum Command {
     /// Compare transports under the same load
     Compare(compare::Options),
+    /// Measure servers of another kind beside this lab's own
+    Target(target::Options),
+    /// Compare two runs that were made before
+    CompareRuns(compare_runs::Options),
     /// Vary one factor, such as the event rate, and measure its effect
     Sweep(sweep::Options),
     /// Find the conditions under which each of polling, long polling, streaming and WebSocket costs least
@@ -46,10 +56,19 @@ enum Command {
     },
     /// Run the comparison, all experiments, claims and papers, for one report; takes half an hour
     All(experiment::Options),
+    /// Extrapolate from a run what many subscribers need
+    Plan(plan::Options),
     /// Show the transports live in a browser
     Demo(demo::Options),
     /// Check on this machine that measurements are correct
     Verify(verify::Options),
+    /// Print a script that completes commands and options in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, for man -l
+    Manual,
     /// Run as one of several client processes, with commands on standard input
     #[command(hide = true)]
     Subscribe,
@@ -62,11 +81,31 @@ enum Command {
 
 /// Runs the program: parses the command line, and runs the command.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // An error means that nobody reads it.
+            let _ = error.print();
+            // Not 2, which is the exit code of a condition that is broken.
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
     server::logging::start();
+    let given: Vec<OsString> = std::env::args_os().skip(1).collect();
     let result = match arguments.command {
-        None => compare::compare(&arguments.compare, command_line()),
-        Some(Command::Compare(options)) => compare::compare(&options, command_line()),
+        None => completed(arguments.compare, &given),
+        Some(Command::Compare(options)) => completed(options, given.get(1..).unwrap_or_default()),
+        Some(Command::CompareRuns(options)) => compare_runs::compare_runs(&options),
+        Some(Command::Target(options)) => target::target(&options, command_line()),
+        Some(Command::Plan(options)) => plan::plan(&options),
+        Some(Command::Completions { shell }) => {
+            let name = Arguments::command().get_name().to_string();
+            clap_complete::generate(shell, &mut Arguments::command(), name, &mut std::io::stdout());
+            Ok(())
+        }
+        Some(Command::Manual) => {
+            clap_mangen::Man::new(Arguments::command()).render(&mut std::io::stdout()).map_err(Into::into)
+        }
         Some(Command::Sweep(options)) => sweep::sweep(&options, command_line()),
         Some(Command::Crossover(options)) => named(&options, &["crossover"]),
         Some(Command::Claims(options)) => claims::claims(&options, command_line()),
@@ -88,9 +127,18 @@ pub fn main() -> ExitCode {
         Err(error) => {
             server::output::error_line(format_args!("bench-client: {error:#}"));
             // As shells have it for a program that Ctrl-C ended: 128 and the signal's number.
-            if error.is::<report::Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
+            match error.is::<report::Interrupted>() {
+                true => ExitCode::from(130),
+                false if error.is::<conditions::Broken>() => ExitCode::from(2),
+                false => ExitCode::FAILURE,
+            }
         }
     }
+}
+
+/// Runs the comparison, with options from a file if they name one.
+fn completed(options: compare::Options, given: &[OsString]) -> anyhow::Result<()> {
+    compare::compare(&settings::completed(options, given)?, command_line())
 }
 
 /// Reads an experiment's name.

@@ -23,7 +23,7 @@ mod loss;
 pub mod memory;
 mod multiplexing;
 mod papers;
-mod print;
+pub mod print;
 mod rooms;
 pub mod sweep;
 mod sweeps;

@@ -15,7 +15,8 @@ pub fn print_experiments(run: &Run) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(experiment: &Experiment) {
+/// Prints an experiment.
+pub fn print(experiment: &Experiment) {
     println!("\n{}\n{}", experiment.title, wrapped(&format!("  {}", experiment.question), "  "));
     experiment.answer.iter().for_each(|sentence| println!("{}", wrapped(sentence, "")));
     experiment.tables.iter().for_each(|table| println!("\n{}", reports::table::plain(table)));

@@ -30,6 +30,7 @@ use crate::endpoint::Endpoint;
 use crate::round::group::{Share, SubscriberGroup};
 use crate::round::recorder::{Recorder, Sample};
 use crate::subscriber::{BackOff, Target};
+use crate::target::message::Source;
 use crate::wire::quic::QuicEndpoint;
 
 /// How often the lag of the client's own event loop is measured.
@@ -48,6 +49,8 @@ pub struct Task {
     pub tcp: SocketAddr,
     /// Where the server offers WebTransport.
     pub quic: Option<QuicEndpoint>,
+    /// Where a server of another kind sends events.
+    pub source: Option<Source>,
     /// Which headers they send.
     pub headers: Headers,
     /// Time from the start of one poll to the start of the next.
@@ -257,6 +260,7 @@ impl LocalSubscribers {
             endpoint: Endpoint::named(&task.url, task.insecure)?,
             tcp: task.tcp,
             quic: task.quic,
+            source: task.source,
             feed: String::new(),
             headers: task.headers,
             poll_interval: task.poll_interval,

@@ -5,10 +5,11 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Context;
-use protocol::Transport;
 use protocol::network::Network;
 use protocol::result::{Incident, Round, Scenario};
 use protocol::schedule::{seeded, uniform};
+use protocol::timetable::Timetable;
+use protocol::{Transport, clock};
 use reports::judge::{failures, is_sound, warnings};
 
 use tracing::{Instrument, info, info_span};
@@ -17,6 +18,8 @@ use crate::endpoint::Endpoint;
 use crate::packets::{self, PacketNetwork};
 use crate::progress::Progress;
 use crate::round::run::{self, Plan};
+use crate::target::TargetFile;
+use crate::target::control::{Foreign, SETTLING};
 use crate::test_bed::control::Control;
 use crate::test_bed::server_process::{ServerProcess, options};
 use server::Options;
@@ -62,9 +65,10 @@ pub async fn round_with<F: Future<Output = ()>>(
         endpoint: server.endpoint.clone(),
         fresh: true,
         packets: None,
+        foreign: None,
         deliveries: Arc::default(),
     };
-    let (round, ()) = tokio::join!(run::run(&plan), meanwhile(server.clone()));
+    let (round, ()) = tokio::join!(run::run(plan), meanwhile(server.clone()));
     round
 }
 
@@ -73,7 +77,7 @@ pub async fn round_with<F: Future<Output = ()>>(
 /// # Errors
 /// When the server does not start or does not respond.
 pub async fn round(scenario: &Scenario, transport: Transport) -> anyhow::Result<Round> {
-    numbered(scenario, transport, 1, Arc::default()).await
+    numbered(scenario, None, transport, 1, Arc::default()).await
 }
 
 /// Runs all rounds of all scenarios, interleaved; returns for each scenario its rounds in the order in which they ran. Shows the progress,
@@ -94,13 +98,29 @@ pub async fn rounds_with(
     show_each: bool,
     ended: impl Fn(usize, &[Round]),
 ) -> anyhow::Result<Vec<Vec<Round>>> {
+    rounds_at(scenarios, &[], show_each, ended).await
+}
+
+/// As [`rounds_with`], for scenarios of which some are about servers of another kind: the one among `targets` that a scenario names.
+///
+/// # Errors
+/// When a server does not start or does not respond.
+pub async fn rounds_at(
+    scenarios: &[Scenario],
+    targets: &[TargetFile],
+    show_each: bool,
+    ended: impl Fn(usize, &[Round]),
+) -> anyhow::Result<Vec<Vec<Round>>> {
     let order = order(scenarios);
     let mut progress = Progress::start(order.len() as u32, length(scenarios), show_each);
     let mut found: Vec<Vec<Round>> = scenarios.iter().map(|_| Vec::new()).collect();
     for (round, index, transport) in order {
         progress.begin(transport, scenarios[index].subscribers);
-        let result = numbered(&scenarios[index], transport, round, progress.deliveries.clone()).await;
-        let result = result.with_context(|| format!("{}, round {round}", transport.label()))?;
+        let scenario = &scenarios[index];
+        let target = targets.iter().find(|target| scenario.target.as_ref() == Some(&target.name));
+        let result = numbered(scenario, target, transport, round, progress.deliveries.clone()).await;
+        let at = scenario.target.as_ref().map_or(String::new(), |name| format!(" at {name}"));
+        let result = result.with_context(|| format!("{}{at}, round {round}", transport.label()))?;
         progress.end(&result, scenarios[index].subscribers);
         found[index].push(result);
         ended(index, &found[index]);
@@ -130,6 +150,7 @@ fn compare_schedules(rounds: &mut [Round]) {
 
 async fn numbered(
     scenario: &Scenario,
+    target: Option<&TargetFile>,
     transport: Transport,
     round: u32,
     deliveries: Arc<AtomicU64>,
@@ -139,9 +160,14 @@ async fn numbered(
     let seed = scenario.seed.wrapping_add(u64::from(round) - 1);
     let loses = scenario.network.loses_packets();
     let packets = loses.then(|| PacketNetwork::open(scenario.network, seed)).transpose()?;
-    let (server, endpoint) = match &scenario.url {
-        Some(url) => (None, Endpoint::named(url, scenario.insecure)?),
-        None => {
+    let foreign = match target.and_then(|target| Some((target, target.transports.get(&transport)?.clone()))) {
+        Some((target, source)) => Some((Foreign::start(target, || timetable(scenario, seed))?, source)),
+        None => None,
+    };
+    let (server, endpoint) = match (&foreign, &scenario.url) {
+        (Some((foreign, _)), _) => (None, foreign.endpoint().clone()),
+        (None, Some(url)) => (None, Endpoint::named(url, scenario.insecure)?),
+        (None, None) => {
             let options = Options { seed, ..server_options(scenario) };
             let server = match &packets {
                 Some(packets) => {
@@ -155,11 +181,24 @@ async fn numbered(
     };
     let fresh = server.is_some();
     let span = info_span!("round", %transport, round, subscribers = scenario.subscribers, rate = scenario.rate);
-    let plan = Plan { scenario, transport, round, endpoint, fresh, packets: packets.as_ref(), deliveries };
-    let result = run::run(&plan).instrument(span.clone()).await?;
+    let plan = Plan { scenario, transport, round, endpoint, fresh, packets: packets.as_ref(), foreign, deliveries };
+    let result = run::run(plan).instrument(span.clone()).await?;
     let _entered = span.entered();
     info!(delivered = result.delivered, failures = ?failures(&result), warnings = ?warnings(&result), "finished");
     Ok(result)
+}
+
+/// The schedule of a round at a server of another kind, which begins shortly before the window.
+fn timetable(scenario: &Scenario, seed: u64) -> Timetable {
+    Timetable {
+        started_ns: clock::now_ns() + (scenario.warm_up_ms * 1_000_000).saturating_sub(SETTLING.as_nanos() as u64),
+        first: 1,
+        rate: scenario.rate,
+        spacing: scenario.schedule,
+        seed,
+        payload_bytes: scenario.payload_bytes,
+        payload_kind: scenario.payload_kind,
+    }
 }
 
 /// The order of all rounds: for each round number, all scenarios and their transports in another shuffled order. So a drift of the machine

@@ -5,6 +5,7 @@ pub(crate) mod receive;
 pub mod session;
 pub mod stop;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -24,6 +25,7 @@ use protocol::{Bookmark, Cursor, Envelope, Event, Gap, Layer, Transport, clock};
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
 use crate::round::recorder::{Progress, Recorder, Sample, Shared};
+use crate::target::message::Source;
 use crate::wire::http2::Slot;
 use crate::wire::link::{Link, Trace};
 use crate::wire::quic::{Quic, QuicEndpoint};
@@ -45,6 +47,8 @@ pub struct Target {
     pub feed: String,
     /// Where it offers WebTransport.
     pub quic: Option<QuicEndpoint>,
+    /// Where a server of another kind sends events, and how they are found in its messages.
+    pub source: Option<Source>,
     /// Which headers requests have.
     pub headers: Headers,
     /// Time from one poll's start to the next's.
@@ -87,6 +91,7 @@ impl Target {
             tcp,
             feed: String::new(),
             quic: None,
+            source: None,
             headers: Headers::Lean,
             poll_interval: Duration::from_millis(250),
             poll_origin_ns: clock::now_ns(),
@@ -131,13 +136,24 @@ impl Target {
 
     /// The path and query of the transport's request for the events after `after`.
     pub fn path(&self, transport: Transport, after: Bookmark) -> String {
-        let path = transport.row().path.unwrap_or("/");
+        let path = self.path_of(transport);
+        if self.source.is_some() {
+            return path.into();
+        }
         let callback = if transport.envelope().has_callback() { "&callback=f" } else { "" };
         let compression = match transport.row().coding {
             Coding::Identity | Coding::Deflate => "",
             Coding::DeflateTakeover => "&compression=takeover",
         };
         format!("{}{path}?after={after}{callback}{compression}", self.feed)
+    }
+
+    /// The path of the transport's endpoint, as in its row or as the server of another kind has it.
+    pub fn path_of(&self, transport: Transport) -> &str {
+        match &self.source {
+            Some(source) => &source.path,
+            None => transport.row().path.unwrap_or("/"),
+        }
     }
 
     /// The request line and headers of a GET of `target` by the transport's interface, without the blank line.
@@ -218,7 +234,15 @@ impl Subscriber {
     /// # Errors
     /// When the bytes are not an event.
     pub fn deliver(&mut self, json: &[u8], wire_bytes: usize) -> Result<(), Fault> {
-        let event = Event::decode(json)?;
+        let found = match self.target.source.as_ref().map(|source| source.event(json)) {
+            None => Cow::Borrowed(json),
+            Some(Some(found)) => Cow::Owned(found),
+            Some(None) => {
+                self.wire.attribute(Layer::Framing, wire_bytes);
+                return Ok(());
+            }
+        };
+        let event = Event::decode(&found)?;
         let received = clock::now_ns().saturating_add_signed(self.target.clock_ahead_ns);
         let sample = Sample { seq: event.seq, at: event.at, received };
         let mut ledger = self.wire.ledger();
@@ -228,7 +252,7 @@ impl Subscriber {
         drop(ledger);
         let mut recorder = self.recorder.borrow_mut();
         let Recorder { contents, faults, .. } = &mut *recorder;
-        faults.altered += u64::from(!contents.agree(sample.seq, json));
+        faults.altered += u64::from(!contents.agree(sample.seq, &found));
         if self.progress.event(sample.seq, &mut recorder.faults) {
             recorder.deliver(sample);
         }

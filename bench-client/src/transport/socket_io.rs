@@ -22,7 +22,7 @@ struct Settings {
 /// Opens the session, connects with the cursor, and upgrades to a WebSocket.
 pub async fn open(subscriber: &mut Subscriber) -> Result<(), Fault> {
     let after = subscriber.after();
-    let path = subscriber.transport.row().path.unwrap_or_default();
+    let path = subscriber.target.path_of(subscriber.transport).to_string();
     let polling = format!("{path}?EIO={}&transport=polling", engine_io::VERSION);
     let opened = request(subscriber, &polling, None).await?;
     let settings = match engine_io::parse(&opened)? {

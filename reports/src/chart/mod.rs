@@ -18,6 +18,7 @@ use protocol::run::Run;
 use crate::answer;
 use crate::chapter::Chapter;
 use crate::loads;
+use crate::servers;
 use crate::summary::{Row, rows};
 
 /// A figure with its caption.
@@ -46,7 +47,10 @@ pub fn loads(run: &Run) -> anyhow::Result<Option<Figure>> {
 }
 
 /// All figures of an experiment, in the order of its drawings.
-fn experiment(experiment: &Experiment) -> anyhow::Result<Vec<Figure>> {
+///
+/// # Errors
+/// When the drawing library fails.
+pub(crate) fn experiment(experiment: &Experiment) -> anyhow::Result<Vec<Figure>> {
     let draw = |drawing: &Drawing| {
         Ok(match drawing {
             Drawing::Lines(drawing) => Figure::new(&drawing.name, &drawing.caption, lines::draw(drawing)?),
@@ -69,7 +73,14 @@ pub fn of(chapters: &[Chapter]) -> anyhow::Result<Vec<Vec<Figure>>> {
         Chapter::Comparison(found) => {
             let mut figures = comparison(found)?;
             if !std::mem::take(&mut is_first) {
-                figures.iter_mut().for_each(|figure| figure.name += &format!("-{}", found.scenario.subscribers));
+                let target = found
+                    .scenario
+                    .target
+                    .as_deref()
+                    .map_or(String::new(), |name| format!("-{}", servers::anchor(name)));
+                figures
+                    .iter_mut()
+                    .for_each(|figure| figure.name += &format!("{target}-{}", found.scenario.subscribers));
             }
             Ok(figures)
         }

@@ -33,7 +33,8 @@ use protocol::facts::tls::{Opened, TlsFacts};
 use protocol::facts::token_stream::{self, Disconnect, TokenStreamFacts, Way};
 use protocol::facts::upstream::{Duplex, Sender, UpstreamFacts};
 use protocol::payload::PayloadKind;
-use protocol::result::{ClientCost, Comparison, Faults, Headers, Round, Scenario, ServerCost};
+use protocol::result::{ClientCost, Comparison, Environment, Faults, Headers, Round, Scenario, ServerCost};
+use protocol::run::{Part, Run, SCHEMA_VERSION};
 use protocol::{Envelope, Histogram, Layer, Ledger, Transport};
 
 /// Five sound rounds of each transport; the number is the server's CPU time for each of 1,000 deliveries in a second, in us.
@@ -43,6 +44,23 @@ pub fn comparison(transports: &[(Transport, f64)]) -> Comparison {
     let rounds =
         (1..=5).flat_map(|number| transports.iter().map(move |&(transport, cpu_us)| round(transport, number, cpu_us)));
     Comparison { scenario, rounds: rounds.collect() }
+}
+
+/// A run of one comparison.
+pub fn run_of(comparison: Comparison) -> Run {
+    let environment = Environment {
+        started_unix_s: 0,
+        version: String::new(),
+        commit: String::new(),
+        kernel: String::new(),
+        cpu: String::new(),
+        cores: 2,
+        memory_bytes: 0,
+        cpu_pressure: None,
+        steal: None,
+    };
+    let parts = vec![Part::Comparison(comparison)];
+    Run { schema_version: SCHEMA_VERSION, command: "test".into(), environment, interrupted: false, parts }
 }
 
 pub fn round(transport: Transport, number: u32, cpu_us: f64) -> Round {

@@ -7,7 +7,7 @@ pub(crate) mod claims;
 mod compared;
 mod compression;
 mod crossover;
-mod draw;
+pub(crate) mod draw;
 mod evidence;
 #[cfg(test)]
 pub(crate) mod fabricated;
@@ -82,8 +82,7 @@ pub fn derive(facts: &Facts) -> anyhow::Result<Experiment> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use protocol::result::Environment;
-    use protocol::run::{Part, Run, SCHEMA_VERSION};
+    use protocol::run::{Part, Run};
     use serde_json::Value;
 
     use super::*;
@@ -106,18 +105,7 @@ mod tests {
     }
 
     fn run(parts: Vec<Part>) -> Run {
-        let environment = Environment {
-            started_unix_s: 0,
-            version: String::new(),
-            commit: String::new(),
-            kernel: String::new(),
-            cpu: String::new(),
-            cores: 2,
-            memory_bytes: 0,
-            cpu_pressure: None,
-            steal: None,
-        };
-        Run { schema_version: SCHEMA_VERSION, command: "test".into(), environment, interrupted: false, parts }
+        Run { parts, ..fabricated::run_of(fabricated::comparison(&[])) }
     }
 
     #[test]

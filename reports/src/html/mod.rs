@@ -6,7 +6,7 @@ mod verdicts;
 
 use std::fmt::Write;
 
-use protocol::experiment::Table;
+use protocol::experiment::{Experiment, Table};
 use protocol::result::Environment;
 use protocol::run::Run;
 
@@ -15,6 +15,7 @@ use crate::chapter::{self, Chapter};
 use crate::chart::Figure;
 use crate::loads;
 use crate::number::{short, thousands};
+use crate::servers;
 
 const STYLE: &str = include_str!("page.css");
 /// The question that a comparison answers.
@@ -26,13 +27,7 @@ pub fn page(run: &Run, chapters: &[Chapter], figures: &[Vec<Figure>], loads: Opt
         [Chapter::Experiment(derived)] => &derived.experiment.title,
         _ => QUESTION,
     };
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Transport Lab: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <p class=\"kicker\">Transport Lab</p>\n<h1>{title}</h1>\n",
-        title = escape(title)
-    );
+    let mut page = beginning(title);
     page += &doubts("The machine was disturbed", answer::disturbances(&run.environment).as_slice());
     if run.interrupted {
         let note = "The run was ended early; this report has the parts that were finished by then.".to_string();
@@ -57,26 +52,70 @@ pub fn page(run: &Run, chapters: &[Chapter], figures: &[Vec<Figure>], loads: Opt
             && is_last(found)
         {
             page += &loads.map_or(String::new(), |loads| side_by_side(run, loads));
-            page += &comparison::capacity(found);
+            page += &servers(run);
+            if found.scenario.target.is_none() {
+                page += &comparison::capacity(found);
+            }
         }
     }
     page += &machine(&run.environment);
     page += &format!("\n<section>\n<h2>The command</h2>\n<pre>{}</pre>\n", escape(&run.command));
     page + "<p>Every figure on this page is computed from <code>run.json</code> in the same directory, which has the raw histograms of \
-            every round; <code>cargo run -p reports -- run.json</code> generates the page again, byte for byte.</p>\n</section>\n\
-            </main>\n</body>\n</html>\n"
+            every round; <code>cargo run -p reports -- run.json</code> generates the page again, byte for byte.</p>\n</section>\n"
+        + END
 }
+
+/// A page of one chapter, which is not that of a run.
+pub fn alone(chapter: &Experiment, figures: &[Figure]) -> String {
+    beginning(&chapter.title) + "<article>\n" + &experiment::chapter(chapter, figures, false) + "</article>\n" + END
+}
+
+/// The beginning of a page, with its title as the heading.
+fn beginning(title: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>Transport Lab: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <p class=\"kicker\">Transport Lab</p>\n<h1>{title}</h1>\n",
+        title = escape(title)
+    )
+}
+
+/// The end of a page.
+const END: &str = "</main>\n</body>\n</html>\n";
 
 /// A chapter's anchor and heading.
 fn name(chapter: &Chapter) -> (String, String) {
     match chapter {
         Chapter::Comparison(found) => {
             let subscribers = found.scenario.subscribers;
-            let heading = format!("The comparison with {} subscribers", thousands(u64::from(subscribers)));
-            (format!("comparison-{subscribers}"), heading)
+            let with = format!("with {} subscribers", thousands(u64::from(subscribers)));
+            match &found.scenario.target {
+                Some(target) => (
+                    format!("comparison-{}-{subscribers}", servers::anchor(target)),
+                    format!("{}: the comparison {with}", capital(target)),
+                ),
+                None => (format!("comparison-{subscribers}"), format!("The comparison {with}")),
+            }
         }
         Chapter::Experiment(derived) => (derived.experiment.name.clone(), derived.experiment.title.clone()),
     }
+}
+
+/// A name at the beginning of a heading.
+fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// The chapter that compares several servers; empty if there is only the lab's own.
+fn servers(run: &Run) -> String {
+    let Some(all) = servers::table(run) else { return String::new() };
+    let caveats = doubts("Before you compare them", &servers::caveats().map(String::from));
+    format!(
+        "<article id=\"servers\">\n<h1 class=\"chapter\">Several servers</h1>\n{caveats}{}</article>\n",
+        table(&all)
+    )
 }
 
 /// The chapter that compares several loads.

@@ -31,9 +31,10 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const TRANSPORTS: &str = "transports.js";
 
 /// All other files of the page: the path below `/page/`, the media type, and the content.
-const FILES: [(&str, &str, &str); 34] = [
+const FILES: [(&str, &str, &str); 35] = [
     ("page.css", "text/css; charset=utf-8", include_str!("../page/page.css")),
     ("main.js", SCRIPT, include_str!("../page/main.js")),
+    ("answer.js", SCRIPT, include_str!("../page/answer.js")),
     ("bytes.js", SCRIPT, include_str!("../page/bytes.js")),
     ("clock.js", SCRIPT, include_str!("../page/clock.js")),
     ("document.js", SCRIPT, include_str!("../page/document.js")),

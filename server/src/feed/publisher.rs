@@ -37,6 +37,8 @@ pub struct Plan {
     pub payload_kind: PayloadKind,
     /// A fault to inject into the publisher.
     pub stall: Option<Stall>,
+    /// CPU time to use for each event, as a slower program would.
+    pub burn: Duration,
 }
 
 /// A single pause of the publisher, such as a garbage collector or a slow disk would cause.
@@ -137,6 +139,10 @@ fn follow(
             });
         }
         feed.publish(due, &data);
+        let burnt = clock::thread_cpu_ns() + plan.burn.as_nanos() as u64;
+        while clock::thread_cpu_ns() < burnt {
+            std::hint::spin_loop();
+        }
     }
     None
 }
@@ -165,6 +171,7 @@ mod tests {
         payload: 1,
         payload_kind: PayloadKind::Random,
         stall: None,
+        burn: Duration::ZERO,
     };
 
     #[test]
@@ -177,6 +184,7 @@ mod tests {
             payload: 12,
             payload_kind: PayloadKind::Random,
             stall: None,
+            burn: Duration::ZERO,
         };
         let (plans, received) = channel();
         let publisher = Publisher::start(feed.clone(), plan, Arc::default(), plans, received).unwrap();

@@ -1,5 +1,6 @@
 // The live page: draws the lanes, and connects the controls. The data come from the subscriptions that all tabs share.
 
+import { ask } from './answer.js';
 import { axis, draw, histogram } from './ladder.js';
 import { SharedSubscriptions } from './shared.js';
 import { switchLanguage, text, translate } from './text.js';
@@ -243,6 +244,15 @@ function connectControls() {
     root.dataset.theme = dark ? 'light' : 'dark';
   });
   on('viewers', showViewers);
+  on('ask', async () => {
+    get('answers').closest('table').hidden = false;
+    get('ask').disabled = true;
+    // A browser opens six connections of HTTP/1.1 to a host, and the answers need five of them.
+    shared.order('suspend', { suspended: true });
+    await ask(get('answers'));
+    shared.order('suspend', { suspended: false });
+    enableControls();
+  });
   on('join', () => get('join').close());
   // Each control has a key, which works unless the focus is in a field.
   document.addEventListener('keydown', (event) => {

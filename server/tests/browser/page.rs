@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use protocol::answer::Question;
 use protocol::envelope::websocket::{Opcode, encode};
 use serde_json::{Value, json};
 use server::{Options, Server};
@@ -126,6 +127,28 @@ fn the_lanes_of_webtransport_receive_every_event_and_can_send() {
     let shown = browser
         .run("setTimeout(() => done([...document.querySelectorAll('.down')].map(field => field.textContent)), 700);");
     assert_eq!(shown, json!(["\u{2013}", "\u{2013}", "\u{2013}"]));
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
+fn an_answer_is_typed_out_in_every_way_and_then_the_lanes_go_on() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server, "");
+    let lines = browser.run(
+        "document.getElementById('ask').click();
+         const rows = () => [...document.querySelectorAll('#answers tr')];
+         const look = () => rows().length === 6 && rows().every(row => row.dataset.state === 'complete')
+             ? done(rows().map(row => [row.dataset.way, row.querySelector('.typed').textContent])) : setTimeout(look, 50);
+         look();",
+    );
+    let question = Question { tokens: 60, ..Question::new("Polling, long polling, HTTP streaming or WebSocket?") };
+    let text: String = question.answer().collect();
+    let ways = ["whole", "polling", "long_polling", "ndjson", "sse", "websocket"];
+    assert_eq!(lines, json!(ways.map(|way| [way.to_string(), text.clone()])));
+    subscribed(&browser);
+    server.feed().publish(protocol::clock::now_ns(), "after the answer");
+    received(&browser, 1);
     assert_eq!(browser.console_errors(), [""; 0]);
 }
 

@@ -78,6 +78,13 @@ export default {
   step5: 'The server sent:',
   same: 'They are the same.',
   different: 'They differ: the browser would refuse the connection.',
+  answers: 'One answer of a language model, in several ways',
+  answersHint: 'The same question at the same moment: which text can you read along, and which do you wait for? The lanes above pause meanwhile.',
+  ask: 'Ask',
+  whole: 'As a whole',
+  firstToken: 'first token',
+  complete: 'complete',
+  answerText: 'answer',
   told: 'Events of the browser’s interfaces',
   announced: (lane, seq, latency) => `Event ${seq} over ${lane} after ${latency} ms`,
 };

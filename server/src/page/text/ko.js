@@ -78,6 +78,13 @@ export default {
   step5: '서버가 응답한 값:',
   same: '두 값이 같습니다.',
   different: '두 값이 다릅니다. 브라우저가 연결을 거부합니다.',
+  answers: '언어 모델의 답 하나를 여러 방식으로',
+  answersHint: '같은 질문을 동시에 보냅니다. 어떤 답은 나오는 대로 읽을 수 있고, 어떤 답은 기다려야 할까요? 그동안 위의 레인은 멈춥니다.',
+  ask: '질문하기',
+  whole: '한꺼번에',
+  firstToken: '첫 토큰',
+  complete: '완료',
+  answerText: '답',
   told: '브라우저 API 이벤트 기록',
   announced: (lane, seq, latency) => `이벤트 ${seq}, ${lane}, ${latency} ms 후 도착`,
 };
