@@ -8,6 +8,7 @@
 #[macro_use]
 mod output;
 
+mod check;
 pub mod command;
 pub mod endpoint;
 mod environment;

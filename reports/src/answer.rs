@@ -115,7 +115,7 @@ pub fn doubts(comparison: &Comparison) -> Vec<String> {
         let missing = expected - sound().map(|round| round.delivered).sum::<u64>();
         if missing > 0 {
             doubts.push(format!(
-                "{label}: {} of {} deliveries never came, since datagrams that the network loses are not sent again.",
+                "{label}: {} of {} deliveries never came: lost datagrams are not sent again.",
                 thousands(missing),
                 thousands(expected)
             ));

@@ -163,8 +163,9 @@ pub fn plan_assumptions(loads: &[&Comparison], assumptions: Assumptions) -> Stri
     let sizes: Vec<String> = loads.iter().map(|load| thousands(u64::from(load.scenario.subscribers))).collect();
     format!(
         "An extrapolation, not a measurement. CPU time for one more delivery is the slope between the smallest and the largest load that were \
-         measured ({} subscribers); with one load it is the mean, which is too high where the server was hardly busy. A server has {} cores and {} \
-         Gbit/s, and uses {} % of each. Bandwidth is that of both directions with TCP and IP headers, traffic a month that towards the subscribers \
+         measured ({} subscribers), without an interval; with one load, or where more subscribers took no more time, it is the mean, which is too high \
+         where the server was hardly busy. A server has {} cores and {} \
+         Gbit/s, and uses {} % of each. Bandwidth is that of both directions, with TCP and IP headers for transports over TCP, traffic a month that towards the subscribers \
          without them. The broker, from which each server takes the feed once, sends each event to each server. Memory, TLS if it was not \
          measured, and reconnections are left out.",
         sizes.join(", "),

@@ -107,7 +107,7 @@ pub fn failures(round: &Round) -> Vec<Failure<'_>> {
     let carrier = round.transport.carrier();
     let Faults { lost, duplicates, reordered, gaps, reconnects: _, altered } = round.faults;
     // Datagrams may be lost; that is a figure, not a failure. More deliveries than events would still be one.
-    if round.delivered != expected && (carrier.is_reliable() || round.delivered > expected) {
+    if round.delivered != expected && (carrier.is_reliable() || round.delivered > expected || round.delivered == 0) {
         failures.push(Failure::Deliveries { received: round.delivered, expected });
     }
     let faults = [

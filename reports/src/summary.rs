@@ -51,8 +51,8 @@ pub struct Figures {
     pub p99_ms: Option<f64>,
     /// Server CPU time per delivered event, in us.
     pub cpu_us: Option<f64>,
-    /// The share of one processor that the server used in the window, in [0, 1] for a server with one thread.
-    pub utilisation: f64,
+    /// The share of one processor that the server used in the window, in [0, 1] for a server with one thread; `None` if it was not measured.
+    pub utilisation: Option<f64>,
 }
 
 /// The rows of a run, in the order of [`Transport::ALL`].
@@ -95,7 +95,8 @@ fn row(comparison: &Comparison, transport: Transport) -> Row {
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
             cpu_us: cpu_us(round),
-            utilisation: round.server.cpu_ns as f64 / round.server.window_ns.max(1) as f64,
+            utilisation: (round.server.cpu_ns > 0)
+                .then(|| round.server.cpu_ns as f64 / round.server.window_ns.max(1) as f64),
         });
     }
     row
@@ -192,7 +193,7 @@ impl Row {
 
     /// The share of one processor that the server used, in [0, 1] for a server with one thread: the median of the sound rounds.
     pub fn utilisation(&self) -> Option<f64> {
-        median(&self.each(|figures| Some(figures.utilisation)))
+        median(&self.each(|figures| figures.utilisation))
     }
 
     /// Events in the ledger, with each delivery counted; at least 1, so that it can be a divisor.
@@ -237,7 +238,7 @@ pub(crate) mod tests {
             p50_ms: None,
             p99_ms: None,
             cpu_us: Some(cpu_us),
-            utilisation: 0.5,
+            utilisation: Some(0.5),
         });
         let figures: Vec<_> = figures.collect();
         Row {

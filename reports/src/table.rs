@@ -247,7 +247,7 @@ pub fn table_csv(table: &Table) -> String {
 pub fn scenario(comparison: &Comparison) -> String {
     let scenario = &comparison.scenario;
     let where_ = match (&scenario.target, &scenario.url) {
-        (Some(target), _) => format!("{target} on loopback"),
+        (Some(target), _) => target.clone(),
         (None, Some(url)) => format!("server at {url}"),
         (None, None) => "loopback".to_string(),
     };
@@ -257,6 +257,7 @@ pub fn scenario(comparison: &Comparison) -> String {
         (false, _) => "",
     };
     let network = match scenario.network.is_modelled() {
+        true if scenario.network.loses_packets() => format!(", over a link that loses packets: {}", scenario.network),
         true => format!(", modelled network: {}", scenario.network),
         false => String::new(),
     };

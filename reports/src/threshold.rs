@@ -9,6 +9,7 @@ use protocol::run::Run;
 
 use crate::difference::{self, Change, FIGURES, Finding};
 use crate::number::short;
+use crate::statistics::MIN_ROUNDS;
 use crate::summary::rows;
 use crate::table::{COLUMNS, Column};
 
@@ -63,9 +64,7 @@ impl Threshold {
                     let broken = rows.filter_map(|row| {
                         let about = format!("{self}: {} with {load}", row.transport.label());
                         match value(&row) {
-                            None => {
-                                Some(format!("{about}: {heading} was not measured, since there are too few samples"))
-                            }
+                            None => Some(format!("{about}: {heading} was not measured")),
                             Some(value) if relation.is_met(value, bound) => {
                                 Some(format!("{about}: {heading} is {} {unit}", short(value)))
                             }
@@ -78,8 +77,14 @@ impl Threshold {
             }
             Condition::Worse { figure, factor } => {
                 let of_figure = |change: &&Change| figure.is_none_or(|figure| figure == change.figure);
-                let broken = changes.iter().filter(of_figure).filter(|change| is_ours(change.transport));
-                broken
+                let ours: Vec<&Change> =
+                    changes.iter().filter(of_figure).filter(|change| is_ours(change.transport)).collect();
+                if ours.iter().all(|change| change.finding == Finding::Unknown) {
+                    return vec![format!(
+                        "{self}: nothing could be compared: a run has fewer than {MIN_ROUNDS} sound rounds with the figure, or the baseline lacks it"
+                    )];
+                }
+                ours.into_iter()
                     .filter_map(|change| {
                         let ratio = change.ratio.filter(|_| change.finding == Finding::Worse)?;
                         (ratio.low > factor).then(|| {
@@ -233,8 +238,9 @@ mod tests {
         let difference = Difference::of(&before, &after).unwrap();
         let broken = |text: &str| parsed(text).broken(&after, &difference.changes);
         assert!(broken("sse.cpu worse by 50%")[0].starts_with("sse.cpu worse by 50%: SSE with 20 subscribers"));
-        assert_eq!((broken("sse.cpu worse by 150%").len(), broken("websocket.cpu worse by 1%").len()), (0, 0));
+        assert_eq!((broken("sse.cpu worse by 150%").len(), broken("websocket.cpu worse by 1%").len()), (0, 1));
         assert_eq!((broken("cpu > 1us").len(), broken("sse.cpu > 1ms").len(), broken("cpu < 1ms").len()), (1, 0, 1));
         assert!(broken("sse.p99.9 > 1s")[0].contains("was not measured"));
+        assert!(broken("p99 worse by 1%")[0].contains("nothing could be compared"));
     }
 }

@@ -276,7 +276,6 @@ pub async fn scenario(options: &Fixed, subscribers: u32) -> anyhow::Result<Scena
     let polls = transports.iter().any(|transport| transport.exchange() == Exchange::Poll);
     let duration = options.duration.unwrap_or_else(|| window(rate, polls.then_some(options.poll_interval)));
     Ok(Scenario {
-        transports,
         subscribers,
         rate,
         schedule: running.map_or(options.schedule, |load| load.schedule),
@@ -285,6 +284,7 @@ pub async fn scenario(options: &Fixed, subscribers: u32) -> anyhow::Result<Scena
         poll_interval_ms: options.poll_interval.as_millis() as u64,
         rounds: options.rounds,
         warm_up_ms: warm_up_ms(subscribers, options.network)
+            + quic_ms(subscribers, &transports)
             + if options.tls { tls_ms(subscribers, options.network) } else { 0 }
             + u64::from(options.processes - 1) * PROCESS_MS,
         duration_ms: duration.as_millis() as u64,
@@ -298,6 +298,7 @@ pub async fn scenario(options: &Fixed, subscribers: u32) -> anyhow::Result<Scena
         target: None,
         url: options.url.clone(),
         insecure: options.insecure,
+        transports,
     })
 }
 
@@ -326,6 +327,14 @@ fn tls_ms(subscribers: u32, network: Network) -> u64 {
     u64::from(subscribers) * TLS_HANDSHAKE_US / 1_000 + 2 * network.delay_us / 1_000
 }
 
+/// The time that handshakes of QUIC add to that, in ms, if a transport needs them.
+pub fn quic_ms(subscribers: u32, transports: &[Transport]) -> u64 {
+    let quic = transports.iter().any(|transport| !transport.is_over_tcp());
+    if quic { u64::from(subscribers) * QUIC_HANDSHAKE_US / 1_000 } else { 0 }
+}
+
+/// Time allowed for the handshake of QUIC of one subscriber and the request for its session, in us.
+const QUIC_HANDSHAKE_US: u64 = 3_500;
 /// Time allowed for the TLS handshake of one subscriber, in us.
 const TLS_HANDSHAKE_US: u64 = 800;
 /// Time allowed for each additional client process to start, in ms.

@@ -16,7 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::experiment::{self, claims, sweep};
 use crate::round::processes;
 use crate::test_bed::server_process;
-use crate::{report, verify};
+use crate::{check, report, verify};
 
 /// Measure how events get from a server to many subscribers by polling, long polling, HTTP streaming, SSE, WebSocket and raw TCP. Without a
 /// command, all of them are compared.
@@ -35,6 +35,8 @@ enum Command {
     Compare(compare::Options),
     /// Measure servers of another kind beside this lab's own
     Target(target::Options),
+    /// Check a server of any kind against the contract of this lab's servers, for instance one that students have written
+    Check(check::Options),
     /// Compare two runs that were made before
     CompareRuns(compare_runs::Options),
     /// Vary one factor, such as the event rate, and measure its effect
@@ -54,7 +56,7 @@ enum Command {
         #[command(flatten)]
         options: experiment::Options,
     },
-    /// Run the comparison, all experiments, claims and papers, for one report; takes half an hour
+    /// Run the comparison, all experiments, claims and papers, for one report; takes an hour
     All(experiment::Options),
     /// Extrapolate from a run what many subscribers need
     Plan(plan::Options),
@@ -97,6 +99,7 @@ pub fn main() -> ExitCode {
         Some(Command::Compare(options)) => completed(options, given.get(1..).unwrap_or_default()),
         Some(Command::CompareRuns(options)) => compare_runs::compare_runs(&options),
         Some(Command::Target(options)) => target::target(&options, command_line()),
+        Some(Command::Check(options)) => check::check(&options),
         Some(Command::Plan(options)) => plan::plan(&options),
         Some(Command::Completions { shell }) => {
             let name = Arguments::command().get_name().to_string();
@@ -129,7 +132,7 @@ pub fn main() -> ExitCode {
             // As shells have it for a program that Ctrl-C ended: 128 and the signal's number.
             match error.is::<report::Interrupted>() {
                 true => ExitCode::from(130),
-                false if error.is::<conditions::Broken>() => ExitCode::from(2),
+                false if error.is::<conditions::Broken>() || error.is::<check::NotMet>() => ExitCode::from(2),
                 false => ExitCode::FAILURE,
             }
         }

@@ -33,8 +33,10 @@ pub struct Options {
 /// When the run cannot be read, or has no comparison.
 pub fn plan(options: &Options) -> anyhow::Result<()> {
     let run = conditions::run(&options.run)?;
-    let loads: Vec<&Comparison> = run.comparisons().collect();
-    loads.last().with_context(|| format!("{} has no comparison to extrapolate from", options.run.display()))?;
+    let loads: Vec<&Comparison> = run.comparisons().filter(|comparison| comparison.scenario.target.is_none()).collect();
+    loads.last().with_context(|| {
+        format!("{} has no comparison at this lab's server to extrapolate from", options.run.display())
+    })?;
     let assumptions = Assumptions { cores: f64::from(options.cores), link_bits: f64::from(options.link) * 1e9 };
     for table in capacity::plan(&loads, &options.subscribers, assumptions) {
         println!("{}", plain(&table));

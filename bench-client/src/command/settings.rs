@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use protocol::result::{Headers, Scenario};
 use protocol::run::Run;
 use toml::de::{DeTable, DeValue};
@@ -47,7 +47,11 @@ pub fn completed(options: Options, given: &[OsString]) -> anyhow::Result<Options
         (None, None) => return Ok(options),
     };
     let matches = parse(given.iter().cloned()).map_err(|error| anyhow::anyhow!(first_line(&error)))?;
-    let from_file = settings.iter().filter(|setting| !is_given(&matches, &setting.name));
+    // A server at a URL has its own settings, whatever those of the earlier run were.
+    let at_url = is_given(&matches, "url");
+    let of_server =
+        |name: &str| at_url && ["rate", "schedule", "payload", "payload-kind", "threads", "tls"].contains(&name);
+    let from_file = settings.iter().filter(|setting| !is_given(&matches, &setting.name) && !of_server(&setting.name));
     let arguments = from_file.map(|setting| setting.argument().into()).chain(given.iter().cloned());
     let matches = parse(arguments).map_err(|error| anyhow::anyhow!(first_line(&error)))?;
     Ok(Options::from_arg_matches(&matches)?)
@@ -95,16 +99,32 @@ fn of_scenario(path: &Path) -> anyhow::Result<Vec<Setting>> {
         if !known().any(|known| known == name) {
             bail!("{place}: no option is called '{name}'; there are {}", known().collect::<Vec<_>>().join(", "));
         }
-        let value = match value.get_ref() {
-            DeValue::Boolean(false) => continue,
-            DeValue::Boolean(true) => None,
-            value => Some(in_words(value).with_context(|| format!("{place}: {name} is a number, a text or a list"))?),
+        let wrong = || format!("{place}: {name} is a number, a text or a list");
+        let values = match value.get_ref() {
+            DeValue::Boolean(false) => Vec::new(),
+            DeValue::Boolean(true) => vec![None],
+            // An option that is given several times, where others have a list with commas.
+            DeValue::Array(values) if repeated(&command, &name) => {
+                let values = values.iter().map(|value| in_words(value.get_ref()).map(Some));
+                values.collect::<Option<Vec<_>>>().with_context(wrong)?
+            }
+            value => vec![Some(in_words(value).with_context(wrong)?)],
         };
-        let setting = Setting { name, value, place };
-        check(&setting)?;
-        settings.push(setting);
+        for value in values {
+            let setting = Setting { name: name.clone(), value, place: place.clone() };
+            check(&setting)?;
+            settings.push(setting);
+        }
     }
     Ok(settings)
+}
+
+/// Whether an option is repeated for several values.
+fn repeated(command: &Command, name: &str) -> bool {
+    let argument = command.get_arguments().find(|argument| argument.get_long() == Some(name));
+    argument.is_some_and(|argument| {
+        matches!(argument.get_action(), ArgAction::Append) && argument.get_value_delimiter().is_none()
+    })
 }
 
 /// A value as on the command line.
@@ -138,6 +158,11 @@ fn of_run(path: &Path, run: &Run) -> anyhow::Result<Vec<Setting>> {
     let first = comparisons.first().with_context(|| {
         format!("{} has no comparison to be made again, but experiments; run them by their names", path.display())
     })?;
+    ensure!(
+        comparisons.iter().all(|scenario| scenario.target.is_none()),
+        "{} has measured servers of another kind; repeat it with the command target and its files",
+        path.display()
+    );
     let listed = |values: Vec<String>| values.join(",");
     let transports = listed(first.transports.iter().map(ToString::to_string).collect());
     let subscribers = listed(comparisons.iter().map(|scenario| scenario.subscribers.to_string()).collect());
@@ -203,11 +228,11 @@ mod tests {
     #[test]
     fn a_scenario_has_the_options_of_the_command_line_which_has_precedence() {
         let text = "# a ticker\ntransports = [\"sse\", \"websocket\"]\nsubscribers = [10, 1_000]\nrate = 5.5\nduration = \"2s\"\ntls = true\n\
-                    network = \"mobile\"\nfail-if = [\"websocket.p99 > 20ms\"]\n";
+                    network = \"mobile\"\nfail-if = [\"websocket.p99 > 20ms\", \"cpu > 50us\"]\n";
         let options = scenario("ticker", text, &["--subscribers=7"]).unwrap();
         assert_eq!(options.fixed.transports, [Transport::Sse, Transport::WebSocket]);
         assert_eq!((options.subscribers.as_slice(), options.fixed.rate, options.fixed.tls), (&[7][..], 5.5, true));
-        assert_eq!(options.conditions.fail_if.len(), 1);
+        assert_eq!(options.conditions.fail_if.len(), 2);
     }
 
     #[test]

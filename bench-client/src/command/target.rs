@@ -13,6 +13,8 @@ use protocol::schedule::Spacing;
 
 use super::compare::{self, Fixed};
 use super::conditions::{self, Conditions};
+use reports::servers;
+
 use crate::report;
 use crate::round::series;
 use crate::target::{self, TargetFile};
@@ -77,8 +79,8 @@ pub fn target(options: &Options, command: String) -> anyhow::Result<()> {
         options.files.iter().map(|path| TargetFile::read(path)).collect::<anyhow::Result<_>>()?;
     for (index, target) in targets.iter().enumerate() {
         ensure!(
-            targets[..index].iter().all(|other| other.name != target.name),
-            "two targets are called '{}'; their names tell them apart in the report",
+            targets[..index].iter().all(|other| servers::anchor(&other.name) != servers::anchor(&target.name)),
+            "two targets have the same name, '{}', but for characters other than letters and digits of ASCII",
             target.name
         );
     }

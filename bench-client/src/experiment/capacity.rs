@@ -8,7 +8,7 @@ use protocol::transport::Carrier;
 use reports::experiment::capacity::{Trial, is_confirmed};
 use reports::statistics::MIN_ROUNDS;
 
-use crate::command::compare::warm_up_ms;
+use crate::command::compare::{quic_ms, warm_up_ms};
 use crate::round::series;
 
 const SUBSCRIBERS: u32 = 500;
@@ -93,7 +93,7 @@ async fn measure(transport: Transport, rate: f64, seed: u64) -> anyhow::Result<(
         subscribers: SUBSCRIBERS,
         poll_interval_ms: POLL_INTERVAL_MS,
         headers: Headers::Browser,
-        warm_up_ms: warm_up_ms(SUBSCRIBERS, Scenario::small(&[]).network),
+        warm_up_ms: warm_up_ms(SUBSCRIBERS, Scenario::small(&[]).network) + quic_ms(SUBSCRIBERS, &[transport]),
         duration_ms: 1_200,
         seed,
         ..Scenario::small(&[transport])

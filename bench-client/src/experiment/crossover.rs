@@ -10,7 +10,7 @@ use protocol::network::Network;
 use protocol::result::{Comparison, Headers, Scenario};
 use protocol::transport::Carrier;
 
-use crate::command::compare::warm_up_ms;
+use crate::command::compare::{quic_ms, warm_up_ms};
 use crate::round::series;
 
 /// About how long the experiment takes, in seconds.
@@ -40,7 +40,7 @@ pub async fn run(seed: u64) -> anyhow::Result<Facts> {
                 network,
                 subscribers: SUBSCRIBERS,
                 headers: Headers::Browser,
-                warm_up_ms: warm_up_ms(SUBSCRIBERS, network),
+                warm_up_ms: warm_up_ms(SUBSCRIBERS, network) + quic_ms(SUBSCRIBERS, &without_interval),
                 duration_ms: WINDOW_MS,
                 seed,
                 ..Scenario::small(&without_interval)

@@ -52,12 +52,14 @@ impl PacketNetwork {
     /// When the system does not let this process make network namespaces or devices; the message says what would.
     pub fn open(network: Network, seed: u64) -> anyhow::Result<Self> {
         const NEEDS: &str = "losing packets needs Linux with /dev/net/tun, and the right to make network namespaces: run this as root, or \
-                             within unshare --user --map-root-user";
+                             within unshare --user --map-root-user --net";
         let home = current().context(NEEDS)?;
+        // The right to come back is not the same as that to leave: only the owner of a namespace may enter it.
+        enter(&home).context(NEEDS)?;
         match Self::make(network, seed, home.try_clone()?) {
             Ok(network) => Ok(network),
             Err(error) => {
-                enter(&home)?;
+                let _ = enter(&home);
                 Err(error.context(NEEDS))
             }
         }
@@ -109,7 +111,7 @@ impl Drop for PacketNetwork {
         for router in self.routers.drain(..) {
             let _ = router.join();
         }
-        // It was entered from there, so it can be entered again.
+        // It was possible when the link was made.
         let _ = enter(&self.home);
     }
 }

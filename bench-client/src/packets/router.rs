@@ -18,6 +18,8 @@ use tun_rs::SyncDevice;
 
 use crate::wire::link::Direction;
 
+/// Makes the seed of the jitter another than that of the loss.
+const JITTER: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The longest wait, after which the router sees whether it has to stop.
 const MAX_WAIT: Duration = Duration::from_millis(20);
 
@@ -51,7 +53,7 @@ pub struct Router {
 impl Router {
     /// A router whose packets are counted in `counts`; `seed` determines which ones are lost.
     pub fn new(network: Network, seed: u64, counts: Arc<Counts>) -> Self {
-        Self { network, random: seeded(seed), direction: Direction::new(network, seed, None), counts }
+        Self { network, random: seeded(seed), direction: Direction::new(network, seed ^ JITTER, None), counts }
     }
 
     /// Passes packets on, until it is to stop or a device is gone.

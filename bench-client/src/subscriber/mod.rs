@@ -246,8 +246,11 @@ impl Subscriber {
         let received = clock::now_ns().saturating_add_signed(self.target.clock_ahead_ns);
         let sample = Sample { seq: event.seq, at: event.at, received };
         let mut ledger = self.wire.ledger();
-        ledger[Layer::Event] += wire_bytes as u64;
-        ledger.content_bytes += json.len() as u64;
+        // Around an event, a server of another kind may have sent a message of its own.
+        let event_bytes = if self.target.source.is_some() { found.len().min(wire_bytes) } else { wire_bytes };
+        ledger[Layer::Event] += event_bytes as u64;
+        ledger[Layer::Framing] += (wire_bytes - event_bytes) as u64;
+        ledger.content_bytes += found.len() as u64;
         ledger.events += 1;
         drop(ledger);
         let mut recorder = self.recorder.borrow_mut();

@@ -81,11 +81,12 @@ pub fn derive(facts: &LossFacts) -> Experiment {
         answer: vec![match first {
             None => "Not measured: this system did not let packets be lost.".into(),
             Some(_) => format!(
-            "Where two subscriptions share a TCP connection, a lost packet delays {} deliveries; on one stream of QUIC it delays {}, and with a \
-             stream for each event only {}. Datagrams wait for nothing, and {} of the deliveries never come.",
+            "Where two subscriptions share a TCP connection, a lost packet delays {} deliveries; on one stream of QUIC it delays {}, and with a stream for each event \
+                 {}. Over datagrams, {} of the deliveries are late, and {} never come.",
             value(Transport::SseH2),
             value(Transport::WebTransport),
             value(Transport::WebTransportStreams),
+ percent(first.map_or(f64::NAN, |first| figure(first, Transport::WebTransportDatagrams, LATE).value)),
             percent(missing)
         )}],
         doubts: doubts(&facts.comparisons.iter().collect::<Vec<_>>()),

@@ -54,15 +54,19 @@ const WAYS = {
   ndjson: async (type) => {
     for await (const line of lines(await post({ stream: true }, 'application/x-ndjson'))) {
       const { data } = JSON.parse(line);
-      if (data !== DONE) type(data);
+      if (data === DONE) return;
+      type(data);
     }
+    throw new Error('ended early');
   },
   sse: async (type) => {
     for await (const line of lines(await post({ stream: true }))) {
       if (!line.startsWith('data:')) continue;
       const { data } = JSON.parse(line.slice('data:'.length));
-      if (data !== DONE) type(data);
+      if (data === DONE) return;
+      type(data);
     }
+    throw new Error('ended early');
   },
   websocket: (type) =>
     new Promise((resolve, reject) => {

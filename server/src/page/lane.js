@@ -30,6 +30,9 @@ export class Lane {
   #isOrdered;
   // Earlier events that have not come yet, over a transport that changes the order.
   #missing = new Set();
+  #isReliable;
+  // The highest event that may come again.
+  #repeatedUpTo = 0;
   #abort = null;
   #counts = zero();
   #connections = new Set();
@@ -51,6 +54,7 @@ export class Lane {
     this.wanted = family === 'today';
     this.isSocket = exchange === 'socket';
     this.#isOrdered = !['h3_streams', 'h3_datagrams'].includes(carrier);
+    this.#isReliable = carrier !== 'h3_datagrams';
     this.#path = path;
     this.#subscribe = subscribe;
     this.#session = session;
@@ -68,9 +72,15 @@ export class Lane {
     return { state, cursor, wanted, ...this.#counts, connections: this.#connections.size, notes: this.#notes };
   }
 
-  // The cursor with the feed that it belongs to.
+  // The cursor to resume from, with the feed that it belongs to. Where later events may overtake earlier ones that are sent again, it is that before
+  // the oldest missing one; what comes again then is no repetition.
   get bookmark() {
-    return `${this.cursor}-${this.epoch}`;
+    let after = this.cursor;
+    if (this.#isReliable && this.#missing.size > 0) {
+      after = Math.min(...this.#missing) - 1;
+      this.#repeatedUpTo = this.cursor;
+    }
+    return `${after}-${this.epoch}`;
   }
 
   // The URL of the transport's next request, with the cursor, the lane's name and further parameters.
@@ -131,7 +141,7 @@ export class Lane {
     const now = this.#session.clock.now();
     const { seq, at } = JSON.parse(json);
     if (seq <= this.cursor && !this.#missing.delete(seq)) {
-      this.#counts.repeated += 1;
+      if (seq > this.#repeatedUpTo) this.#counts.repeated += 1;
       return;
     }
     if (seq > this.cursor) {
@@ -251,6 +261,7 @@ export class Lane {
     this.#counts = zero();
     this.#connections.clear();
     this.#notes = [];
+    this.#missing.clear();
     this.#delivered.length = this.#inFlight.length = this.#requestTimes.length = 0;
   }
 }

@@ -244,13 +244,19 @@ function connectControls() {
     root.dataset.theme = dark ? 'light' : 'dark';
   });
   on('viewers', showViewers);
+  let asking = false;
+  // The lanes belong to all tabs, and go on if this one is closed.
+  addEventListener('pagehide', () => asking && shared.order('suspend', { suspended: false }));
   on('ask', async () => {
+    if (asking) return;
+    asking = true;
     get('answers').closest('table').hidden = false;
     get('ask').disabled = true;
     // A browser opens six connections of HTTP/1.1 to a host, and the answers need five of them.
     shared.order('suspend', { suspended: true });
     await ask(get('answers'));
-    shared.order('suspend', { suspended: false });
+    asking = false;
+    shared.order('suspend', { suspended: document.hidden && !window.SharedWorker });
     enableControls();
   });
   on('join', () => get('join').close());

@@ -1,0 +1,231 @@
+//! `check`: holds a server to the contract of this lab's servers, which is a list of numbered requirements: for students who write a server, and
+//! for teachers who grade it.
+
+mod output;
+mod polls;
+mod publishing;
+mod sockets;
+mod streams;
+mod wire;
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use crate::endpoint::Endpoint;
+use wire::{Fault, Outcome, Server};
+
+/// A requirement of the contract.
+pub struct Requirement {
+    /// Its number: a letter for its group, and the number within that.
+    id: &'static str,
+    /// The points that it is worth.
+    points: u32,
+    /// What the server must do.
+    text: &'static str,
+    /// Where that is from, or why.
+    see: &'static str,
+    /// Tries it.
+    run: fn(&Server) -> Outcome,
+}
+
+/// A group of requirements: an exercise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Exercise {
+    /// Publishing, and HTTP in general
+    Publishing,
+    /// Polling
+    Polling,
+    /// Long polling
+    LongPolling,
+    /// HTTP streaming, a line for each event
+    Ndjson,
+    /// Server-sent events
+    Sse,
+    /// WebSocket
+    Websocket,
+}
+
+impl Exercise {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Publishing => "Publishing",
+            Self::Polling => "Polling",
+            Self::LongPolling => "Long polling",
+            Self::Ndjson => "HTTP streaming",
+            Self::Sse => "Server-sent events",
+            Self::Websocket => "WebSocket",
+        }
+    }
+
+    fn requirements(self) -> impl Iterator<Item = &'static Requirement> {
+        let of_group = |letter: char| move |requirement: &&Requirement| requirement.id.starts_with(letter);
+        let (tried, waited, letter) = match self {
+            Self::Publishing => (publishing::ALL, &[][..], 'U'),
+            Self::Polling => (polls::POLLING, &[][..], 'P'),
+            Self::LongPolling => (polls::LONG_POLLING, &[][..], 'L'),
+            Self::Ndjson => (streams::STREAM, streams::IDLE, 'S'),
+            Self::Sse => (streams::SSE, streams::IDLE, 'E'),
+            Self::Websocket => (sockets::ALL, sockets::IDLE, 'W'),
+        };
+        tried.iter().chain(waited.iter().filter(of_group(letter)))
+    }
+}
+
+/// Whether a requirement waits for a heartbeat. Such ones are tried at the same time, after all others, since nothing may be published meanwhile.
+fn waits(requirement: &Requirement) -> bool {
+    streams::IDLE.iter().chain(sockets::IDLE).any(|idle| idle.id == requirement.id)
+}
+
+/// The result of a requirement.
+struct Graded {
+    exercise: Exercise,
+    requirement: &'static Requirement,
+    outcome: Outcome,
+}
+
+/// Check a server against the contract of this lab's servers.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// The server. It must publish nothing by itself: start this lab's with --rate 0
+    #[arg(value_name = "http://HOST:PORT", required_unless_present = "contract")]
+    pub url: Option<String>,
+    /// Check only some exercises, separated by commas: publishing (always checked), polling, long_polling, ndjson, sse, websocket
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub exercise: Vec<Exercise>,
+    /// Leave out the requirements that wait 35 seconds for a heartbeat
+    #[arg(long)]
+    pub quick: bool,
+    /// Also write the result as JUnit XML, which graders and build servers read
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Print the result as JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Print the contract, a page in Markdown, instead of checking a server
+    #[arg(long, conflicts_with_all = ["url", "exercise", "junit", "json", "quick"])]
+    pub contract: bool,
+}
+
+/// The error of a server that does not meet some requirements.
+#[derive(Debug, thiserror::Error)]
+#[error("{failed} of {count} requirements are not met")]
+pub struct NotMet {
+    failed: usize,
+    count: usize,
+}
+
+const ALL: [Exercise; 6] = [
+    Exercise::Publishing,
+    Exercise::Polling,
+    Exercise::LongPolling,
+    Exercise::Ndjson,
+    Exercise::Sse,
+    Exercise::Websocket,
+];
+
+/// Checks the server, and prints the result.
+///
+/// # Errors
+/// [`NotMet`] if a requirement is not met; and when the URL is none, the server cannot be reached, or the file cannot be written.
+pub fn check(options: &Options) -> anyhow::Result<()> {
+    let Some(url) = &options.url else {
+        print!("{}", output::contract());
+        return Ok(());
+    };
+    let Endpoint { address, host, tls } =
+        Endpoint::named(url, false).with_context(|| format!("'{url}' is not the URL of a server"))?;
+    anyhow::ensure!(tls.is_none(), "a server is checked over http, without TLS");
+    let server = Server { address, host };
+    std::net::TcpStream::connect_timeout(&address, wire::STEP)
+        .with_context(|| format!("cannot reach a server at {url}"))?;
+    let wanted = |exercise: &Exercise| {
+        *exercise == Exercise::Publishing || options.exercise.is_empty() || options.exercise.contains(exercise)
+    };
+    let tried: Vec<(Exercise, &'static Requirement)> = ALL
+        .into_iter()
+        .filter(wanted)
+        .flat_map(|exercise| exercise.requirements().map(move |requirement| (exercise, requirement)))
+        .filter(|(_, requirement)| !options.quick || !waits(requirement))
+        .collect();
+    let graded = grade(&server, &tried);
+    if let Some(file) = &options.junit {
+        fs::write(file, output::junit(url, &graded)).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    match options.json {
+        true => println!("{}", output::json(url, &graded)),
+        false => print!("{}", output::text(&graded)),
+    }
+    let failed = graded.iter().filter(|graded| graded.outcome.is_err()).count();
+    if failed > 0 { Err(NotMet { failed, count: graded.len() }.into()) } else { Ok(()) }
+}
+
+/// Tries the requirements one after another; those that wait for a heartbeat at the end, all at once. Without the first one, that an event can be
+/// published, none of the others can be tried.
+fn grade(server: &Server, tried: &[(Exercise, &'static Requirement)]) -> Vec<Graded> {
+    let mut graded: Vec<Graded> = Vec::new();
+    for &(exercise, requirement) in tried.iter().filter(|(_, requirement)| !waits(requirement)) {
+        let outcome = match graded.first() {
+            Some(Graded { outcome: Err(_), .. }) => Err(not_tried()),
+            _ => tried_alone(requirement, server),
+        };
+        graded.push(Graded { exercise, requirement, outcome });
+    }
+    let publishes = graded.first().is_some_and(|first| first.outcome.is_ok());
+    let waiting: Vec<_> = tried
+        .iter()
+        .filter(|(_, requirement)| waits(requirement))
+        .map(|&(exercise, requirement)| {
+            let server = server.clone();
+            let run = move || if publishes { (requirement.run)(&server) } else { Err(not_tried()) };
+            (exercise, requirement, thread::spawn(run))
+        })
+        .collect();
+    for (exercise, requirement, running) in waiting {
+        graded.push(Graded { exercise, requirement, outcome: running.join().unwrap_or_else(|_| failed()) });
+    }
+    // Stable, so the requirements of an exercise stay in order.
+    graded.sort_by_key(|graded| ALL.iter().position(|exercise| *exercise == graded.exercise));
+    graded
+}
+
+/// Tries a requirement in a thread of its own, so that whatever a server makes go wrong there is the end of that requirement only.
+fn tried_alone(requirement: &Requirement, server: &Server) -> Outcome {
+    thread::scope(|scope| scope.spawn(|| (requirement.run)(server)).join()).unwrap_or_else(|_| failed())
+}
+
+fn failed() -> Outcome {
+    Err(Fault { sent: String::new(), came: "the check itself has failed".into() })
+}
+
+fn not_tried() -> Fault {
+    Fault { sent: "nothing".into(), came: "not tried, since U1 is not met".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_requirement_has_a_number_of_its_own_and_points() {
+        let all: Vec<_> = ALL.into_iter().flat_map(Exercise::requirements).collect();
+        let ids: BTreeSet<_> = all.iter().map(|requirement| requirement.id).collect();
+        assert_eq!(ids.len(), all.len());
+        assert!(all.len() >= 50 && all.iter().all(|requirement| requirement.points > 0), "{}", all.len());
+    }
+
+    #[test]
+    fn the_published_contract_is_that_of_the_program() {
+        let published = include_str!("../../CONTRACT.md");
+        assert!(
+            published == output::contract(),
+            "bench-client/CONTRACT.md: cargo run -- check --contract > bench-client/CONTRACT.md"
+        );
+    }
+}
