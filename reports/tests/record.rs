@@ -22,6 +22,8 @@ fn redrawing_the_recorded_run_gives_every_file_byte_for_byte() {
     redraw("all");
     redraw("http2");
     redraw("token-stream");
+    redraw("loss");
+    redraw("servers");
 }
 
 fn redraw(name: &str) {
