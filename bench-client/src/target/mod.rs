@@ -1,0 +1,189 @@
+//! A server of another kind, which a target file describes: how it is spoken to, how events are published through it, and how its process is
+//! found.
+//!
+//! Such a server need not know anything of this lab. The load client publishes the events of the schedule through it, each as the JSON of an
+//! event with its number and time, and looks for them in what subscribers receive. What the server cannot tell is left out, not guessed.
+
+pub mod control;
+pub mod message;
+mod process;
+mod publisher;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use protocol::transport::{Carrier, Coding, Exchange};
+use protocol::{Envelope, Transport};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use message::Source;
+
+/// Where a free port is inserted into the URL and the command.
+const PORT: &str = "{port}";
+/// Where the event is inserted into what is published.
+const EVENT: &str = "{event}";
+
+/// A target file.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetFile {
+    /// The server's name in reports.
+    pub name: String,
+    /// Its URL, without a path. `{port}` is a free port that is chosen for each start of the command.
+    pub url: String,
+    /// The command that starts the server, for each round anew, in the directory of this file. `{port}` is the port. Without it, the server is
+    /// running already.
+    pub command: Option<Vec<String>>,
+    /// The process of a server that is running already, for its CPU time and memory. Without it they are not measured.
+    pub pid: Option<u32>,
+    /// How an event is published.
+    pub publish: Publish,
+    /// The transports that it offers, by their names in this lab: those over HTTP/1.1 whose response is a stream, and those over WebSocket.
+    pub transports: BTreeMap<Transport, Source>,
+    /// The directory of the file.
+    #[serde(skip)]
+    directory: PathBuf,
+}
+
+/// How an event is published: by an HTTP request.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    /// The path and query.
+    pub path: String,
+    /// The method.
+    #[serde(default = "post")]
+    pub method: String,
+    /// Further headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body, in which `{event}` is the event's JSON; in a JSON text, `"{event}"` with the quotes is the same as a JSON string.
+    #[serde(default = "whole_event")]
+    pub body: String,
+}
+
+fn post() -> String {
+    "POST".into()
+}
+
+fn whole_event() -> String {
+    EVENT.into()
+}
+
+impl Publish {
+    /// The body that publishes an event.
+    fn body(&self, event: &str) -> String {
+        let quoted = format!("\"{EVENT}\"");
+        match self.body.contains(&quoted) {
+            true => self.body.replace(&quoted, &serde_json::Value::from(event).to_string()),
+            false => self.body.replace(EVENT, event),
+        }
+    }
+}
+
+impl TargetFile {
+    /// Reads a target file.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no target: with the line and what would be right.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read the target {}", path.display()))?;
+        let directory = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        Self::parse(&text, directory, &path.display().to_string())
+    }
+
+    fn parse(text: &str, directory: PathBuf, file: &str) -> anyhow::Result<Self> {
+        let mut target: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            anyhow::anyhow!("{file}:{line}: {}", error.message())
+        })?;
+        target.directory = directory;
+        target.check().with_context(|| file.to_string())?;
+        Ok(target)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        ensure!(!self.name.trim().is_empty(), "name: the server needs a name");
+        ensure!(self.url.starts_with("http://"), "url: http://HOST:PORT, not '{}'", self.url);
+        ensure!(
+            self.command.is_none() || self.url.contains(PORT),
+            "url: a server that is started by a command needs {PORT} in its url, like http://127.0.0.1:{PORT}"
+        );
+        ensure!(
+            self.command.is_some() || !self.url.contains(PORT),
+            "url: {PORT} is chosen only for a server that is started by a command"
+        );
+        ensure!(
+            self.command.as_ref().is_none_or(|command| !command.is_empty()),
+            "command: the program's name is missing"
+        );
+        ensure!(self.command.is_none() || self.pid.is_none(), "pid: the process is that of the command");
+        ensure!(self.publish.path.starts_with('/'), "publish.path: it must begin with /");
+        ensure!(self.publish.body.contains(EVENT), "publish.body: it must contain {EVENT}");
+        ensure!(!self.transports.is_empty(), "transports: there must be at least one");
+        for (transport, source) in &self.transports {
+            ensure!(
+                supported(*transport),
+                "transports.{transport}: only {} can be measured at another server",
+                Transport::all_where(supported).into_iter().map(Transport::name).collect::<Vec<_>>().join(", ")
+            );
+            ensure!(source.path.starts_with('/'), "transports.{transport}.path: it must begin with /");
+            ensure!(
+                source.event.is_empty() || source.event.starts_with('/'),
+                "transports.{transport}.event: a JSON pointer like /data/text, or nothing for the whole message"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Whether a server of another kind can offer a transport: where the server sends by itself, without a request that has a cursor.
+fn supported(transport: Transport) -> bool {
+    let row = transport.row();
+    let pushes = matches!(row.exchange, Exchange::Stream | Exchange::Socket);
+    let envelope = matches!(row.envelope, Envelope::Line | Envelope::Sse | Envelope::WebSocket | Envelope::SocketIo);
+    pushes && envelope && row.carrier == Carrier::H1 && row.coding == Coding::Identity
+}
+
+/// The JSON schema of a target file.
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(TargetFile);
+    serde_json::to_string_pretty(&schema).expect("a schema is plain JSON") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "name = \"a server\"\nurl = \"http://127.0.0.1:9000\"\n[publish]\npath = \"/publish\"\n[transports.sse]\npath = \"/events\"\n";
+
+    fn parse(text: &str) -> anyhow::Result<TargetFile> {
+        TargetFile::parse(text, PathBuf::new(), "t.toml")
+    }
+
+    #[test]
+    fn a_body_contains_the_event_as_it_is_or_as_a_json_string() {
+        let publish = |body: &str| Publish { body: body.into(), ..parse(GOOD).unwrap().publish };
+        assert_eq!(parse(GOOD).unwrap().publish.body("{\"seq\":1}"), "{\"seq\":1}");
+        assert_eq!(publish("{\"text\":\"{event}\"}").body("{\"seq\":1}"), r#"{"text":"{\"seq\":1}"}"#);
+        assert_eq!(publish("{\"message\":{event}}").body("{\"seq\":1}"), r#"{"message":{"seq":1}}"#);
+    }
+
+    #[test]
+    fn a_fault_is_told_with_the_line_or_the_field() {
+        let changed = |from: &str, to: &str| format!("{:#}", parse(&GOOD.replace(from, to)).unwrap_err());
+        assert!(changed("url =", "uri =").starts_with("t.toml:2: unknown field `uri`"));
+        assert!(changed("[transports.sse]", "[transports.telegraph]").contains("t.toml:5: no transport is called"));
+        assert!(changed("[transports.sse]", "[transports.polling]").contains("transports.polling: only ndjson, sse"));
+        assert!(changed("http://127.0.0.1:9000", "http://127.0.0.1:{port}").contains("url: {port} is chosen only"));
+        assert!(
+            changed("path = \"/events\"", "path = \"events\"").contains("transports.sse.path: it must begin with /")
+        );
+        assert!(
+            changed("path = \"/publish\"", "path = \"/p\"\nbody = \"x\"").contains("publish.body: it must contain")
+        );
+    }
+}
