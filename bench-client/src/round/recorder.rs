@@ -170,10 +170,12 @@ impl Progress {
     /// since their number is unknown.
     pub fn gap(&mut self, gap: Gap, faults: &mut Faults) {
         let another = self.epoch.is_some_and(|epoch| epoch != gap.epoch);
-        if !another && gap.resume() < self.cursor {
+        let events = gap.after.next_seq()..gap.oldest;
+        let is_missing = |range: &Range<u64>| range.start < events.end && events.start < range.end;
+        if !another && gap.resume() < self.cursor && self.missing.iter().any(is_missing) {
             // Events after the gap have overtaken its announcement, so its events were counted as lost.
             self.epoch = Some(gap.epoch);
-            return self.remove_missing(gap.after.next_seq()..gap.oldest, faults);
+            return self.remove_missing(events, faults);
         }
         let missed = if another { gap.resume().0 } else { gap.missed() };
         faults.gaps = faults.gaps.saturating_add(missed);
