@@ -71,7 +71,7 @@ pub fn table(run: &Run) -> Option<Table> {
     })
 }
 
-/// What has to be known to compare the servers, in sentences.
+/// The differences between servers that a comparison has to allow for, in sentences.
 pub fn caveats() -> [&'static str; 3] {
     [
         "The load client publishes the events through a server of another kind by one HTTP request each, and its latency includes that request. The \

@@ -14,7 +14,7 @@ that you have written in any language, and says for each whether it is met.
 
 A server has one feed. An event has a sequence number, the time at which it was published, and a text; everywhere it is JSON on one line:
 `{\"seq\":41,\"at\":1763740800123,\"data\":\"a text\"}`. `at` is a whole number, in a unit that the server chooses. A cursor is the sequence number of the
-last event that a client has received; `?after=41` asks for the events after it. A client whose cursor does not belong to the feed is told of a gap:
+last event that a client has received; `?after=41` asks for the events after it. To a client whose cursor does not belong to the feed, the server reports a gap:
 `{\"gap\":{…}}`, an object whose content the server chooses.
 
 The check publishes texts by `POST /publish`. The server must publish nothing by itself meanwhile, and must keep at least the last hundred events.

@@ -11,8 +11,8 @@ use serde_json::Value;
 pub const STEP: Duration = Duration::from_secs(2);
 /// The most bytes that are received on a connection.
 const MAX_BYTES: usize = 8 << 20;
-/// The longest part of what was sent or received that is told.
-const TOLD_CHARS: usize = 200;
+/// The most characters of a message that a report shows.
+const SHOWN_CHARS: usize = 200;
 
 /// A server under check.
 #[derive(Debug, Clone)]
@@ -124,12 +124,12 @@ impl Wire {
         self.send(&[request.as_bytes(), b"\r\n", body].concat(), &told)
     }
 
-    /// Sends bytes, which the report calls `told`.
+    /// Sends bytes, which the report describes by `told`.
     ///
     /// # Errors
     /// When the connection has ended.
     pub fn send(&mut self, bytes: &[u8], told: &str) -> Result<(), Fault> {
-        self.sent = told.chars().take(TOLD_CHARS).collect();
+        self.sent = told.chars().take(SHOWN_CHARS).collect();
         match self.stream.write_all(bytes) {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Err(self.fault("it reads nothing for 2 s"))
@@ -143,7 +143,7 @@ impl Wire {
     pub fn fault(&self, came: impl Into<String>) -> Fault {
         // Nothing that a server sends may control the terminal in which this is read.
         let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-        Fault { sent: self.sent.clone(), came: came.into().chars().map(shown).take(TOLD_CHARS).collect() }
+        Fault { sent: self.sent.clone(), came: came.into().chars().map(shown).take(SHOWN_CHARS).collect() }
     }
 
     /// Receives more bytes until the deadline; returns whether some came.

@@ -72,7 +72,7 @@ fn is_given(matches: &ArgMatches, name: &str) -> bool {
     argument.is_some_and(|argument| matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine))
 }
 
-/// What is wrong, without clap's usage below it.
+/// The first line of an error, without clap's usage below it.
 fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string()

@@ -15,7 +15,7 @@ use crate::test_bed::control::{ClockOffset, Control};
 /// How long before the window the first event is published. Subscribers have to be connected by then, since the server need not keep events.
 pub const SETTLING: Duration = Duration::from_millis(300);
 
-/// Who tells the figures.
+/// The source of the figures.
 pub enum Figures {
     /// The server itself.
     Lab(Box<Control>),

@@ -25,7 +25,7 @@ const MAX_SLEEP: Duration = Duration::from_millis(20);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
-/// What was published so far, and why it has ended if it could not go on.
+/// The events that were published so far, and the error that ended publishing, if there was one.
 #[derive(Debug, Default)]
 pub struct Log {
     /// The events, in order.
