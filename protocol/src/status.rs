@@ -58,6 +58,9 @@ pub struct Load {
     /// Tokens that were generated so far, for all answers together.
     #[serde(default)]
     pub tokens_generated: u64,
+    /// Events that were missing in a shared feed so far. Subscribers were told of them as a gap.
+    #[serde(default)]
+    pub events_missing: u64,
     /// Messages not echoed so far because the server held too many bytes already.
     pub echoes_refused: u64,
     /// Requests with a wrong presenter's token so far.

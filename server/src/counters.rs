@@ -17,6 +17,7 @@ pub struct Counters {
     compressions_refused: AtomicU64,
     answers_refused: AtomicU64,
     tokens_generated: AtomicU64,
+    events_missing: AtomicU64,
     quic_retries: AtomicU64,
     handshakes_failed: AtomicU64,
     echoes_refused: AtomicU64,
@@ -95,6 +96,16 @@ impl Counters {
     /// How many tokens were generated, for all answers together.
     pub fn tokens_generated(&self) -> u64 {
         self.tokens_generated.load(Relaxed)
+    }
+
+    /// Counts events that are missing in a shared feed.
+    pub fn add_missing(&self, count: u64) {
+        self.events_missing.fetch_add(count, Relaxed);
+    }
+
+    /// How many events were missing in a shared feed.
+    pub fn events_missing(&self) -> u64 {
+        self.events_missing.load(Relaxed)
     }
 
     /// Counts a connection over QUIC that has to prove its address first.

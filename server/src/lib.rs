@@ -42,7 +42,7 @@ use crate::carrier::quic::{self, Certificate};
 use crate::carrier::{Admission, accept, http};
 use crate::counters::Counters;
 use crate::fan_out::{Worker, WorkerThread, start_worker};
-use crate::feed::{Feed, Publisher};
+use crate::feed::{Broker, EventSink, Feed, Publisher};
 use crate::limits::Room;
 pub use crate::options::Options;
 use crate::quota::Quota;
@@ -63,7 +63,9 @@ pub struct Server {
     counters: Arc<Counters>,
     room: Room,
     closing: watch::Sender<bool>,
-    // Dropped in this order, so that no event is published to workers that have ended.
+    failure: Option<watch::Receiver<Option<String>>>,
+    // Dropped in this order, so that no event is published to workers that have ended. The publisher may wait for the broker.
+    _broker: Option<Broker>,
     _publisher: Publisher,
     _threads: Vec<WorkerThread>,
 }
@@ -76,7 +78,19 @@ impl Server {
     /// no random numbers.
     pub fn start(options: &Options) -> anyhow::Result<Self> {
         let tls = identity(options)?;
-        let feed = Arc::new(Feed::new(options.history, options.history_bytes));
+        let counters = Arc::new(Counters::default());
+        let broker = options
+            .feed
+            .as_ref()
+            .map(|address| Broker::start(address, options.history, options.history_bytes, counters.clone()));
+        let broker = broker.transpose()?;
+        let (feed, sink) = match &broker {
+            Some(broker) => (broker.feed(), EventSink::Broker(broker.queue())),
+            None => {
+                let feed = Arc::new(Feed::new(options.history, options.history_bytes));
+                (feed.clone(), EventSink::Feed(feed))
+            }
+        };
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for index in 0..options.threads.max(1) {
@@ -106,7 +120,6 @@ impl Server {
         let quic = endpoint.local_addr()?;
         let addresses = Addresses { http, tcp, quic, tls: tls.is_some(), name };
 
-        let counters = Arc::new(Counters::default());
         let plan = options.plan();
         let (plans, received) = channel();
         // On loopback, every client may publish; in a network, only the presenter.
@@ -119,6 +132,7 @@ impl Server {
         let presenter = token.as_ref().map(|token| Presenter::new(token, http.port(), tls.is_some())).transpose();
         let state = Arc::new(ServerState {
             feed: feed.clone(),
+            sink: sink.clone(),
             counters: counters.clone(),
             sampler: Sampler::start(counters.clone()).context("cannot start the sampler's thread")?,
             addresses: addresses.clone(),
@@ -167,7 +181,7 @@ impl Server {
         workers[0].run(move |_| _ = spawn_local(accept_quic()));
         workers[0].spawn_until(move || accept_http(http_listener), closing());
         workers[0].spawn_until(move || accept_tcp(tcp_listener), closing());
-        let publisher = Publisher::start(feed.clone(), plan, counters.clone(), plans, received)
+        let publisher = Publisher::start(sink, feed.started_ns, plan, counters.clone(), plans, received)
             .context("cannot start the publisher's thread")?;
         Ok(Self {
             addresses,
@@ -178,6 +192,8 @@ impl Server {
             counters,
             room,
             closing: shutdown,
+            failure: broker.as_ref().map(Broker::failure),
+            _broker: broker,
             _publisher: publisher,
             _threads: threads,
         })
@@ -243,6 +259,20 @@ impl Server {
     /// Its feed.
     pub fn feed(&self) -> &Arc<Feed> {
         &self.feed
+    }
+
+    /// Resolves if the shared feed cannot be continued, with the reason. The server's own feed always can.
+    pub fn failure(&self) -> impl Future<Output = String> + use<> {
+        let failure = self.failure.clone();
+        async move {
+            if let Some(mut failure) = failure
+                && let Ok(reason) = failure.wait_for(Option::is_some).await
+                && let Some(reason) = &*reason
+            {
+                return reason.clone();
+            }
+            std::future::pending().await
+        }
     }
 
     /// Shuts the server down gracefully: it accepts no more connections, streams end, long polls receive their response, and WebSockets a

@@ -9,7 +9,7 @@ use protocol::payload::PayloadKind;
 use protocol::schedule::Spacing;
 use serde::{Deserialize, Serialize};
 
-use crate::feed::{Plan, Stall};
+use crate::feed::{BrokerAddress, Plan, Stall};
 
 /// The largest payload of an event, in bytes: 64 KiB.
 pub const MAX_PAYLOAD_BYTES: usize = 64 << 10;
@@ -46,6 +46,10 @@ pub struct Options {
     /// Memory that the history may take, in bytes, with each event in every encoding; the oldest events are removed first
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20, value_parser = at_least_one)]
     pub history_bytes: usize,
+    /// Share the feed with other servers: a stream of NATS JetStream, like nats://127.0.0.1:4222/lab, which is made if there is none. It numbers
+    /// the events of all servers, so a subscriber can resume at any of them
+    #[arg(long, value_name = "URL")]
+    pub feed: Option<BrokerAddress>,
     /// Memory that the compressors of WebSockets with context takeover may take, in bytes, each 320 KiB; further WebSockets are not compressed
     #[arg(long, value_name = "BYTES", default_value_t = 512 << 20)]
     pub compression_bytes: usize,

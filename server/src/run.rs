@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Options, Server, limits};
@@ -12,7 +12,7 @@ use crate::{Options, Server, limits};
 /// The first two lines on stdout are the URLs of the two ports, for a program that started this one. A list of endpoints for users follows.
 ///
 /// # Errors
-/// When the server cannot be started.
+/// When the server cannot be started, or its shared feed cannot be continued.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
@@ -43,12 +43,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         addresses.http,
         addresses.tcp_url()
     );
-    runtime.block_on(async {
+    let failure = runtime.block_on(async {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = interrupt.recv() => None,
+            _ = terminate.recv() => None,
+            failure = server.failure() => Some(failure),
         }
     });
     server.shutdown();
-    Ok(())
+    match failure {
+        Some(failure) => bail!(failure),
+        None => Ok(()),
+    }
 }

@@ -11,7 +11,7 @@ use crate::api::Presenter;
 use crate::budget::Budget;
 use crate::carrier::Identity;
 use crate::counters::Counters;
-use crate::feed::{Feed, Plan};
+use crate::feed::{EventSink, Feed, Plan};
 use crate::quota::Quota;
 use crate::sampler::Sampler;
 use crate::trace::Traces;
@@ -22,6 +22,8 @@ use crate::transport::sockjs::sessions::Sessions;
 pub struct ServerState {
     /// The feed.
     pub feed: Arc<Feed>,
+    /// Where events are published.
+    pub sink: EventSink,
     /// The counters of the process.
     pub counters: Arc<Counters>,
     /// Samples the figures that are expensive to read.

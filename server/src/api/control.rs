@@ -26,7 +26,7 @@ struct Change {
 }
 
 /// Makes all changes in the body and responds with 204, or makes none of them and responds with 400 and the error.
-pub fn control(body: &[u8], state: &ServerState) -> Response {
+pub async fn control(body: &[u8], state: &ServerState) -> Response {
     let change: Change = match serde_json::from_slice(body) {
         Ok(change) => change,
         Err(error) => {
@@ -54,7 +54,9 @@ pub fn control(body: &[u8], state: &ServerState) -> Response {
     }
     for _ in 0..change.burst.unwrap_or(0) {
         let data = plan.payload_kind.generate(plan.seed, state.feed.head().next_seq(), plan.payload);
-        state.feed.publish(clock::now_ns(), &data);
+        if let Err(unavailable) = state.sink.publish(clock::now_ns(), &data).await {
+            return response::text(StatusCode::SERVICE_UNAVAILABLE, format!("{unavailable}\n"));
+        }
     }
     if let Some(session) = change.cut {
         state.traces.cut(&session);

@@ -30,6 +30,7 @@ pub async fn read(state: &ServerState) -> Load {
         compressions_refused: counters.compressions_refused(),
         answers_refused: counters.answers_refused(),
         tokens_generated: counters.tokens_generated(),
+        events_missing: counters.events_missing(),
         echoes_refused: counters.echoes_refused(),
         tokens_refused: counters.tokens_refused(),
         watches_refused: counters.watches_refused(),
@@ -85,6 +86,8 @@ pub fn metrics(load: &Load) -> String {
     metric("lab_compressions_refused_total", "counter", "WebSockets not compressed for lack of memory.", refused);
     metric("lab_answers_refused_total", "counter", "Questions not answered.", load.answers_refused as f64);
     metric("lab_tokens_generated_total", "counter", "Tokens of answers generated.", load.tokens_generated as f64);
+    let missing = load.events_missing as f64;
+    metric("lab_events_missing_total", "counter", "Events missing in the shared feed.", missing);
     let retries = load.quic_retries as f64;
     metric("lab_quic_retries_total", "counter", "QUIC connections that had to prove their address.", retries);
     metric("lab_tls_handshakes_failed_total", "counter", "Failed TLS handshakes.", load.handshakes_failed as f64);

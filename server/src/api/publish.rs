@@ -11,23 +11,23 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::response::{self, Response};
-use crate::feed::Feed;
+use crate::feed::EventSink;
 use crate::options::MAX_PAYLOAD_BYTES;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Publishes the body, UTF-8 of at most 64 KiB, and responds with 202 and the event's sequence number, or with the error.
-pub async fn publish(request: Request<Incoming>, feed: &Feed) -> Response {
+pub async fn publish(request: Request<Incoming>, sink: &EventSink) -> Response {
     let data = match body(request).await {
         Ok(data) => data,
         Err(refusal) => return *refusal,
     };
     match std::str::from_utf8(&data) {
-        Ok(data) => {
-            let seq = feed.publish(clock::now_ns(), data);
-            response::json(StatusCode::ACCEPTED, &json!({ "seq": seq }))
-        }
+        Ok(data) => match sink.publish(clock::now_ns(), data).await {
+            Ok(seq) => response::json(StatusCode::ACCEPTED, &json!({ "seq": seq })),
+            Err(unavailable) => response::text(StatusCode::SERVICE_UNAVAILABLE, format!("{unavailable}\n")),
+        },
         Err(_) => response::bad_request("an event's data must be UTF-8 text"),
     }
 }

@@ -136,9 +136,9 @@ async fn route(
                 echo::session(socket, state).await;
             })
         }
-        Endpoint::Publish => publish::publish(request, feed).await,
+        Endpoint::Publish => publish::publish(request, &state.sink).await,
         Endpoint::Control => match publish::body(request).await {
-            Ok(body) => control::control(&body, &state),
+            Ok(body) => control::control(&body, &state).await,
             Err(refusal) => *refusal,
         },
         Endpoint::Watch => watch(&request, query, state, dispatcher, socket, may_publish),
@@ -206,10 +206,10 @@ async fn subscribe(
             }
             let compression = query.compression.unwrap_or(Compression::Shared);
             let properties = carrier::Properties { compression, ..properties };
-            let feed = feed.clone();
+            let (feed, state) = (feed.clone(), socket.state.clone());
             carrier::upgrade(request, socket, properties, async move |socket| {
-                let subscription = Subscription::new(feed.clone(), dispatcher, after);
-                websocket::session(socket, &feed, subscription, may_publish).await;
+                let subscription = Subscription::new(feed, dispatcher, after);
+                websocket::session(socket, &state, subscription, may_publish).await;
             })
         }
     }

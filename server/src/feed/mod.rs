@@ -7,19 +7,23 @@
 //! The history is bounded in events and in bytes. From the start, an event counts with the bytes that it takes in all encodings together.
 //! So the bound is kept whichever encodings subscribers use, and using another encoding does not remove events that others still need.
 
+mod broker;
 mod entry;
 mod publisher;
+mod sink;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, RwLockWriteGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::{Bookmark, Cursor, Epoch, Gap, clock};
 use tokio::sync::watch;
 
+pub use broker::{Broker, BrokerAddress};
 pub use entry::{Encoding, Entry, max_event_bytes};
 pub use publisher::{Plan, Publisher, Stall};
+pub use sink::{EventSink, Unavailable};
 
 /// The next item after a cursor.
 pub enum Next {
@@ -33,11 +37,17 @@ pub enum Next {
     Closed,
 }
 
+/// How far the cursor of a shared feed may be ahead of this server, in events: another server, which has delivered them, may have received them
+/// earlier than this one. A cursor further ahead belongs to another feed.
+const MAX_AHEAD: u64 = 100_000;
+
 /// The one sequence of events that all transports carry.
 pub struct Feed {
     history: RwLock<History>,
     max_events: usize,
     max_bytes: usize,
+    /// How far a cursor may be ahead of the head, in events; 0 unless the feed is shared.
+    max_ahead: u64,
     /// The memory of all events, in bytes: those in the history, and those that were removed from it but are still being written.
     memory_bytes: Arc<AtomicUsize>,
     /// A copy of the head, so that [`Feed::has_next`], which is called most, takes no lock.
@@ -78,16 +88,28 @@ impl Feed {
     /// An empty feed. Its history keeps the newest events: at most `max_events`, and at most `max_bytes` of memory in all encodings, but at
     /// least one event.
     pub fn new(max_events: usize, max_bytes: usize) -> Self {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        Self::empty(max_events, max_bytes, 1, Epoch(started), 0)
+    }
+
+    /// An empty feed that several servers share. Its events have numbers already: `oldest` is that of the first one to be kept. With the same
+    /// `epoch` at all of them, a subscriber can go from one server to another.
+    pub fn shared(max_events: usize, max_bytes: usize, oldest: u64, epoch: Epoch) -> Self {
+        Self::empty(max_events, max_bytes, oldest, epoch, MAX_AHEAD)
+    }
+
+    fn empty(max_events: usize, max_bytes: usize, oldest: u64, epoch: Epoch, max_ahead: u64) -> Self {
         Self {
-            history: RwLock::new(History { entries: VecDeque::new(), oldest: 1, max_bytes: 0 }),
+            history: RwLock::new(History { entries: VecDeque::new(), oldest, max_bytes: 0 }),
             max_events: max_events.max(1),
             max_bytes,
+            max_ahead,
             memory_bytes: Arc::default(),
-            latest: AtomicU64::new(0),
+            latest: AtomicU64::new(oldest - 1),
             closed: AtomicBool::new(false),
-            head: watch::Sender::new(0),
+            head: watch::Sender::new(oldest - 1),
             started_ns: clock::now_ns(),
-            epoch: Epoch(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)),
+            epoch,
         }
     }
 
@@ -95,7 +117,24 @@ impl Feed {
     ///
     /// Next step of the event: each worker's dispatcher, in `fan_out/dispatcher.rs`.
     pub fn publish(&self, at: u64, data: &str) -> u64 {
+        self.append(self.history.write().expect("no holder of the history panics"), at, data)
+    }
+
+    /// Appends an event of a shared feed, with its sequence number there, which must be greater than that of the newest event. If events are
+    /// missing between the two, the history begins with this one, so that every subscriber with an earlier cursor gets a gap; the number of
+    /// missing events is returned.
+    pub fn receive(&self, seq: u64, at: u64, data: &str) -> u64 {
         let mut history = self.history.write().expect("no holder of the history panics");
+        let missing = seq - (history.oldest + history.entries.len() as u64);
+        if missing > 0 {
+            history.entries.clear();
+            (history.oldest, history.max_bytes) = (seq, 0);
+        }
+        self.append(history, at, data);
+        missing
+    }
+
+    fn append(&self, mut history: RwLockWriteGuard<'_, History>, at: u64, data: &str) -> u64 {
         let seq = history.oldest + history.entries.len() as u64;
         history.push(Entry::new(seq, at, data, self.memory_bytes.clone()));
         while history.entries.len() > self.max_events || history.max_bytes > self.max_bytes && history.entries.len() > 1
@@ -115,7 +154,8 @@ impl Feed {
 
     /// Whether [`Self::next`] would return something other than [`Next::Nothing`]; takes no lock.
     pub fn has_next(&self, cursor: Cursor) -> bool {
-        cursor.0 != self.latest.load(Ordering::Acquire) || self.is_closed()
+        let ahead = cursor.0.checked_sub(self.latest.load(Ordering::Acquire));
+        ahead.is_none_or(|ahead| ahead > self.max_ahead) || self.is_closed()
     }
 
     /// The cursor at which a subscriber starts or resumes: `after`, or the head without it.
@@ -138,8 +178,8 @@ impl Feed {
         }
         let history = self.history.read().expect("no holder of the history panics");
         let head = history.oldest + history.entries.len() as u64 - 1;
-        if cursor.next_seq() < history.oldest || cursor.0 > head {
-            // A cursor beyond the head comes from another feed, even if it does not name it.
+        if cursor.next_seq() < history.oldest || cursor.0.saturating_sub(head) > self.max_ahead {
+            // A cursor so far beyond the head comes from another feed, even if it does not name it.
             return Next::Gap(Gap { after: cursor, oldest: history.oldest, epoch: self.epoch });
         }
         match history.entries.get((cursor.next_seq() - history.oldest) as usize) {
@@ -288,6 +328,28 @@ mod tests {
         );
         let gap = Gap { after: Cursor(4), oldest: 3, epoch: feed.epoch };
         assert_eq!(feed.start(bookmark(Some(Epoch(1)))), Err(gap));
+    }
+
+    #[test]
+    fn a_shared_feed_keeps_the_numbers_of_its_events_and_tells_of_those_that_are_missing() {
+        let feed = Feed::shared(10, usize::MAX, 41, Epoch(7));
+        assert_eq!((feed.head(), seqs(&feed, 40)), (Cursor(40), Ok(vec![])));
+        assert_eq!((feed.receive(41, 0, "a"), feed.receive(42, 0, "b")), (0, 0));
+        assert_eq!((seqs(&feed, 40), seqs(&feed, 41)), (Ok(vec![41, 42]), Ok(vec![42])));
+        assert_eq!(feed.receive(45, 0, "e"), 2, "43 and 44 are missing");
+        let gap = |after| Err(Gap { after: Cursor(after), oldest: 45, epoch: Epoch(7) });
+        assert_eq!((seqs(&feed, 41), seqs(&feed, 42), seqs(&feed, 44)), (gap(41), gap(42), Ok(vec![45])));
+    }
+
+    #[test]
+    fn a_cursor_of_a_shared_feed_may_be_ahead_of_this_server_and_then_waits() {
+        let feed = Feed::shared(10, usize::MAX, 1, Epoch(7));
+        feed.receive(1, 0, "a");
+        assert!(!feed.has_next(Cursor(3)));
+        assert!(matches!(feed.next(Cursor(3)), Next::Nothing));
+        (2..=4).for_each(|seq| _ = feed.receive(seq, 0, ""));
+        assert_eq!(seqs(&feed, 3), Ok(vec![4]));
+        assert!(matches!(feed.next(Cursor(5 + MAX_AHEAD)), Next::Gap(gap) if gap.oldest == 1));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use protocol::payload::PayloadKind;
 use protocol::schedule::{self, Spacing};
 use serde::{Deserialize, Serialize};
 
-use super::Feed;
+use super::EventSink;
 use crate::counters::Counters;
 
 /// The time before an event is due during which the thread polls the clock instead of sleeping. On virtual machines, a sleep can end this
@@ -71,27 +71,27 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Starts to publish to `feed`, on a schedule that begins with the feed. A plan from `received` replaces the current one, and its
+    /// Starts to publish to `sink`, on a schedule that begins at `start` (ns, monotonic clock). A plan from `received` replaces the current one, and its
     /// schedule begins when it is received; `plans` is the other end of that channel.
     ///
     /// # Errors
     /// When the system provides no further thread.
     pub fn start(
-        feed: Arc<Feed>,
+        sink: EventSink,
+        mut start: u64,
         plan: Plan,
         counters: Arc<Counters>,
         plans: Sender<Option<Plan>>,
         received: Receiver<Option<Plan>>,
     ) -> std::io::Result<Self> {
-        counters.schedule_begins(feed.started_ns, 1);
+        counters.schedule_begins(start, 1);
         let thread = std::thread::Builder::new().name("publisher".into()).spawn(move || {
             // The kernel may delay the end of a sleep by the timer slack, which is 50 us by default. If this call fails, events are later,
             // and their lateness is reported.
             let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-            let mut start = feed.started_ns;
             let mut numbers = 1u64..;
             let mut plan = plan;
-            while let Some(next) = follow(&feed, &plan, start, &mut numbers, &counters, &received) {
+            while let Some(next) = follow(&sink, &plan, start, &mut numbers, &counters, &received) {
                 plan = next;
                 start = clock::now_ns();
                 counters.schedule_begins(start, numbers.start);
@@ -103,7 +103,7 @@ impl Publisher {
 
 /// Publishes by a plan whose schedule counts from `start`, until the next plan is received. Returns that plan, or `None` to stop.
 fn follow(
-    feed: &Feed,
+    sink: &EventSink,
     plan: &Plan,
     start: u64,
     numbers: &mut std::ops::RangeFrom<u64>,
@@ -138,7 +138,7 @@ fn follow(
                 }
             });
         }
-        feed.publish(due, &data);
+        sink.publish_scheduled(due, &data);
         let burnt = clock::thread_cpu_ns() + plan.burn.as_nanos() as u64;
         while clock::thread_cpu_ns() < burnt {
             std::hint::spin_loop();
@@ -160,7 +160,7 @@ impl Drop for Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::Next;
+    use crate::feed::{Feed, Next};
     use protocol::{Cursor, Event, payload};
     use std::sync::mpsc::channel;
 
@@ -187,7 +187,9 @@ mod tests {
             burn: Duration::ZERO,
         };
         let (plans, received) = channel();
-        let publisher = Publisher::start(feed.clone(), plan, Arc::default(), plans, received).unwrap();
+        let publisher =
+            Publisher::start(EventSink::Feed(feed.clone()), feed.started_ns, plan, Arc::default(), plans, received)
+                .unwrap();
         let mut head = feed.watch();
         let wait = async { head.wait_for(|&head| head >= 20).await.map(drop) };
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(wait).unwrap();
@@ -204,7 +206,10 @@ mod tests {
     fn without_a_rate_nothing_is_published() {
         let feed = Arc::new(Feed::new(1, usize::MAX));
         let (plans, received) = channel();
-        drop(Publisher::start(feed.clone(), SILENT, Arc::default(), plans, received).unwrap());
+        drop(
+            Publisher::start(EventSink::Feed(feed.clone()), feed.started_ns, SILENT, Arc::default(), plans, received)
+                .unwrap(),
+        );
         assert_eq!(feed.head(), Cursor(0));
     }
 
@@ -212,7 +217,15 @@ mod tests {
     fn a_new_plan_replaces_the_old_one_and_its_schedule_begins_when_it_is_received() {
         let feed = Arc::new(Feed::new(100, usize::MAX));
         let (plans, received) = channel();
-        let publisher = Publisher::start(feed.clone(), SILENT, Arc::default(), plans.clone(), received).unwrap();
+        let publisher = Publisher::start(
+            EventSink::Feed(feed.clone()),
+            feed.started_ns,
+            SILENT,
+            Arc::default(),
+            plans.clone(),
+            received,
+        )
+        .unwrap();
         let mut head = feed.watch();
         let before = clock::now_ns();
         plans.send(Some(Plan { rate: 1_000.0, payload: 7, ..SILENT })).unwrap();

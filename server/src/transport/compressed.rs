@@ -15,7 +15,8 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use super::upstream::receive;
 use crate::carrier::{WebSocket, closing};
 use crate::fan_out::{Subscription, Turn};
-use crate::feed::{Feed, Next};
+use crate::feed::Next;
+use crate::state::ServerState;
 
 /// The reason why waiting has ended.
 enum Wait {
@@ -24,8 +25,8 @@ enum Wait {
 }
 
 /// Serves one subscriber until either side ends the connection.
-pub async fn session(mut socket: WebSocket, feed: &Feed, mut subscription: Subscription, may_publish: bool) {
-    let mut open = receive(&mut socket, feed, may_publish).await;
+pub async fn session(mut socket: WebSocket, state: &ServerState, mut subscription: Subscription, may_publish: bool) {
+    let mut open = receive(&mut socket, state, may_publish).await;
     while open {
         let wait = poll_fn(|context| {
             if socket.get_ref().socket().poll_read_ready(context).is_ready() {
@@ -34,7 +35,7 @@ pub async fn session(mut socket: WebSocket, feed: &Feed, mut subscription: Subsc
             subscription.poll_turn(context).map(Wait::Turn)
         });
         open = match wait.await {
-            Wait::Input => receive(&mut socket, feed, may_publish).await,
+            Wait::Input => receive(&mut socket, state, may_publish).await,
             Wait::Turn(Turn::Heartbeat) => send(&mut socket, Message::Ping(Bytes::new())).await,
             Wait::Turn(Turn::Deliver) => match subscription.take() {
                 Next::Event(entry) => {

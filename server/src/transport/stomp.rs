@@ -127,7 +127,7 @@ impl Client {
                 }
                 _ => Err("UNSUBSCRIBE needs the id of a subscription"),
             },
-            "SEND" => self.publish(frame).map(|()| None),
+            "SEND" => self.publish(frame).await.map(|()| None),
             "DISCONNECT" => Ok(None),
             // Subscriptions are acknowledged automatically.
             "ACK" | "NACK" => Ok(None),
@@ -184,7 +184,7 @@ impl Client {
         Ok(())
     }
 
-    fn publish(&self, frame: &Frame<'_>) -> Result<(), &'static str> {
+    async fn publish(&self, frame: &Frame<'_>) -> Result<(), &'static str> {
         if frame.header("destination") != Some(DESTINATION) {
             return Err("the only destination is /feed");
         }
@@ -195,7 +195,7 @@ impl Client {
             return Err("publishing requires the presenter's token");
         }
         let data = std::str::from_utf8(frame.body).map_err(|_| "an event's data must be text")?;
-        self.state.feed.publish(clock::now_ns(), data);
-        Ok(())
+        let published = self.state.sink.publish(clock::now_ns(), data).await;
+        published.map(drop).map_err(|_| "the broker of the feed does not respond")
     }
 }

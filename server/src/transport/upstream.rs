@@ -9,10 +9,10 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::carrier::{WebSocket, closing};
-use crate::feed::Feed;
+use crate::state::ServerState;
 
 /// Reads and handles everything that the client has sent so far; returns whether the connection stays open.
-pub async fn receive(socket: &mut WebSocket, feed: &Feed, may_publish: bool) -> bool {
+pub async fn receive(socket: &mut WebSocket, state: &ServerState, may_publish: bool) -> bool {
     loop {
         let message = match poll_fn(|context| Poll::Ready(socket.poll_next_unpin(context))).await {
             Poll::Ready(Some(message)) => message,
@@ -25,7 +25,12 @@ pub async fn receive(socket: &mut WebSocket, feed: &Feed, may_publish: bool) -> 
                 closing::close(socket, CloseCode::Policy.into(), "publishing requires the presenter's token").await;
                 return false;
             }
-            Ok(Message::Text(data)) => _ = feed.publish(clock::now_ns(), &data),
+            Ok(Message::Text(data)) => {
+                if let Err(unavailable) = state.sink.publish(clock::now_ns(), &data).await {
+                    closing::close(socket, CloseCode::Again.into(), unavailable.to_string()).await;
+                    return false;
+                }
+            }
             Ok(Message::Binary(_)) => {
                 closing::close(socket, CloseCode::Unsupported.into(), "an event's data must be text").await;
                 return false;

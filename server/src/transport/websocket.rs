@@ -21,24 +21,25 @@ use super::compressed;
 use super::upstream::receive;
 use crate::carrier::{WebSocket, closing};
 use crate::fan_out::{Delivery, Due, Subscription};
-use crate::feed::{Encoding, Feed};
+use crate::feed::Encoding;
+use crate::state::ServerState;
 
 /// Serves one subscriber until either side ends the connection. If the subscriber may publish, the text that it sends is published.
 ///
 /// Events are written to the socket directly. tungstenite reads what the client sends, and writes pings, pongs and close frames.
-pub async fn session(mut socket: WebSocket, feed: &Feed, subscription: Subscription, may_publish: bool) {
+pub async fn session(mut socket: WebSocket, state: &ServerState, subscription: Subscription, may_publish: bool) {
     let encoding = match socket.get_ref().compression() {
         None => Encoding::plain(Envelope::WebSocket),
         Some(parameters) if parameters.is_shared() => Encoding::deflated(),
         // Boxed, so that a session without compression of its own does not take the memory for it.
-        Some(_) => return Box::pin(compressed::session(socket, feed, subscription, may_publish)).await,
+        Some(_) => return Box::pin(compressed::session(socket, state, subscription, may_publish)).await,
     };
     let mut delivery = Delivery::new(subscription, socket.get_ref().socket().clone(), encoding);
     // Frames may have been received together with the handshake.
-    let mut open = receive(&mut socket, feed, may_publish).await;
+    let mut open = receive(&mut socket, state, may_publish).await;
     while open {
         open = match poll_fn(|context| delivery.poll(context)).await {
-            Ok(Due::Input) => receive(&mut socket, feed, may_publish).await,
+            Ok(Due::Input) => receive(&mut socket, state, may_publish).await,
             Ok(Due::Heartbeat) => socket.send(Message::Ping(Bytes::new())).await.is_ok(),
             Ok(Due::Gap(gap)) => {
                 closing::close(&mut socket, closing::GAP, format!("gap: go on after={}", gap.bookmark())).await;

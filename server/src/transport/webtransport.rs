@@ -37,10 +37,12 @@ use crate::state::ServerState;
 const LAST_BYTES_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a message of a client's may take to arrive.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Codes with which a session is closed: the end of the feed, a client that reads nothing, and a message that is not published.
+/// Codes with which a session is closed: the end of the feed, a client that reads nothing, a message that must not be published, and one that
+/// could not be.
 const ENDED: u32 = 0;
 const STALLED: u32 = 1;
 const REFUSED: u32 = 2;
+const UNAVAILABLE: u32 = 3;
 
 /// Responds to the request for a session, and serves it until either side ends it.
 pub async fn respond(request: Request, state: Arc<ServerState>, dispatcher: Rc<Dispatcher>) {
@@ -218,7 +220,11 @@ async fn publish(session: &Session, state: &ServerState, may_publish: bool) {
         let message = timeout(MESSAGE_TIMEOUT, stream.read_to_end(MAX_PAYLOAD_BYTES)).await;
         let text = message.ok().and_then(Result::ok).and_then(|bytes| String::from_utf8(bytes).ok());
         match text {
-            Some(text) => _ = state.feed.publish(clock::now_ns(), &text),
+            Some(text) => {
+                if state.sink.publish(clock::now_ns(), &text).await.is_err() {
+                    return session.close(UNAVAILABLE, b"the broker of the feed does not respond");
+                }
+            }
             None => return session.close(REFUSED, b"a message is UTF-8 of at most 65536 bytes, within 10 s"),
         }
     }

@@ -78,7 +78,7 @@ pub async fn receive(text: &[u8], session: &Session, state: &Arc<ServerState>) -
             }
             Effect { replies: Vec::new(), feed_changed: namespace == FEED }
         }
-        (Type::Event, Some(namespace)) => event(&packet, session, namespace, state)?,
+        (Type::Event, Some(namespace)) => event(&packet, session, namespace, state).await?,
         // This server asks for no acknowledgements. A packet for a namespace that the client is not connected to is ignored.
         (Type::Ack, _) | (Type::Disconnect | Type::Event, None) => Effect::default(),
         (Type::ConnectError, _) => return Err(Malformed::new("socket.io", "only the server sends errors")),
@@ -126,8 +126,8 @@ async fn connect(
 ///
 /// # Errors
 /// When its content is not an array that begins with a name.
-fn event(
-    packet: &Packet,
+async fn event(
+    packet: &Packet<'_>,
     session: &Session,
     namespace: &'static str,
     state: &Arc<ServerState>,
@@ -139,7 +139,7 @@ fn event(
     let name: String = serde_json::from_str(name.get()).map_err(malformed)?;
     let connected = session.connected();
     let Some(socket) = connected.socket(namespace) else { return Ok(Effect::default()) };
-    let result = carry_out(&name, arguments, socket, state);
+    let result = carry_out(&name, arguments, socket, state).await;
     let reply = |kind, data: Value| {
         let data = data.to_string();
         let id = if kind == Type::Ack { packet.id } else { None };
@@ -160,7 +160,7 @@ fn event(
 ///
 /// # Errors
 /// Why it was not carried out.
-fn carry_out(
+async fn carry_out(
     name: &str,
     arguments: &[&RawValue],
     socket: &Membership,
@@ -187,7 +187,8 @@ fn carry_out(
             if !may_publish {
                 return Err("publishing requires the presenter's token");
             }
-            Ok(json!(state.feed.publish(clock::now_ns(), &data)))
+            let published = state.sink.publish(clock::now_ns(), &data).await;
+            published.map(|seq| json!(seq)).map_err(|_| "the broker of the feed does not respond")
         }
         "join" => hub.join(id, &text(0, "join has one argument, the name of a room")?).map(|()| json!(true)),
         "leave" => {

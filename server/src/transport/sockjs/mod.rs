@@ -14,6 +14,7 @@ mod format;
 mod receiver;
 pub(crate) mod sessions;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ use crate::api::query;
 use crate::api::response::{self, Response};
 use crate::carrier::{self, Socket, WebSocket};
 use crate::fan_out::Dispatcher;
-use crate::feed::Encoding;
+use crate::feed::{Encoding, Unavailable};
 use crate::options::MAX_PAYLOAD_BYTES;
 use crate::state::ServerState;
 
@@ -43,6 +44,8 @@ pub const PATH: &str = "/sockjs";
 const MALFORMED: u16 = 3002;
 /// The close code of a session whose client may not publish.
 const MAY_NOT_PUBLISH: u16 = 3003;
+/// The close code of a session whose message could not be published.
+const UNAVAILABLE: u16 = 3004;
 
 /// Responds to a request below [`PATH`]. The messages of a client are published only if it `may_publish`.
 pub async fn respond(
@@ -122,10 +125,18 @@ async fn send(request: Request<Incoming>, state: &ServerState, id: &str, jsonp: 
     };
     if !may_publish && !messages.is_empty() {
         session.close(MAY_NOT_PUBLISH, "publishing requires the presenter's token");
-    } else {
-        messages.iter().for_each(|data| _ = state.feed.publish(clock::now_ns(), data));
+    } else if publish_all(&messages, state).await.is_err() {
+        return response::text(StatusCode::SERVICE_UNAVAILABLE, "the broker of the feed does not respond\n");
     }
     if jsonp { response::text(StatusCode::OK, "ok") } else { response::empty(StatusCode::NO_CONTENT) }
+}
+
+/// Publishes messages in their order, until the broker of the feed does not respond.
+async fn publish_all(messages: &[Cow<'_, str>], state: &ServerState) -> Result<(), Unavailable> {
+    for data in messages {
+        state.sink.publish(clock::now_ns(), data).await?;
+    }
+    Ok(())
 }
 
 /// Serves one client over WebSocket until either side ends the connection.
@@ -148,10 +159,10 @@ async fn session(
             // An empty message is ignored.
             Step::Text(text) if text.is_empty() => true,
             Step::Text(text) => match parse_sent(text.as_bytes()) {
-                Ok(messages) if may_publish => {
-                    messages.iter().for_each(|data| _ = state.feed.publish(clock::now_ns(), data));
-                    true
-                }
+                Ok(messages) if may_publish => match publish_all(&messages, &state).await {
+                    Ok(()) => true,
+                    Err(_) => return close(session, UNAVAILABLE, "the broker of the feed does not respond").await,
+                },
                 Ok(_) => return close(session, MAY_NOT_PUBLISH, "publishing requires the presenter's token").await,
                 Err(malformed) => return close(session, MALFORMED, malformed.fault()).await,
             },
