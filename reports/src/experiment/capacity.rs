@@ -159,10 +159,11 @@ fn sentence(found: &Found) -> Option<String> {
     ))
 }
 
-/// A figure of the trials over another, a line for each transport.
-fn lines(found: &[Found], x: fn(&Trial) -> f64, y: fn(&Trial) -> f64) -> Vec<Line> {
+/// A figure of the trials that are `shown` over another, a line for each transport.
+fn lines(found: &[Found], shown: fn(&Trial) -> bool, x: fn(&Trial) -> f64, y: fn(&Trial) -> f64) -> Vec<Line> {
     let of = |found: &Found| {
-        let mut points: Vec<_> = found.trials.iter().map(|trial| Point::new(x(trial), y(trial))).collect();
+        let shown = found.trials.iter().filter(|trial| shown(trial));
+        let mut points: Vec<_> = shown.map(|trial| Point::new(x(trial), y(trial))).collect();
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
         line(found.transport, points)
     };
@@ -179,7 +180,7 @@ pub fn derive(facts: &CapacityFacts) -> anyhow::Result<Experiment> {
     let comparisons = facts.comparisons();
     let scenario = &comparisons.first().context("no rate was tried")?.scenario;
     let subscribers = scenario.subscribers;
-    let mut latencies = lines(&found, Trial::load, |trial| trial.p99_ms);
+    let mut latencies = lines(&found, |_| true, Trial::load, |trial| trial.p99_ms);
     let loads = || latencies.iter().flat_map(|line| &line.points).map(|point| point.x);
     let (first, last) = (loads().fold(f64::INFINITY, f64::min), loads().fold(0.0, f64::max));
     latencies.push(dashed("objective", vec![Point::new(first, *objective_ms), Point::new(last, *objective_ms)]));
@@ -193,14 +194,16 @@ pub fn derive(facts: &CapacityFacts) -> anyhow::Result<Experiment> {
         drawings: vec![
             Drawing::Lines(Lines {
                 name: "capacity-cost".into(),
-                title: "The busier the server, the less CPU time a delivery takes".into(),
+                title: "The more events a server delivers, the less CPU time one takes".into(),
                 caption: format!(
-                    "Server CPU per delivered event over how busy the server's process was, with {subscribers} subscribers and \
-                     an increasing event rate. An idle server wakes up for each event; a busy one writes several at once."
+                    "Server CPU per delivered event over the deliveries a second to {subscribers} subscribers, with \
+                     an increasing event rate, up to the highest that was carried. An idle server wakes up for each event; a busy one \
+                     writes several at once."
                 ),
-                x: axis("server busy in % of one processor", false),
+                x: axis("deliveries a second", true),
                 y: axis("server CPU per delivered event in us", true),
-                lines: lines(&found, |trial| trial.server_busy * 100.0, Trial::cpu_us),
+                // Beyond the capacity, the client lags behind, and what a delivery costs is no longer that of the load.
+                lines: lines(&found, |trial| trial.carried, Trial::load, Trial::cpu_us),
             }),
             Drawing::Lines(Lines {
                 name: "capacity-latency".into(),
