@@ -307,7 +307,7 @@ fn load(field: &str, value: u64) -> String {
         schedule_first: 1,
         cpu_ns: 0,
         resident_bytes: 0,
-        context_switches: 0,
+        context_switches: None,
         connections_open: 0,
         connections_accepted: 0,
         connections_refused: 0,

@@ -1,30 +1,23 @@
 //! The clocks from which all timestamps and CPU times are read, in nanoseconds.
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::platform;
 
-/// The current time, in ns on the host's monotonic clock (`CLOCK_MONOTONIC`).
+/// The current time, in ns on the host's monotonic clock.
 ///
 /// All processes of a host share this clock, so a timestamp from the server can be subtracted from one of the client. It has no relation
 /// to the time of day and does not jump.
 pub fn now_ns() -> u64 {
-    read(ClockId::Monotonic)
+    platform::monotonic_ns()
 }
 
-/// The CPU time that this process has used so far, user and system, in ns. Threads that have ended are included
-/// (`CLOCK_PROCESS_CPUTIME_ID`).
+/// The CPU time that this process has used so far, user and system, in ns. Threads that have ended are included.
 pub fn process_cpu_ns() -> u64 {
-    read(ClockId::ProcessCPUTime)
+    platform::process_cpu_ns()
 }
 
-/// The CPU time that the calling thread has used so far, in ns (`CLOCK_THREAD_CPUTIME_ID`).
+/// The CPU time that the calling thread has used so far, in ns.
 pub fn thread_cpu_ns() -> u64 {
-    read(ClockId::ThreadCPUTime)
-}
-
-fn read(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock);
-    // Both fields are non-negative for these clocks, and 2^64 ns are 584 years, so nothing overflows.
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    platform::thread_cpu_ns()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The types that the server, the load client and the reports share: events, envelopes, the table of transports, and results.
 //!
-//! Nothing here does I/O or waits. Every encoder and decoder is a pure function from bytes to bytes, so it can be tested and fuzzed
-//! without a socket.
+//! Every encoder and decoder is a pure function from bytes to bytes, so it can be tested and fuzzed without a socket. Only `platform` and `clock`
+//! ask the operating system.
 
 pub mod answer;
 pub mod appearance;
@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod mcp;
 pub mod network;
 pub mod payload;
+pub mod platform;
 pub mod result;
 pub mod run;
 pub mod schedule;

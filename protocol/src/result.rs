@@ -322,8 +322,8 @@ pub struct ServerCost {
     pub requests: u64,
     /// Connections accepted in the window, without those for the readings.
     pub accepts: u64,
-    /// Context switches in the window.
-    pub context_switches: u64,
+    /// Context switches in the window; `None` if the system does not tell.
+    pub context_switches: Option<u64>,
     /// Resident memory before the subscribers connected, in bytes.
     pub resident_before_bytes: u64,
     /// Resident memory at the window's start, when all subscribers are connected, less the growth of the history, in bytes.

@@ -31,8 +31,8 @@ pub struct Load {
     /// Resident memory of the process, in bytes, sampled at most 50 ms earlier.
     pub resident_bytes: u64,
     /// Involuntary and voluntary context switches of the process's running threads, except the thread that counts them, sampled at most
-    /// 50 ms earlier.
-    pub context_switches: u64,
+    /// 50 ms earlier; `None` if the system does not tell.
+    pub context_switches: Option<u64>,
     /// Connections that are open, on both ports together.
     pub connections_open: u64,
     /// Connections accepted so far.

@@ -1,8 +1,6 @@
 //! The limit on open files. Each connection is one, and the usual soft limit of 1,024 is soon reached.
 
-use std::fs;
-
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use protocol::platform;
 
 /// The most connections that are being refused at the same time, if the limit allows so many.
 const MAX_REFUSED: usize = 256;
@@ -16,10 +14,8 @@ const DEFAULT_OPEN_FILES: usize = 64;
 
 /// Raises this process's soft limit on open files to the hard limit, and returns the resulting limit.
 pub fn raise_open_files() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    // `None` is no limit. An error leaves the limit as it was.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+    platform::raise_open_files();
+    platform::max_open_files()
 }
 
 /// How many connections there may be at once.
@@ -34,8 +30,8 @@ pub struct Room {
 impl Room {
     /// Room for at most `max_connections`, or for fewer if this process may not open that many more files.
     pub fn new(max_connections: usize) -> Self {
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let open = fs::read_dir("/proc/self/fd").map_or(DEFAULT_OPEN_FILES, Iterator::count);
+        let limit = platform::max_open_files();
+        let open = platform::open_files(std::process::id()).unwrap_or(DEFAULT_OPEN_FILES);
         Self::within(usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(open), max_connections)
     }
 

@@ -14,7 +14,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     server::logging::start();
-    match server::run::run(&Arguments::parse().options) {
+    match server::run::run(&Arguments::parse().options, std::future::pending()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             server::output::error_line(format_args!("server: {error:#}"));

@@ -1,24 +1,23 @@
-//! Runs the server as a program: starts it, prints its URLs, and shuts it down on SIGINT or SIGTERM.
+//! Runs the server as a program: starts it, prints its URLs, and shuts it down when it is asked to.
 
 use std::io::Write;
 
 use anyhow::{Context, bail};
-use tokio::signal::unix::{SignalKind, signal};
+use protocol::platform::StopSignals;
 
 use crate::{Options, Server, limits};
 
-/// Runs the server until SIGINT or SIGTERM.
+/// Runs the server until a signal asks this process to end, or `ended` resolves.
 ///
 /// The first two lines on stdout are the URLs of the two ports, for a program that started this one. A list of endpoints for users follows.
 ///
 /// # Errors
 /// When the server cannot be started, or its shared feed cannot be continued.
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub fn run(options: &Options, ended: impl Future<Output = ()>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
     // Before the URLs are printed, so that a signal that comes right after that is handled.
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut signals = StopSignals::new().context("cannot listen for signals")?;
     limits::raise_open_files();
     let server = Server::start(options)?;
     let addresses = server.addresses();
@@ -45,8 +44,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     );
     let failure = runtime.block_on(async {
         tokio::select! {
-            _ = interrupt.recv() => None,
-            _ = terminate.recv() => None,
+            () = signals.receive() => None,
+            () = ended => None,
             failure = server.failure() => Some(failure),
         }
     });

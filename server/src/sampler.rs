@@ -4,13 +4,12 @@
 //! delay its subscribers, so it sends a request to this thread and continues meanwhile. A sample is valid for 50 ms and is used for all
 //! requests in that time, so the work does not grow with the number of requests.
 
-use std::fs;
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use protocol::clock;
+use protocol::{clock, platform};
 use tokio::sync::oneshot;
 
 use crate::counters::Counters;
@@ -25,8 +24,8 @@ pub struct Sample {
     pub begun_ns: u64,
     /// Resident memory of the process, in bytes; 0 if the system does not report it.
     pub resident_bytes: u64,
-    /// Involuntary and voluntary context switches of the process's running threads, except the sampler's.
-    pub context_switches: u64,
+    /// Involuntary and voluntary context switches of the process's running threads, except the sampler's; `None` if the system does not tell.
+    pub context_switches: Option<u64>,
 }
 
 /// The sampling thread, which ends when this is dropped.
@@ -91,31 +90,8 @@ fn run(requested: &Receiver<oneshot::Sender<Sample>>, latest: &Latest, counters:
 
 fn take() -> Sample {
     let begun_ns = clock::now_ns();
-    Sample { begun_ns, resident_bytes: resident_bytes(), context_switches: context_switches() }
-}
-
-/// The resident memory in bytes. The file is exact, while `/proc/self/statm` may be out of date by some pages per processor.
-fn resident_bytes() -> u64 {
-    let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
-    field(&rollup, "Rss:").unwrap_or(0) * 1024
-}
-
-fn context_switches() -> u64 {
-    let Ok(threads) = fs::read_dir("/proc/self/task") else { return 0 };
-    let own = rustix::thread::gettid().as_raw_nonzero().to_string();
-    threads
-        .flatten()
-        .filter(|thread| thread.file_name() != *own)
-        .filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok())
-        .map(|status| {
-            field(&status, "voluntary_ctxt_switches:").unwrap_or(0)
-                + field(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0)
-        })
-        .sum()
-}
-
-fn field(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+    let resident_bytes = platform::resident_bytes().unwrap_or(0);
+    Sample { begun_ns, resident_bytes, context_switches: platform::context_switches() }
 }
 
 #[cfg(test)]
@@ -165,6 +141,6 @@ mod tests {
         let sampler = Sampler::start(counters.clone()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let sample = runtime.block_on(sampler.sample());
-        assert!(sample.context_switches > 0 && counters.measuring_ns() > 0);
+        assert!(sample.context_switches != Some(0) && counters.measuring_ns() > 0);
     }
 }

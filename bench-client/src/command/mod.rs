@@ -123,7 +123,7 @@ pub fn main() -> ExitCode {
         Some(Command::Verify(options)) => verify::verify(&options),
         Some(Command::Subscribe) => report::block_on(processes::run_child()),
         Some(Command::ServeChild) => server_process::run_child(),
-        Some(Command::Serve(options)) => server::run::run(&options),
+        Some(Command::Serve(options)) => server::run::run(&options, std::future::pending()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,19 +1,17 @@
 //! The router of one direction of a link: takes the packets of a device, loses some, and passes the others on after their delay.
 
-use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::clock;
 use protocol::network::Network;
 use protocol::result::PacketCount;
 use protocol::schedule::{seeded, uniform};
+use protocol::{clock, platform};
 use rand_pcg::Pcg64Mcg;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::thread::set_current_timer_slack;
 use tun_rs::SyncDevice;
 
 use crate::wire::link::Direction;
@@ -59,7 +57,7 @@ impl Router {
     /// Passes packets on, until it is to stop or a device is gone.
     pub fn run(mut self, from: &SyncDevice, to: &SyncDevice, stop: &AtomicBool) {
         // Otherwise the kernel may wake this thread 50 us late.
-        let _ = set_current_timer_slack(NonZeroU64::new(1));
+        platform::sleep_precisely();
         let mut buffer = vec![0; 1 << 16];
         while !stop.load(Relaxed) {
             let due = self

@@ -272,7 +272,11 @@ fn server_cost(before: &Load, start: &Reading, end: &Reading) -> ServerCost {
         // The second reading is itself a request.
         requests: grown(|load| load.requests).saturating_sub(1),
         accepts: grown(|load| load.connections_accepted),
-        context_switches: grown(|load| load.context_switches),
+        context_switches: end
+            .load
+            .context_switches
+            .zip(start.load.context_switches)
+            .map(|(to, from)| to.saturating_sub(from)),
         resident_before_bytes: before.resident_bytes,
         resident_connected_bytes: start.load.resident_bytes.saturating_sub(history_growth),
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use protocol::platform::Usage;
 use protocol::status::{Load, Published};
 use protocol::timetable::Timetable;
 use protocol::{Cursor, Epoch, clock};
@@ -97,7 +98,7 @@ impl Foreign {
     }
 
     fn load(&self) -> Load {
-        let (cpu_ns, resident_bytes) = self.process.used().unwrap_or_default();
+        let Usage { cpu_ns, resident_bytes } = self.process.used().unwrap_or_default();
         let Timetable { started_ns, first, rate, spacing, seed, payload_bytes, payload_kind } = self.timetable.clone();
         Load {
             now_ns: clock::now_ns(),

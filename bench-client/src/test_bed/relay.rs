@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 
 use crate::wire::link::{Direction, Link};
-use crate::wire::timer::Timer;
+use protocol::platform::Timer;
 
 /// The buffer size of one read, in bytes.
 const READ_BYTES: usize = 4 << 10;

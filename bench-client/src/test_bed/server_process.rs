@@ -6,8 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use protocol::platform;
 use server::Options;
+use tokio::sync::oneshot;
 
 use crate::endpoint::Endpoint;
 use crate::wire::tls::Tls;
@@ -51,7 +52,8 @@ impl ServerProcess {
 pub fn spawn(program: &mut Command, options: &Options) -> anyhow::Result<(Child, SocketAddr)> {
     let program = program.arg("serve-child").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = program.spawn().context("cannot start a server")?;
-    let sent = child.stdin.take().map(|mut stdin| stdin.write_all(&serde_json::to_vec(options)?));
+    // It stays open: the server ends when it is closed.
+    let sent = child.stdin.as_mut().map(|stdin| writeln!(stdin, "{}", serde_json::to_string(options)?));
     let mut line = String::new();
     let read = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
     let address = line.trim().split_once("://").and_then(|(_, address)| address.parse().ok());
@@ -65,40 +67,42 @@ pub fn spawn(program: &mut Command, options: &Options) -> anyhow::Result<(Child,
     }
 }
 
-/// Runs a server whose options are the JSON on standard input, until a signal comes or the parent process ends.
+/// Runs a server whose options are the first line of standard input, as JSON, until that is closed: by the parent process, or because the
+/// parent has ended, in whatever way.
 ///
 /// # Errors
 /// When the options cannot be read, or the server cannot be started.
 pub fn run_child() -> anyhow::Result<()> {
-    // If the kernel rejects this, the server may go on running after the client was killed.
-    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
-    let options = serde_json::from_reader(std::io::stdin())
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    let options = serde_json::from_str(&line)
         .context("this command is for servers that the load client starts: it reads their options as JSON")?;
-    server::run::run(&options)
+    let (end, ended) = oneshot::channel::<()>();
+    std::thread::Builder::new().name("parent".into()).spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        drop(end);
+    })?;
+    server::run::run(&options, async { _ = ended.await })
 }
 
 impl ServerProcess {
     /// Suspends the whole process, or resumes it.
     ///
     /// # Errors
-    /// When the signal cannot be sent.
+    /// When the system cannot do that.
     pub fn freeze(&self, frozen: bool) -> std::io::Result<()> {
-        let signal = if frozen { Signal::STOP } else { Signal::CONT };
-        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+        platform::freeze(&self.child, frozen)
     }
 
-    /// How many files the process has open, including connections.
-    ///
-    /// # Errors
-    /// When `/proc` cannot be read.
-    pub fn open_files(&self) -> std::io::Result<usize> {
-        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    /// How many files the process has open, including connections; `None` if the system does not tell.
+    pub fn open_files(&self) -> Option<usize> {
+        platform::open_files(self.child.id())
     }
 }
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        drop(self.child.stdin.take());
         let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() >= deadline {

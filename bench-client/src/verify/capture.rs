@@ -12,8 +12,8 @@ use std::{env, fs, process, thread};
 
 use anyhow::{Context, bail, ensure};
 use protocol::ledger::KernelCount;
+use protocol::platform;
 use protocol::result::Round;
-use rustix::process::{Pid, Signal, kill_process};
 
 use server::Options;
 
@@ -98,9 +98,9 @@ impl Drop for Namespaces {
 struct Running(Child);
 
 impl Running {
-    /// Sends the signal to the process, and waits until it has ended.
-    fn end(&mut self, signal: Signal) {
-        let _ = kill_process(Pid::from_child(&self.0), signal);
+    /// Interrupts the process, and waits until it has ended.
+    fn end(&mut self) {
+        platform::interrupt(&mut self.0);
         let _ = self.0.wait();
     }
 }
@@ -139,8 +139,8 @@ fn measure(namespaces: &Namespaces, directory: &Path) -> anyhow::Result<(Vec<Rou
     ensure!(status.success(), "the comparison between two namespaces failed");
     // tshark writes the last packets to the file with some delay.
     thread::sleep(Duration::from_millis(500));
-    capture.end(Signal::INT);
-    server.end(Signal::TERM);
+    capture.end();
+    server.end();
     let run = reports::read(&directory.join("report/run.json"))?;
     let rounds = run.comparison().context("the run has no comparison")?.rounds.clone();
     Ok((rounds, packets(&file)?))

@@ -63,7 +63,10 @@ pub fn verify(options: &Options) -> anyhow::Result<()> {
         println!("{:<58} {:<34} {:<30}", "requirement", "measured", "must be");
         add(percentiles::check());
         add(vec![burn::check().await?]);
-        add(vec![kernel::check()?]);
+        match kernel::check()? {
+            Some(found) => add(vec![found]),
+            None => println!("skipped: the kernel's counts, since this system has none"),
+        }
         add(stop::check(options.quick).await?);
         add(stall::check().await?);
         add(vec![window_end::check().await?]);
@@ -142,7 +145,7 @@ pub(crate) mod tests {
                 deliveries: 0,
                 requests: 0,
                 accepts: 0,
-                context_switches: 0,
+                context_switches: None,
                 resident_before_bytes: 0,
                 resident_connected_bytes: 0,
             },

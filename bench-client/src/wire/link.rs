@@ -14,7 +14,7 @@ use protocol::network::Network;
 use protocol::schedule::{seeded, uniform};
 use rand_pcg::Pcg64Mcg;
 
-use crate::wire::timer::Timer;
+use protocol::platform::Timer;
 
 /// The most bytes in one direction of a link, like the buffer of a router. While it is full, nothing more is read from the server, which
 /// then waits as on a real path. What subscribers send is small, and not bounded.

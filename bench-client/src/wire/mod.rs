@@ -6,13 +6,11 @@ mod connection;
 mod datagrams;
 pub mod http1;
 pub mod http2;
-pub(crate) mod kernel;
 pub(crate) mod link;
 mod linked;
 pub(crate) mod quic;
 mod secured;
 pub(crate) mod socket;
-pub(crate) mod timer;
 pub(crate) mod tls;
 
 pub use connection::{Connection, SharedLedger};

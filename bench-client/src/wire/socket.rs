@@ -1,9 +1,8 @@
 //! The innermost layer: a socket that counts every byte that crosses it, in both directions. It is the only code that opens a connection.
 
 use std::cell::RefCell;
-use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -11,11 +10,10 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use protocol::Ledger;
 use protocol::ledger::KernelCount;
-use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
+use protocol::platform;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-
-use super::kernel;
 
 /// The free space that a read is given, in bytes.
 const READ_BYTES: usize = 4 << 10;
@@ -81,8 +79,8 @@ impl CountedSocket {
     /// many bytes; an error counts as none.
     pub fn read_now(&mut self, bytes: &mut BytesMut) -> usize {
         let mut buffer = [0; READ_BYTES];
-        match recv(&self.stream, &mut buffer, RecvFlags::DONTWAIT) {
-            Ok((_, read)) => {
+        match (&*SockRef::from(&self.stream)).read(&mut buffer) {
+            Ok(read) => {
                 bytes.extend_from_slice(&buffer[..read]);
                 self.count_read(read)
             }
@@ -138,12 +136,12 @@ impl CountedSocket {
     /// Ends what we send; the peer may still send.
     pub fn shut_down_write(&self) {
         // An error means that the peer has closed the connection.
-        let _ = shutdown(&self.stream, Shutdown::Write);
+        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
     }
 
     /// What the kernel has counted on this connection; `None` where it does not provide that.
     pub fn kernel_count(&self) -> Option<KernelCount> {
-        kernel::count(self.stream.as_fd(), self.ended).ok()
+        platform::tcp_counts(SockRef::from(&self.stream), self.ended)
     }
 
     /// The ledger.

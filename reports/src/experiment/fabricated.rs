@@ -72,7 +72,7 @@ pub fn round(transport: Transport, number: u32, cpu_us: f64) -> Round {
         deliveries: 1_000,
         requests: 0,
         accepts: 0,
-        context_switches: 0,
+        context_switches: None,
         resident_before_bytes: 0,
         resident_connected_bytes: 0,
     };

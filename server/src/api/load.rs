@@ -19,7 +19,7 @@ pub async fn read(state: &ServerState) -> Load {
         schedule_first,
         cpu_ns: clock::process_cpu_ns().saturating_sub(counters.measuring_ns()),
         resident_bytes: 0,
-        context_switches: 0,
+        context_switches: None,
         connections_open: counters.open(),
         connections_accepted: counters.accepted(),
         connections_refused: counters.connections_refused(),

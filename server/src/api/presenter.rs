@@ -10,6 +10,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
@@ -130,7 +131,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 /// When the system provides no random numbers.
 pub fn secret() -> io::Result<String> {
     let mut bytes = [0u8; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("no random numbers"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
-use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, version};
+use socket2::SockRef;
 use time::OffsetDateTime;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
@@ -108,7 +108,8 @@ pub fn listen(http: SocketAddr, certificate: Certificate) -> anyhow::Result<Endp
         _ => Err(error),
     })?;
     // Where the system allows less than this, it sets as much as it allows.
-    let _ = set_socket_recv_buffer_size(&socket, BUFFER_BYTES).and(set_socket_send_buffer_size(&socket, BUFFER_BYTES));
+    let buffers = SockRef::from(&socket);
+    let _ = buffers.set_recv_buffer_size(BUFFER_BYTES).and(buffers.set_send_buffer_size(BUFFER_BYTES));
     let config = certificate.server_config().context("the certificate for WebTransport")?;
     Ok(Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))?)
 }

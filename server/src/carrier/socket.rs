@@ -11,7 +11,8 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::IpAddr;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, Shutdown};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -19,9 +20,8 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use rustix::io::Errno;
-use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_timeout};
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use protocol::platform;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -37,6 +37,8 @@ use crate::trace::{ConnectionNumber, Part, Requests, WireTrace};
 
 /// How long a connection may be silent before the kernel probes whether the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+/// The longest timeout for what the peer does not acknowledge that Linux accepts.
+const MAX_USER_TIMEOUT: Duration = Duration::from_millis(1 << 30);
 /// The most parts that go into one write.
 const MAX_PARTS: usize = 64;
 
@@ -70,9 +72,9 @@ impl Socket {
         // A small write must not wait for the acknowledgement of the one before it (Nagle's algorithm).
         let _ = stream.set_nodelay(true);
         // Detects a peer that has failed while nothing is sent to it.
-        let _ = set_socket_keepalive(&stream, true).and_then(|()| set_tcp_keepidle(&stream, KEEPALIVE));
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
         // Detects a peer that reads nothing of what hyper or tungstenite writes. Deliveries have a timeout of their own.
-        let _ = set_tcp_user_timeout(&stream, 4 * state.stall_timeout.as_millis().min(1 << 30) as u32);
+        let _ = platform::set_user_timeout(SockRef::from(&stream), (4 * state.stall_timeout).min(MAX_USER_TIMEOUT));
         let tls = match &state.tls {
             None => None,
             Some(identity) => {
@@ -98,7 +100,7 @@ impl Socket {
             let cut = move || {
                 if let Some(Self { link: Link::Tcp(stream, _), .. }) = socket.upgrade().as_deref() {
                     // An error means that the connection has ended already.
-                    let _ = shutdown(stream, Shutdown::Both);
+                    let _ = SockRef::from(stream).shutdown(Shutdown::Both);
                 }
             };
             let trace = Rc::new(WireTrace::new(state.traces.clone(), Rc::new(cut), Rc::default()));
@@ -195,7 +197,7 @@ impl Socket {
             }
             Link::Substream(stream) => return stream.poll_end(context),
         };
-        let look = || Ok(recv(stream, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT)?.0);
+        let look = || SockRef::from(stream).peek(&mut [MaybeUninit::uninit(); 1]);
         while ready!(stream.poll_read_ready(context)).is_ok() {
             match stream.try_io(Interest::READABLE, look) {
                 Ok(0) => break,
@@ -331,14 +333,14 @@ impl Socket {
             Link::Substream(_) => return Ok(false),
         };
         let Some(part) = unsent.front() else { return Ok(false) };
-        match send(stream, part, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        match SockRef::from(stream).send(part) {
             Ok(written) => {
                 self.trace.wrote(&[IoSlice::new(part)], written);
                 advance(unsent, written);
                 Ok(written > 0)
             }
-            Err(Errno::AGAIN) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -523,10 +525,10 @@ impl AsyncWrite for Stream {
                 return Poll::Ready(Ok(()));
             }
         };
-        Poll::Ready(match shutdown(stream, Shutdown::Write) {
+        Poll::Ready(match SockRef::from(stream).shutdown(Shutdown::Write) {
             // The peer has closed the connection already.
-            Err(Errno::NOTCONN) => Ok(()),
-            done => Ok(done?),
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
+            done => done,
         })
     }
 }

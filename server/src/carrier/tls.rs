@@ -13,11 +13,11 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::{Buf, BytesMut};
 use rcgen::{CertificateParams, DnType, KeyPair};
-use rustix::net::{SendFlags, send};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, version};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 /// How long a handshake may take.
@@ -260,13 +260,13 @@ impl Session {
     /// # Errors
     /// Those of the socket; that it is full is not an error.
     pub fn write_now(&mut self, stream: &TcpStream) -> io::Result<usize> {
-        match send(stream, &self.encrypted, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        match SockRef::from(stream).send(&self.encrypted) {
             Ok(written) => {
                 self.encrypted.advance(written);
                 Ok(written)
             }
-            Err(rustix::io::Errno::AGAIN) => Ok(0),
-            Err(error) => Err(error.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            Err(error) => Err(error),
         }
     }
 

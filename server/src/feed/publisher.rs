@@ -3,15 +3,14 @@
 //! The schedule is absolute and open-loop: an event has the time at which it was due as its timestamp, even if it is published late, and
 //! events that were due during a stall are published right after it. So measurements show the lateness, and it does not delay later events.
 
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use protocol::clock;
 use protocol::payload::PayloadKind;
 use protocol::schedule::{self, Spacing};
+use protocol::{clock, platform};
 use serde::{Deserialize, Serialize};
 
 use super::EventSink;
@@ -86,9 +85,8 @@ impl Publisher {
     ) -> std::io::Result<Self> {
         counters.schedule_begins(start, 1);
         let thread = std::thread::Builder::new().name("publisher".into()).spawn(move || {
-            // The kernel may delay the end of a sleep by the timer slack, which is 50 us by default. If this call fails, events are later,
-            // and their lateness is reported.
-            let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+            // Where this has no effect, events are later, and their lateness is reported.
+            platform::sleep_precisely();
             let mut numbers = 1u64..;
             let mut plan = plan;
             while let Some(next) = follow(&sink, &plan, start, &mut numbers, &counters, &received) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::message::PublishMessage;
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
@@ -103,6 +104,6 @@ async fn until_stored(context: &jetstream::Context, subject: &str, publish: impl
 
 fn rand_id() -> u128 {
     let mut bytes = [0; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).expect("the system has random numbers");
+    SystemRandom::new().fill(&mut bytes).expect("the system has random numbers");
     u128::from_ne_bytes(bytes)
 }
