@@ -14,6 +14,7 @@ pub mod endpoint;
 mod environment;
 mod experiment;
 mod fault;
+mod metrics;
 pub mod packets;
 mod progress;
 mod report;

@@ -10,6 +10,8 @@ use protocol::result::Round;
 use reports::judge::{Failure, failures};
 use reports::number::{short_or_dash, thousands};
 
+use crate::metrics::Metrics;
+
 /// The progress of a run.
 pub struct Progress {
     /// Drawn by a separate thread, so that drawing delays no subscriber.
@@ -23,13 +25,18 @@ pub struct Progress {
     began: Instant,
     /// When the run will probably end, in ms after its beginning.
     ends_ms: Arc<AtomicU64>,
+    /// For Prometheus.
+    metrics: Option<Metrics>,
 }
 
 impl Progress {
     /// Begins a run of that many rounds, which together take about `length`. If there is no terminal, a line is printed for each round with
     /// `each_round`.
-    pub fn start(rounds: u32, length: Duration, each_round: bool) -> Self {
+    pub fn start(rounds: u32, length: Duration, each_round: bool, metrics: Option<Metrics>) -> Self {
         let deliveries: Arc<AtomicU64> = Arc::default();
+        if let Some(metrics) = &metrics {
+            metrics.begin_run(rounds, deliveries.clone());
+        }
         let began = Instant::now();
         let ends_ms = Arc::new(AtomicU64::new(length.as_millis() as u64));
         let bar = stderr().is_terminal().then(|| {
@@ -48,12 +55,15 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, deliveries, rounds, done: 0, each_round, began, ends_ms }
+        Self { bar, deliveries, rounds, done: 0, each_round, began, ends_ms, metrics }
     }
 
     /// Call this when a round with that many subscribers begins.
     pub fn begin(&mut self, transport: protocol::Transport, subscribers: u32) {
         self.deliveries.store(0, Ordering::Relaxed);
+        if let Some(metrics) = &self.metrics {
+            metrics.begin(transport, subscribers);
+        }
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{:<12} {subscribers:>6}", transport.label()));
         }
@@ -62,6 +72,9 @@ impl Progress {
     /// Call this when a round with that many subscribers has ended.
     pub fn end(&mut self, round: &Round, subscribers: u32) {
         self.done += 1;
+        if let Some(metrics) = &self.metrics {
+            metrics.end(round, subscribers);
+        }
         let whole = self.began.elapsed() * self.rounds / self.done;
         self.ends_ms.store(whole.as_millis() as u64, Ordering::Relaxed);
         let ms = |ns: Option<u64>| short_or_dash(ns.map(|ns| ns as f64 / 1e6));

@@ -65,6 +65,9 @@ pub struct Scenario {
     /// Client processes among which the subscribers were divided.
     #[serde(default = "one")]
     pub processes: u32,
+    /// Agents on other machines among which the subscribers were divided; 0 if they were on the machine of the comparison.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub agents: u32,
     /// Seed of the schedule, the payloads, the rounds' order and the pollers' phases.
     pub seed: u64,
     /// The name of the measured server, if it is of another kind; `None` for this lab's own.
@@ -98,12 +101,17 @@ impl Scenario {
             server_threads: 1,
             tls: false,
             processes: 1,
+            agents: 0,
             seed: 1,
             target: None,
             url: None,
             insecure: false,
         }
     }
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 fn one() -> u32 {
@@ -227,6 +235,11 @@ pub enum Incident {
         subscribers: u64,
         /// The error of the first one.
         error: String,
+    },
+    /// An agent with a part of the subscribers disappeared.
+    AgentLost {
+        /// Where it was.
+        agent: String,
     },
     /// Some subscribers did not close in time.
     NotClosed,

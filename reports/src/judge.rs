@@ -85,6 +85,7 @@ fn in_words(incident: &Incident, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "only {connected} of {subscribers} subscribers were connected at the start of the window")
         }
         Incident::GaveUp { subscribers, error } => write!(f, "{subscribers} subscribers gave up: {error}"),
+        Incident::AgentLost { agent } => write!(f, "{agent} disappeared, with its part of the subscribers"),
         Incident::NotClosed => write!(f, "some subscribers did not close in time"),
         Incident::RequestsDiffer { server, client } => {
             write!(f, "the server counted {server} requests, the subscribers {client}")

@@ -1,5 +1,6 @@
 //! `compare`: every transport under the same load, in rounds whose order is shuffled by a seed. Each round has a new server process.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,8 +19,10 @@ use server::options::MAX_RATE;
 
 use super::conditions::{self, Conditions};
 use crate::endpoint::Endpoint;
+use crate::metrics::Metrics;
 use crate::report::{self, Finished};
-use crate::round::series;
+use crate::round::agents::Agents;
+use crate::round::series::{self, Equipment};
 use crate::test_bed::control::Control;
 
 /// Compare transports under the same load.
@@ -93,6 +96,15 @@ pub struct Fixed {
     /// Client processes that share the subscribers; needed when a single client thread is too busy
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub processes: u32,
+    /// Agents that share the subscribers, each started on another machine as: bench-client agent --join HOST:PORT
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=64), requires = "url", conflicts_with = "processes")]
+    pub agents: Option<u32>,
+    /// Where to wait for the agents; an address that they can reach. Whoever can reach it can join
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070", requires = "agents")]
+    pub agents_listen: SocketAddr,
+    /// Serve the progress of the run for Prometheus at http://ADDRESS/metrics
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
     /// Measure over TLS: https, wss, and raw TCP inside TLS
     #[arg(long, conflicts_with = "url")]
     pub tls: bool,
@@ -205,7 +217,13 @@ pub async fn measure(options: &Options, finished: &Finished) -> anyhow::Result<(
     }
     raise_open_files(&scenarios)?;
     let first = finished.begin(&scenarios);
-    series::rounds_with(&scenarios, true, |index, rounds| finished.rounds(first + index, rounds)).await?;
+    let agents = match options.fixed.agents {
+        Some(count) => Some(Agents::listen(options.fixed.agents_listen, count).await?),
+        None => None,
+    };
+    let metrics = options.fixed.metrics.map(Metrics::serve).transpose()?;
+    let equipment = Equipment { agents: agents.as_ref(), metrics: metrics.as_ref(), ..Equipment::default() };
+    series::rounds_at(&scenarios, equipment, true, |index, rounds| finished.rounds(first + index, rounds)).await?;
     Ok(())
 }
 
@@ -286,7 +304,8 @@ pub async fn scenario(options: &Fixed, subscribers: u32) -> anyhow::Result<Scena
         warm_up_ms: warm_up_ms(subscribers, options.network)
             + quic_ms(subscribers, &transports)
             + if options.tls { tls_ms(subscribers, options.network) } else { 0 }
-            + u64::from(options.processes - 1) * PROCESS_MS,
+            + u64::from(options.processes - 1) * PROCESS_MS
+            + options.agents.map_or(0, |_| AGENT_MS),
         duration_ms: duration.as_millis() as u64,
         headers: options.headers,
         network: options.network,
@@ -294,6 +313,7 @@ pub async fn scenario(options: &Fixed, subscribers: u32) -> anyhow::Result<Scena
         server_threads: running.map_or(options.threads as u32, |load| load.threads),
         tls: options.tls || options.url.as_ref().is_some_and(|url| url.starts_with("https:")),
         processes: options.processes,
+        agents: options.agents.unwrap_or(0),
         seed: options.seed,
         target: None,
         url: options.url.clone(),
@@ -337,6 +357,8 @@ pub fn quic_ms(subscribers: u32, transports: &[Transport]) -> u64 {
 const QUIC_HANDSHAKE_US: u64 = 3_500;
 /// Time allowed for the TLS handshake of one subscriber, in us.
 const TLS_HANDSHAKE_US: u64 = 800;
+/// Time allowed for agents to compare their clocks with the server's, in ms.
+const AGENT_MS: u64 = 1_000;
 /// Time allowed for each additional client process to start, in ms.
 const PROCESS_MS: u64 = 100;
 /// The time that connections may need to open if a packet is lost, in ms: TCP sends its first one again after a second (RFC 6298).

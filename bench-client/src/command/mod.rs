@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::experiment::{self, claims, sweep};
-use crate::round::processes;
+use crate::round::{agents, worker};
 use crate::test_bed::server_process;
 use crate::{check, report, verify};
 
@@ -71,6 +71,12 @@ enum Command {
     },
     /// Print the manual page, for man -l
     Manual,
+    /// Take part in a comparison that another machine runs, with a part of its subscribers
+    Agent {
+        /// Where the comparison waits for agents, with --agents and --agents-listen
+        #[arg(long, value_name = "HOST:PORT")]
+        join: String,
+    },
     /// Run as one of several client processes, with commands on standard input
     #[command(hide = true)]
     Subscribe,
@@ -121,7 +127,8 @@ pub fn main() -> ExitCode {
         Some(Command::All(options)) => claims::all(&options, command_line()),
         Some(Command::Demo(options)) => demo::demo(&options),
         Some(Command::Verify(options)) => verify::verify(&options),
-        Some(Command::Subscribe) => report::block_on(processes::run_child()),
+        Some(Command::Agent { join }) => report::block_on(agents::run(&join)),
+        Some(Command::Subscribe) => report::block_on(worker::run_child()),
         Some(Command::ServeChild) => server_process::run_child(),
         Some(Command::Serve(options)) => server::run::run(&options, std::future::pending()),
     };

@@ -180,8 +180,11 @@ fn of_run(path: &Path, run: &Run) -> anyhow::Result<Vec<Setting>> {
         ("network", first.network.to_string()),
         ("streams-per-connection", first.streams_per_connection.to_string()),
         ("seed", first.seed.to_string()),
-        ("processes", first.processes.to_string()),
     ];
+    settings.push(match first.agents {
+        0 => ("processes", first.processes.to_string()),
+        agents => ("agents", agents.to_string()),
+    });
     match &first.url {
         Some(url) => settings.push(("url", url.clone())),
         None => settings.extend([

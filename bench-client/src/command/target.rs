@@ -16,7 +16,7 @@ use super::conditions::{self, Conditions};
 use reports::servers;
 
 use crate::report;
-use crate::round::series;
+use crate::round::series::{self, Equipment};
 use crate::target::{self, TargetFile};
 
 /// Measure servers of another kind.
@@ -105,7 +105,8 @@ pub fn target(options: &Options, command: String) -> anyhow::Result<()> {
             own.into_iter().chain(others).filter(|scenario| !scenario.transports.is_empty()).collect();
         compare::raise_open_files(&scenarios)?;
         let first = finished.begin(&scenarios);
-        series::rounds_at(&scenarios, &targets, true, |index, rounds| finished.rounds(first + index, rounds)).await?;
+        let equipment = Equipment { targets: &targets, ..Equipment::default() };
+        series::rounds_at(&scenarios, equipment, true, |index, rounds| finished.rounds(first + index, rounds)).await?;
         Ok(())
     })?;
     if let Some(table) = reports::servers::table(&run) {

@@ -1,14 +1,12 @@
-//! The subscribers of a round: in this process, or distributed over several worker processes.
+//! The subscribers of a round: in this process, or distributed over several workers.
 //!
-//! One thread receives some hundred thousand events per second. If that limits a measurement, `--processes` adds worker processes. Each
-//! worker process runs this program, reads commands from standard input, one line of JSON each, and replies in the same way on standard
-//! output.
+//! One thread receives some hundred thousand events per second. If that limits a measurement, `--processes` adds worker processes, and
+//! `--agents` takes other machines (see `worker.rs` and `agents.rs`).
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::process::Stdio;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,13 +20,13 @@ use protocol::timetable::Timetable;
 use protocol::{Bookmark, Histogram, Ledger, Transport, clock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::endpoint::Endpoint;
+use crate::round::agents::Agents;
 use crate::round::group::{Share, SubscriberGroup};
 use crate::round::recorder::{Recorder, Sample};
+use crate::round::worker::{Command, Worker};
 use crate::subscriber::{BackOff, Target};
 use crate::target::message::Source;
 use crate::wire::quic::QuicEndpoint;
@@ -94,6 +92,8 @@ pub struct GroupStatus {
     pub ledger: Ledger,
     /// CPU time of the processes so far, in ns.
     pub cpu_ns: u64,
+    /// For an agent: how far its clock, as it was set against the server's, may be off, in ns.
+    pub clock_bound_ns: u64,
 }
 
 /// What the subscribers have observed in a round.
@@ -120,43 +120,67 @@ pub struct Observations {
     pub all_closed: bool,
 }
 
-/// A command to a worker process. Commands are sent after the task.
-#[derive(Serialize, Deserialize)]
-enum WorkerCommand {
-    /// Report the status.
-    Status,
-    /// Start or stop measuring the lag of the event loop.
-    MeasureLag(bool),
-    /// Close all subscriptions, and report what they have observed of these events.
-    Close(Vec<Published>),
-}
-
 /// The subscribers of a round.
 pub enum Subscribers {
     /// In this process.
     Local(Box<LocalSubscribers>),
-    /// In worker processes; their deliveries are counted here whenever they report their status.
-    Processes(Vec<WorkerProcess>, Arc<AtomicU64>),
+    /// In workers.
+    Workers {
+        /// The workers that have not been lost.
+        workers: Vec<Worker>,
+        /// The names of the agents that have been lost, and their last statuses together.
+        lost: Box<Lost>,
+        /// Counts their deliveries, whenever they report their status.
+        deliveries: Arc<AtomicU64>,
+    },
+}
+
+/// The agents that have been lost in a round.
+#[derive(Default)]
+pub struct Lost {
+    names: Vec<String>,
+    /// Their last statuses together, so that no sum becomes smaller.
+    last: GroupStatus,
+}
+
+impl GroupStatus {
+    fn add(&mut self, other: &Self) {
+        self.connected += other.connected;
+        self.connect_ns = self.connect_ns.max(other.connect_ns);
+        self.deliveries += other.deliveries;
+        self.in_window += other.in_window;
+        self.cpu_ns += other.cpu_ns;
+        self.ledger += other.ledger;
+        self.clock_bound_ns = self.clock_bound_ns.max(other.clock_bound_ns);
+    }
 }
 
 impl Subscribers {
-    /// Connects the subscribers, in this number of processes; their deliveries are counted in `deliveries`.
+    /// Connects the subscribers, in this number of processes, or at the agents if there are some; their deliveries are counted in `deliveries`.
     ///
     /// # Errors
-    /// When the server's host has no address, or a process does not start.
-    pub async fn connect(task: Task, processes: u32, deliveries: Arc<AtomicU64>) -> anyhow::Result<Self> {
-        if processes == 1 {
-            return Ok(Self::Local(Box::new(LocalSubscribers::connect(task, deliveries).await?)));
+    /// When the server's host has no address, a process does not start, or an agent is missing.
+    pub async fn connect(
+        task: Task,
+        processes: u32,
+        agents: Option<&Agents>,
+        deliveries: Arc<AtomicU64>,
+    ) -> anyhow::Result<Self> {
+        let mut workers = match agents {
+            Some(agents) => agents.take().await?,
+            None if processes == 1 => {
+                return Ok(Self::Local(Box::new(LocalSubscribers::connect(task, deliveries).await?)));
+            }
+            None => (0..processes).map(|_| Worker::start()).collect::<anyhow::Result<_>>()?,
+        };
+        let shares = task.share.split(workers.len() as u32);
+        for (worker, share) in workers.iter_mut().zip(shares) {
+            worker.send(&Task { share, ..task.clone() }).await?;
         }
-        let mut workers = Vec::new();
-        for share in task.share.split(processes) {
-            workers.push(WorkerProcess::start(&Task { share, ..task.clone() }).await?);
-        }
-        // All processes connect at the same time. Each sends its first status when its subscribers have connected.
-        for worker in &mut workers {
-            worker.receive::<GroupStatus>().await?;
-        }
-        Ok(Self::Processes(workers, deliveries))
+        let mut subscribers = Self::Workers { workers, lost: Box::default(), deliveries };
+        // All workers connect at the same time. Each sends its first status when its subscribers have connected.
+        subscribers.receive::<GroupStatus>().await?;
+        Ok(subscribers)
     }
 
     /// The status of all subscribers together.
@@ -164,24 +188,16 @@ impl Subscribers {
     /// # Errors
     /// When a process has ended.
     pub async fn status(&mut self) -> anyhow::Result<GroupStatus> {
-        let workers = match self {
-            Self::Local(local) => return Ok(local.status()),
-            Self::Processes(workers, _) => workers,
-        };
-        for worker in &mut *workers {
-            worker.send(&WorkerCommand::Status).await?;
+        if let Self::Local(local) = self {
+            return Ok(local.status());
         }
+        self.send(&Command::Status).await?;
+        let statuses = self.receive::<GroupStatus>().await?;
         let mut all = GroupStatus { cpu_ns: clock::process_cpu_ns(), ..GroupStatus::default() };
-        for worker in &mut *workers {
-            let one: GroupStatus = worker.receive().await?;
-            all.connected += one.connected;
-            all.connect_ns = all.connect_ns.max(one.connect_ns);
-            all.deliveries += one.deliveries;
-            all.in_window += one.in_window;
-            all.cpu_ns += one.cpu_ns;
-            all.ledger += one.ledger;
-        }
-        if let Self::Processes(_, deliveries) = self {
+        statuses.iter().for_each(|one| all.add(one));
+        if let Self::Workers { workers, lost, deliveries } = self {
+            workers.iter_mut().zip(statuses).for_each(|(worker, status)| worker.last = status);
+            all.add(&lost.last);
             deliveries.store(all.deliveries, Ordering::Relaxed);
         }
         Ok(all)
@@ -194,37 +210,80 @@ impl Subscribers {
     pub async fn measure_lag(&mut self, on: bool) -> anyhow::Result<()> {
         match self {
             Self::Local(local) => local.lag.measure(on),
-            Self::Processes(workers, _) => {
-                for worker in workers {
-                    worker.send(&WorkerCommand::MeasureLag(on)).await?;
-                }
-            }
+            Self::Workers { .. } => self.send(&Command::MeasureLag(on)).await?,
         }
         Ok(())
     }
 
-    /// Closes all subscriptions; returns what they have observed of the events that were `sent` in the window.
+    /// Closes all subscriptions; returns what they have observed of the events that were `sent` in the window, and the names of the agents that
+    /// have been lost. Agents that are left can be used for the next round.
     ///
     /// # Errors
-    /// When a process has ended.
-    pub async fn close(self, sent: &[Published]) -> anyhow::Result<Observations> {
-        let mut workers = match self {
-            Self::Local(local) => return Ok(local.close(sent).await),
-            Self::Processes(workers, _) => workers,
-        };
-        for worker in &mut workers {
-            worker.send(&WorkerCommand::Close(sent.to_vec())).await?;
+    /// When a process has ended, or no agent is left.
+    pub async fn close(
+        mut self,
+        sent: &[Published],
+        agents: Option<&Agents>,
+    ) -> anyhow::Result<(Observations, Vec<String>)> {
+        if let Self::Local(local) = self {
+            return Ok((local.close(sent).await, Vec::new()));
         }
-        let mut all: Option<Observations> = None;
-        for worker in &mut workers {
-            let one: Observations = worker.receive().await?;
-            match &mut all {
-                None => all = Some(one),
-                Some(all) => all.add(one),
+        self.send(&Command::Close(sent.to_vec())).await?;
+        let observed = self.receive::<Observations>().await?.into_iter().reduce(|mut all, one| {
+            all.add(one);
+            all
+        });
+        let Self::Workers { workers, lost, .. } = self else { unreachable!("local subscribers have returned above") };
+        match agents {
+            Some(agents) => agents.give_back(workers),
+            None => {
+                for worker in workers {
+                    worker.ended().await?;
+                }
             }
-            worker.child.wait().await?;
         }
-        all.context("there is at least one process")
+        Ok((observed.context("all agents have disappeared")?, lost.names))
+    }
+
+    /// Sends a command to all workers.
+    async fn send(&mut self, command: &Command) -> anyhow::Result<()> {
+        let Self::Workers { workers, lost, .. } = self else { return Ok(()) };
+        let mut index = 0;
+        while index < workers.len() {
+            let sent = workers[index].send(command).await;
+            index += usize::from(keep(workers, lost, index, sent)?.is_some());
+        }
+        Ok(())
+    }
+
+    /// Receives a reply from each worker.
+    async fn receive<T: DeserializeOwned>(&mut self) -> anyhow::Result<Vec<T>> {
+        let Self::Workers { workers, lost, .. } = self else { return Ok(Vec::new()) };
+        let mut replies = Vec::new();
+        while replies.len() < workers.len() {
+            let received = workers[replies.len()].receive().await;
+            replies.extend(keep(workers, lost, replies.len(), received)?);
+        }
+        Ok(replies)
+    }
+}
+
+/// The result of what was done with a worker. If it failed, an agent is removed and counts as lost; that of a process is an error.
+fn keep<T>(
+    workers: &mut Vec<Worker>,
+    lost: &mut Lost,
+    index: usize,
+    result: anyhow::Result<T>,
+) -> anyhow::Result<Option<T>> {
+    match result {
+        Ok(done) => Ok(Some(done)),
+        Err(_) if workers[index].is_agent() => {
+            let worker = workers.remove(index);
+            lost.last.add(&worker.last);
+            lost.names.push(worker.name);
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -254,7 +313,11 @@ pub struct LocalSubscribers {
 }
 
 impl LocalSubscribers {
-    async fn connect(task: Task, deliveries: Arc<AtomicU64>) -> anyhow::Result<Self> {
+    /// Connects the subscribers of a task.
+    ///
+    /// # Errors
+    /// When the server's host has no address.
+    pub async fn connect(task: Task, deliveries: Arc<AtomicU64>) -> anyhow::Result<Self> {
         let Task { transport, after, share, seed, deadline, timetable, window, .. } = task;
         let target = Target {
             endpoint: Endpoint::named(&task.url, task.insecure)?,
@@ -278,7 +341,8 @@ impl LocalSubscribers {
         Ok(Self { group, lag: Lag::default(), timetable, window })
     }
 
-    fn status(&self) -> GroupStatus {
+    /// Their status.
+    pub fn status(&self) -> GroupStatus {
         GroupStatus {
             connected: self.group.connected(),
             connect_ns: self.group.connect_ns,
@@ -286,10 +350,17 @@ impl LocalSubscribers {
             in_window: self.group.recorder.borrow().samples.len() as u64,
             ledger: *self.group.recorder.borrow().ledger.borrow(),
             cpu_ns: clock::process_cpu_ns(),
+            clock_bound_ns: 0,
         }
     }
 
-    async fn close(self, sent: &[Published]) -> Observations {
+    /// Starts or stops measuring the lag of the event loop.
+    pub fn measure_lag(&mut self, on: bool) {
+        self.lag.measure(on);
+    }
+
+    /// Closes all subscriptions; returns what they have observed of the events that were `sent` in the window.
+    pub async fn close(self, sent: &[Published]) -> Observations {
         let (mut recorder, all_closed) = self.group.close().await;
         let latencies = Latencies::of(&recorder.samples, sent);
         let due = self.timetable.due(self.window);
@@ -367,66 +438,6 @@ async fn measure_lag(lag: Rc<RefCell<Histogram>>) {
             due += LAG_INTERVAL;
         }
     }
-}
-
-/// A worker process with some of the subscribers; dropping it ends the process.
-pub struct WorkerProcess {
-    child: Child,
-    input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
-}
-
-impl WorkerProcess {
-    async fn start(task: &Task) -> anyhow::Result<Self> {
-        let executable = std::env::current_exe().context("cannot find this program's own file")?;
-        let mut command = Command::new(executable);
-        command.arg("subscribe").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        // Logging would change what is measured.
-        command.env_remove("RUST_LOG");
-        let mut child = command.spawn().context("cannot start a client process")?;
-        let (input, output) = (child.stdin.take(), child.stdout.take());
-        let (input, output) = (input.context("it is piped")?, output.context("it is piped")?);
-        let mut worker = Self { child, input, output: BufReader::new(output).lines() };
-        worker.send(task).await?;
-        Ok(worker)
-    }
-
-    async fn send(&mut self, message: &impl Serialize) -> anyhow::Result<()> {
-        let line = serde_json::to_string(message)? + "\n";
-        self.input.write_all(line.as_bytes()).await.context("a client process has ended unexpectedly")
-    }
-
-    async fn receive<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
-        let line = self.output.next_line().await?;
-        let line = line.context("a client process has ended unexpectedly; see its error message above")?;
-        Ok(serde_json::from_str(&line)?)
-    }
-}
-
-/// Runs as a worker process: executes the commands on standard input, until that ends.
-///
-/// # Errors
-/// When a command is not valid, or the subscribers cannot connect.
-pub async fn run_child() -> anyhow::Result<()> {
-    server::limits::raise_open_files();
-    let mut commands: Lines<BufReader<Stdin>> = BufReader::new(tokio::io::stdin()).lines();
-    let task = commands.next_line().await?;
-    let task = task.context("this command is for processes that the load client starts: it reads a task as JSON")?;
-    let mut local = LocalSubscribers::connect(serde_json::from_str(&task)?, Arc::default()).await?;
-    reply(&local.status())?;
-    while let Some(command) = commands.next_line().await? {
-        match serde_json::from_str(&command)? {
-            WorkerCommand::Status => reply(&local.status())?,
-            WorkerCommand::MeasureLag(on) => local.lag.measure(on),
-            WorkerCommand::Close(sent) => return reply(&local.close(&sent).await),
-        }
-    }
-    Ok(())
-}
-
-fn reply(message: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(message)?);
-    Ok(())
 }
 
 #[cfg(test)]

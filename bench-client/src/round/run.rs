@@ -19,6 +19,7 @@ use tracing::debug;
 
 use crate::endpoint::Endpoint;
 use crate::packets::PacketNetwork;
+use crate::round::agents::Agents;
 use crate::round::group::Share;
 use crate::round::processes::{GroupStatus, Subscribers, Task};
 use crate::target::control::{Figures, Foreign, SETTLING};
@@ -48,6 +49,8 @@ pub struct Plan<'a> {
     pub fresh: bool,
     /// The link to the server whose packets are lost, if the network loses some; it models the delay, too.
     pub packets: Option<&'a PacketNetwork>,
+    /// The agents at which the subscribers are, if they are on other machines.
+    pub agents: Option<&'a Agents>,
     /// What tells the figures of a server of another kind, and where it sends events; `None` for a server of this lab.
     pub foreign: Option<(Foreign, Source)>,
     /// Counts deliveries as they come, for the progress display.
@@ -118,7 +121,7 @@ pub async fn run(plan: Plan<'_>) -> anyhow::Result<Round> {
         expected,
     };
     let drain = DRAIN_TIMEOUT + task.poll_interval;
-    let mut subscribers = Subscribers::connect(task, scenario.processes, plan.deliveries.clone()).await?;
+    let mut subscribers = Subscribers::connect(task, scenario.processes, plan.agents, plan.deliveries.clone()).await?;
 
     debug!("subscribed; the window opens next");
     sleep_until(window.start, clock).await;
@@ -139,7 +142,7 @@ pub async fn run(plan: Plan<'_>) -> anyhow::Result<Round> {
     while subscribers.status().await?.in_window < expected && clock::now_ns() < deadline {
         sleep(Duration::from_millis(1)).await;
     }
-    let observed = subscribers.close(&sent).await?;
+    let (observed, lost_agents) = subscribers.close(&sent, plan.agents).await?;
     let mut after = control.load().await?;
     // The server may not have counted yet a request that was sent shortly before its subscriber closed.
     let counted = |load: &Load, of_ours: u64| load.requests.saturating_sub(before.requests + of_ours);
@@ -163,7 +166,7 @@ pub async fn run(plan: Plan<'_>) -> anyhow::Result<Round> {
         naive_latency_ns: observed.naive_latency_ns,
         slowest_ns: observed.slowest_ns.into_values().collect(),
         publisher_lateness_ns,
-        clock_bound_ns: clock.map(|offset| offset.bound_ns),
+        clock_bound_ns: clock.map(|offset| offset.bound_ns).max(plan.agents.map(|_| end.subscribers.clock_bound_ns)),
         ledger: observed.ledger,
         // The kernel's counts are read when a connection ends, so there are none for a part of the time.
         window_ledger: Some(Ledger { kernel: None, ..end.subscribers.ledger - start.subscribers.ledger }),
@@ -171,7 +174,7 @@ pub async fn run(plan: Plan<'_>) -> anyhow::Result<Round> {
         server: server_cost(&before, &start, &end),
         client: ClientCost {
             cpu_ns: end.subscribers.cpu_ns - start.subscribers.cpu_ns,
-            processes: scenario.processes.min(scenario.subscribers),
+            processes: scenario.processes.max(scenario.agents).min(scenario.subscribers),
             lag_ns: observed.lag_ns,
             connect_ns: start.subscribers.connect_ns,
         },
@@ -181,6 +184,7 @@ pub async fn run(plan: Plan<'_>) -> anyhow::Result<Round> {
         warnings: Vec::new(),
     };
     let incidents = &mut round.incidents;
+    incidents.extend(lost_agents.into_iter().map(|agent| Incident::AgentLost { agent }));
     if unpublished > 0 {
         incidents.push(Incident::Unpublished { events: unpublished, due: due.len() as u64 });
     }

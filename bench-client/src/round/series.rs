@@ -15,8 +15,10 @@ use reports::judge::{failures, is_sound, warnings};
 use tracing::{Instrument, info, info_span};
 
 use crate::endpoint::Endpoint;
+use crate::metrics::Metrics;
 use crate::packets::{self, PacketNetwork};
 use crate::progress::Progress;
+use crate::round::agents::Agents;
 use crate::round::run::{self, Plan};
 use crate::target::TargetFile;
 use crate::target::control::{Foreign, SETTLING};
@@ -65,6 +67,7 @@ pub async fn round_with<F: Future<Output = ()>>(
         endpoint: server.endpoint.clone(),
         fresh: true,
         packets: None,
+        agents: None,
         foreign: None,
         deliveries: Arc::default(),
     };
@@ -77,7 +80,18 @@ pub async fn round_with<F: Future<Output = ()>>(
 /// # Errors
 /// When the server does not start or does not respond.
 pub async fn round(scenario: &Scenario, transport: Transport) -> anyhow::Result<Round> {
-    numbered(scenario, None, transport, 1, Arc::default()).await
+    numbered(scenario, None, None, transport, 1, Arc::default()).await
+}
+
+/// What rounds use besides the servers and subscribers of this machine.
+#[derive(Clone, Copy, Default)]
+pub struct Equipment<'a> {
+    /// Servers of another kind; a scenario names the one that it is about.
+    pub targets: &'a [TargetFile],
+    /// The agents at which all subscribers are.
+    pub agents: Option<&'a Agents>,
+    /// Where the progress is shown besides the terminal.
+    pub metrics: Option<&'a Metrics>,
 }
 
 /// Runs all rounds of all scenarios, interleaved; returns for each scenario its rounds in the order in which they ran. Shows the progress,
@@ -98,27 +112,27 @@ pub async fn rounds_with(
     show_each: bool,
     ended: impl Fn(usize, &[Round]),
 ) -> anyhow::Result<Vec<Vec<Round>>> {
-    rounds_at(scenarios, &[], show_each, ended).await
+    rounds_at(scenarios, Equipment::default(), show_each, ended).await
 }
 
-/// As [`rounds_with`], for scenarios of which some are about servers of another kind: the one among `targets` that a scenario names.
+/// As [`rounds_with`], with equipment.
 ///
 /// # Errors
 /// When a server does not start or does not respond.
 pub async fn rounds_at(
     scenarios: &[Scenario],
-    targets: &[TargetFile],
+    Equipment { targets, agents, metrics }: Equipment<'_>,
     show_each: bool,
     ended: impl Fn(usize, &[Round]),
 ) -> anyhow::Result<Vec<Vec<Round>>> {
     let order = order(scenarios);
-    let mut progress = Progress::start(order.len() as u32, length(scenarios), show_each);
+    let mut progress = Progress::start(order.len() as u32, length(scenarios), show_each, metrics.cloned());
     let mut found: Vec<Vec<Round>> = scenarios.iter().map(|_| Vec::new()).collect();
     for (round, index, transport) in order {
         progress.begin(transport, scenarios[index].subscribers);
         let scenario = &scenarios[index];
         let target = targets.iter().find(|target| scenario.target.as_ref() == Some(&target.name));
-        let result = numbered(scenario, target, transport, round, progress.deliveries.clone()).await;
+        let result = numbered(scenario, target, agents, transport, round, progress.deliveries.clone()).await;
         let at = scenario.target.as_ref().map_or(String::new(), |name| format!(" at {name}"));
         let result = result.with_context(|| format!("{}{at}, round {round}", transport.label()))?;
         progress.end(&result, scenarios[index].subscribers);
@@ -151,6 +165,7 @@ fn compare_schedules(rounds: &mut [Round]) {
 async fn numbered(
     scenario: &Scenario,
     target: Option<&TargetFile>,
+    agents: Option<&Agents>,
     transport: Transport,
     round: u32,
     deliveries: Arc<AtomicU64>,
@@ -181,7 +196,8 @@ async fn numbered(
     };
     let fresh = server.is_some();
     let span = info_span!("round", %transport, round, subscribers = scenario.subscribers, rate = scenario.rate);
-    let plan = Plan { scenario, transport, round, endpoint, fresh, packets: packets.as_ref(), foreign, deliveries };
+    let packets = packets.as_ref();
+    let plan = Plan { scenario, transport, round, endpoint, fresh, packets, agents, foreign, deliveries };
     let result = run::run(plan).instrument(span.clone()).await?;
     let _entered = span.entered();
     info!(delivered = result.delivered, failures = ?failures(&result), warnings = ?warnings(&result), "finished");
