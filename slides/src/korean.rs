@@ -245,8 +245,8 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ("bytes that are not text, as binary: {1}", "텍스트가 아닌 바이트를 바이너리 프레임으로 보냄: {1}"),
     ("bytes that are no text, as binary: {1}", "텍스트가 아닌 바이트를 바이너리 프레임으로 보냄: {1}"),
     (
-        "a second handshake on the connection of an open WebSocket: {1}",
-        "열려 있는 웹소켓 연결에서 핸드셰이크를 다시 시도함: {1}",
+        "Over HTTP/1.1, a second handshake on the connection of an open WebSocket: {1}",
+        "HTTP/1.1: 열려 있는 웹소켓 연결에서 핸드셰이크를 다시 시도함: {1}",
     ),
     ("Two conversations: {1} connections", "대화 두 개에 연결 {1}개"),
     ("{1}, then {2}", "{1} 이후 {2}"),
