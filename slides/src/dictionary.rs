@@ -6,14 +6,18 @@
 use reports::html::escape;
 
 /// Abbreviations, units and keywords of protocols that are the same in every language.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 25] = [
     "B",
     "CPU",
     "Connection",
+    "FIN",
     "GET",
     "HTTP",
+    "Hello",
     "IO",
     "JSONP",
+    "MASK",
+    "RSV1",
     "SSE",
     "STOMP",
     "SUB",
@@ -25,6 +29,7 @@ const NAMES: [&str; 20] = [
     "close",
     "iframe",
     "ms",
+    "opcode",
     "s",
     "us",
 ];
