@@ -93,9 +93,13 @@ pub fn of(run: &Run) -> Option<(String, Table)> {
         let [chat, ticker] = applications.each_ref().map(|measured| {
             let cost = cost(measured, transport);
             let is_low = measured.as_ref().is_some_and(|measured| measured.cheapest().contains(&transport));
-            [text(cost.map(|cost| cost.p95_ms)), text(cost.map(|cost| cost.cpu_us_per_s)) + if is_low { " ✓" } else { "" }]
+            [
+                text(cost.map(|cost| cost.p95_ms)),
+                text(cost.map(|cost| cost.cpu_us_per_s)) + if is_low { " ✓" } else { "" },
+            ]
         });
-        let others = [text(idle(transport)), text(upstream(transport)), proxies(transport).unwrap_or(NOT_MEASURED.into())];
+        let others =
+            [text(idle(transport)), text(upstream(transport)), proxies(transport).unwrap_or(NOT_MEASURED.into())];
         [vec![transport.label().to_string()], chat.to_vec(), ticker.to_vec(), others.to_vec()].concat()
     };
     let has_figures = |cells: &Vec<String>| cells[1..].iter().any(|cell| cell != NOT_MEASURED);
@@ -110,8 +114,7 @@ pub fn of(run: &Run) -> Option<(String, Table)> {
         "two-way, bytes to send a message",
         "survives proxies",
     ];
-    let table =
-        Table { title: "Scorecard".into(), columns: columns.map(Into::into).to_vec(), rows: rows.clone() };
+    let table = Table { title: "Scorecard".into(), columns: columns.map(Into::into).to_vec(), rows: rows.clone() };
     (!rows.is_empty()).then(|| (sentence(&applications), table))
 }
 
@@ -132,7 +135,10 @@ fn sentence(applications: &[Option<Measured>; 2]) -> String {
             let names: Vec<&str> = measured.cheapest().into_iter().map(Transport::in_words).collect();
             let age = short(application.max_age_ms as f64 / 1e3);
             let (name, load) = (application.name, &measured.load);
-            format!("for a {name} ({load}, at most {age} s late), the server uses least CPU time with {}", listed(&names))
+            format!(
+                "for a {name} ({load}, at most {age} s late), the server uses least CPU time with {}",
+                listed(&names)
+            )
         }
     });
     let joined = parts.collect::<Vec<_>>().join("; ");
@@ -221,8 +227,7 @@ mod tests {
     #[test]
     fn the_lowest_cost_and_those_near_it_count_as_the_cheapest() {
         let cost = |transport, cpu_us_per_s| Cost { transport, p95_ms: 1.0, cpu_us_per_s };
-        let costs =
-            vec![cost(Transport::Polling, 31.0), cost(Transport::WebSocket, 20.0), cost(Transport::Sse, 30.0)];
+        let costs = vec![cost(Transport::Polling, 31.0), cost(Transport::WebSocket, 20.0), cost(Transport::Sse, 30.0)];
         let measured = Measured { load: "64 events a second".into(), costs };
         assert_eq!(measured.cheapest(), [Transport::WebSocket, Transport::Sse]);
         let text = sentence(&[None, Some(measured)]);

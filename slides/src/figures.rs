@@ -67,7 +67,8 @@ impl Figures {
             headings: columns.iter().map(|column| (column.heading, column.unit)).collect(),
             rows: rows(comparison).iter().map(|row| (row.transport.label(), cells(row))).collect(),
         };
-        let experiments: Vec<&Experiment> = chapter::experiments(&chapters).map(|derived| &*derived.experiment).collect();
+        let experiments: Vec<&Experiment> =
+            chapter::experiments(&chapters).map(|derived| &*derived.experiment).collect();
         let charts = chart::all(comparison, &experiments);
         let lanes = chart::lanes(&experiments);
         let verdicts = experiments.iter().flat_map(|experiment| experiment.verdicts.clone()).collect();

@@ -91,7 +91,6 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ("event {1} published", "이벤트 {1} 발행"),
     ("event {1} after {2} ms", "이벤트 {1}: {2} ms 후 도착"),
     ("up to {1} ms, {2} B", "최대 {1} ms, {2} B"),
-    ("event {1}", "이벤트 {1}"),
     ("event {1}: {2} ms", "이벤트 {1}: {2} ms"),
     // The charts that are drawn for slides.
     ("until half of the events have arrived", "이벤트의 절반이 도착할 때까지"),
@@ -101,7 +100,10 @@ pub const KOREAN: Dictionary = Dictionary(&[
         "{1}: one response carries {2} events, which share its headers and its work",
         "{1}: 응답 하나에 이벤트 {2}개가 실려 헤더와 처리 비용을 나눈다",
     ),
-    ("server CPU in ms a second, without an event, {1} subscribers", "이벤트가 없을 때의 서버 CPU (초당 ms), 구독자 {1}명"),
+    (
+        "server CPU in ms a second, without an event, {1} subscribers",
+        "이벤트가 없을 때의 서버 CPU (초당 ms), 구독자 {1}명",
+    ),
     (
         "requests in the 100 ms after one event, {1} subscribers",
         "이벤트 하나를 발행한 뒤 100 ms 동안의 요청 수, 구독자 {1}명",

@@ -9,10 +9,7 @@ macro_rules! sources {
     };
 }
 
-const SOURCES: &[(&str, &str)] = sources![
-    "slides/examples/client.js",
-    "slides/examples/server.cjs",
-];
+const SOURCES: &[(&str, &str)] = sources!["slides/examples/client.js", "slides/examples/server.cjs",];
 
 /// The definition of `name` in the file at `path` of this project: a function, a type, a constant or the like, without its doc comment and
 /// without the indentation of its first line.

@@ -27,7 +27,7 @@ pub fn draw(drawing: &Lines) -> anyhow::Result<String> {
         let mut labels = Vec::new();
         for (line, other) in drawing.lines.iter().zip(OTHER_COLOURS.into_iter().cycle()) {
             let colour = line.transport.map_or(other, sheet::colour);
-            let shown = |point: &&Point| !y.logarithmic || point.y > 0.0;
+            let shown = |point: &&Point| !drawing.y.logarithmic || point.y > 0.0;
             let at = |point: &Point| (x.pixel(point.x), y.pixel(point.y));
             let path: Vec<_> = line.points.iter().filter(shown).map(at).collect();
             let Some(&end) = path.last() else { continue };

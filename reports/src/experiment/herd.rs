@@ -108,7 +108,9 @@ pub fn derive(facts: &HerdFacts) -> anyhow::Result<Experiment> {
                     thousands(herd.spent.requests),
                     thousands(herd.subscribers.into())
                 ),
-                caption: "Requests that the server counted in the 100 ms after one event; each is the next one of a client.".into(),
+                caption:
+                    "Requests that the server counted in the 100 ms after one event; each is the next one of a client."
+                        .into(),
                 x: axis("subscribers", true),
                 y: axis("requests in the 100 ms after one event", false),
                 lines: lines(&facts.groups, |spent| spent.requests as f64),

@@ -3,7 +3,7 @@
 use super::sheet::{Anchor, FAINT, HEIGHT, INK, Sheet, TEXT, WIDTH};
 
 /// Space left of the bars, for the names.
-const LEFT: f64 = 260.0;
+const LEFT: f64 = 290.0;
 /// Space right of the longest bar, for its figure.
 const RIGHT: f64 = 190.0;
 
@@ -25,7 +25,8 @@ pub fn draw(bars: &[Bar], caption: &str, key: &[(&str, &str)], note: &str) -> St
     sheet.text((0.0, 18.0), caption, FAINT, Anchor::Start);
     sheet.text((0.0, HEIGHT - 16.0), note, INK, Anchor::Start);
     let mut across = LEFT;
-    for (name, colour) in key {
+    let is_present = |colour: &str| bars.iter().flat_map(|bar| &bar.parts).any(|part| part.0 > 0.0 && part.1 == colour);
+    for (name, colour) in key.iter().filter(|part| is_present(part.1)) {
         sheet.rectangle((across, 6.0), (24.0, 24.0), colour, 1.0);
         sheet.text((across + 34.0, 18.0), name, INK, Anchor::Start);
         // Wide enough for letters of Korean, which are as wide as they are high.
@@ -34,7 +35,7 @@ pub fn draw(bars: &[Bar], caption: &str, key: &[(&str, &str)], note: &str) -> St
     let length = |bar: &Bar| bar.parts.iter().map(|part| part.0).sum::<f64>();
     let longest = bars.iter().map(length).fold(f64::MIN_POSITIVE, f64::max);
     let pitch = (bottom - TOP) / bars.len().max(1) as f64;
-    let half = (pitch * 0.32).min(26.0);
+    let half = (pitch * 0.32).min(36.0);
     for (bar, index) in bars.iter().zip(0..) {
         let middle = TOP + pitch * (f64::from(index) + 0.5);
         sheet.text((LEFT - 16.0, middle), &bar.name, INK, Anchor::End);

@@ -36,9 +36,12 @@ pub fn draw(drawing: &Ladder) -> String {
     column(&mut sheet, &from_client, CLIENT - 18.0, Anchor::End, INK);
     column(&mut sheet, &from_server, SERVER + 22.0, Anchor::Start, INK);
     let numbered = |times: &[f64]| -> Vec<(f64, usize)> { times.iter().map(|&ms| y(ms)).zip(1..).collect() };
-    let published: Vec<_> =
-        numbered(&drawing.published_ms).into_iter().map(|(at, number)| (at, format!("event {number}"))).collect();
-    let waits = drawing.delivered_ms.iter().zip(&drawing.published_ms).map(|(delivered, published)| delivered - published);
+    let published: Vec<_> = numbered(&drawing.published_ms)
+        .into_iter()
+        .map(|(at, number)| (at, format!("event {number} published")))
+        .collect();
+    let waits =
+        drawing.delivered_ms.iter().zip(&drawing.published_ms).map(|(delivered, published)| delivered - published);
     let delivered: Vec<_> = numbered(&drawing.delivered_ms)
         .into_iter()
         .zip(waits)

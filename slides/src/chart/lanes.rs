@@ -2,6 +2,8 @@
 
 use protocol::experiment::Ladder;
 
+use protocol::transport::Family;
+
 use super::sheet::{Anchor, FAINT, GRID, INK, Sheet, colour};
 
 /// The width within the frame of a live page.
@@ -13,9 +15,13 @@ const SERVER: f64 = 16.0;
 const CLIENT: f64 = 68.0;
 const AXIS: f64 = 38.0;
 
-/// Draws the ladders of the transports that a browser can use; the text is empty if there are none.
+/// Draws the ladders of the lanes that the live page shows at first; the text is empty if there are none.
 pub fn draw(ladders: &[&Ladder]) -> String {
-    let lanes: Vec<_> = ladders.iter().filter(|ladder| ladder.transport.row().browser.is_some()).collect();
+    let is_shown = |ladder: &&&Ladder| {
+        let row = ladder.transport.row();
+        row.family == Family::Today && row.browser.is_some()
+    };
+    let lanes: Vec<_> = ladders.iter().filter(is_shown).collect();
     let Some(length) = lanes.iter().map(|lane| lane.length_ms).reduce(f64::max) else { return String::new() };
     let x = |ms: f64| LEFT + ms.clamp(0.0, length) / length * (WIDTH - LEFT - 45.0);
     let height = lanes.len() as f64 * LANE + AXIS;

@@ -3,9 +3,9 @@
 use protocol::experiment::{Line, Lines};
 use reports::chart::scale::{Scale, tick_text};
 
-use super::sheet::{Anchor, FAINT, GRID, HEIGHT, INK, Point, Sheet, WIDTH, apart, colour};
+use super::sheet::{ACCENT, Anchor, FAINT, GRID, HEIGHT, INK, Point, Sheet, WIDTH, apart, colour};
 
-const LEFT: f64 = 110.0;
+const LEFT: f64 = 124.0;
 const RIGHT: f64 = 240.0;
 const TOP: f64 = 50.0;
 const BOTTOM: f64 = 78.0;
@@ -31,16 +31,19 @@ pub fn draw(drawing: &Lines, is_shown: impl Fn(&Line) -> bool) -> String {
     sheet.text((0.0, 16.0), &drawing.y.label, FAINT, Anchor::Start);
     sheet.text(((LEFT + right) / 2.0, HEIGHT - 18.0), &drawing.x.label, FAINT, Anchor::Middle);
     let mut ends: Vec<(&Line, Point)> = Vec::new();
-    for line in &lines {
-        let colour = line.transport.map_or(INK.into(), colour);
+    // Theory is drawn last, since it mostly lies on what was measured.
+    let (theory, measured): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(|line| line.theory);
+    for (line, other) in
+        measured.into_iter().zip([INK, ACCENT].into_iter().cycle()).chain(theory.into_iter().map(|line| (line, INK)))
+    {
+        let colour = line.transport.filter(|_| !line.theory).map_or(other.into(), colour);
         let shown = line.points.iter().filter(|point| !drawing.y.logarithmic || point.y > 0.0);
-        let path: Vec<Point> =
-            shown.map(|point| (f64::from(x.pixel(point.x)), f64::from(y.pixel(point.y)))).collect();
-        sheet.path(&path, &colour, if line.theory { 3.0 } else { 5.0 }, line.theory);
+        let path: Vec<Point> = shown.map(|point| (f64::from(x.pixel(point.x)), f64::from(y.pixel(point.y)))).collect();
+        sheet.path(&path, &colour, if line.theory { 2.5 } else { 5.0 }, line.theory);
         if let Some(transport) = line.transport.filter(|_| !line.theory) {
             path.iter().for_each(|&at| sheet.mark(transport, at, 9.0));
         }
-        ends.extend(path.last().filter(|_| !line.theory).map(|&end| (*line, end)));
+        ends.extend(path.last().filter(|_| !line.theory).map(|&end| (line, end)));
     }
     ends.sort_by(|one, other| one.1.1.total_cmp(&other.1.1));
     let wanted: Vec<f64> = ends.iter().map(|end| end.1.1).collect();

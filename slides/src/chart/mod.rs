@@ -40,7 +40,7 @@ pub fn all(comparison: &Comparison, experiments: &[&Experiment]) -> HashMap<Stri
     drawn.chain(compared(comparison)).collect()
 }
 
-/// The ladders of all transports that a browser can use, drawn like the lanes of the live page; empty if there are none.
+/// The ladders of the usual transports, drawn like the lanes of the live page; empty if there are none.
 pub fn lanes(experiments: &[&Experiment]) -> String {
     let drawings = experiments.iter().flat_map(|experiment| &experiment.drawings);
     let ladders: Vec<&Ladder> = drawings
@@ -64,13 +64,23 @@ fn over_a_factor(drawing: &Lines) -> String {
         "herd-requests" => last_points(drawing, is_shown, "requests in the 100 ms after one event", ""),
         "history-bytes" => by_year(drawing, "B"),
         "history-latency" => by_year(drawing, "ms"),
+        // On logarithmic axes, twice the latency looks like little more.
+        "delay-latency" => lines::draw(&linear(drawing), is_shown),
         _ => lines::draw(drawing, is_shown),
     }
 }
 
+/// The same lines on linear axes.
+fn linear(drawing: &Lines) -> Lines {
+    let mut drawing = drawing.clone();
+    (drawing.x.logarithmic, drawing.y.logarithmic) = (false, false);
+    drawing
+}
+
 /// The last point of each line, as bars.
 fn last_points(drawing: &Lines, is_shown: impl Fn(&Line) -> bool, caption: &str, unit: &str) -> String {
-    let ends = || drawing.lines.iter().filter(|line| is_shown(line)).filter_map(|line| Some((line, line.points.last()?)));
+    let ends =
+        || drawing.lines.iter().filter(|line| is_shown(line)).filter_map(|line| Some((line, line.points.last()?)));
     let bars = ends().filter_map(|(line, end)| Some(bar(line.transport?, line.label.clone(), end.y, unit)));
     let size = ends().map(|(_, end)| end.x).fold(0.0, f64::max);
     bars::draw(&bars.collect::<Vec<_>>(), &format!("{caption}, {} subscribers", thousands(size as u64)), &[], "")
@@ -102,7 +112,10 @@ fn compared(comparison: &Comparison) -> Vec<(String, String)> {
     let note = shared_responses(&rows);
     vec![
         ("latency-cdf".into(), bars::draw(&latency, "until half of the events have arrived", &[], "")),
-        ("bytes-per-event".into(), bars::draw(&layers(&rows), "", &palette::LAYERS.map(|layer| (layer.name, layer.variable)), &note)),
+        (
+            "bytes-per-event".into(),
+            bars::draw(&layers(&rows), "", &palette::LAYERS.map(|layer| (layer.name, layer.variable)), &note),
+        ),
         ("server-cpu-per-event".into(), bars::draw(&cpu, "server CPU per delivered event", &[], &note)),
     ]
 }
@@ -115,7 +128,11 @@ fn shared_responses(rows: &[Row]) -> String {
     };
     match rows.iter().filter_map(events).max_by(|one, other| one.1.total_cmp(&other.1)) {
         Some((transport, events)) if events > 1.5 => {
-            format!("{}: one response carries {} events, which share its headers and its work", transport.label(), short_whole(events))
+            format!(
+                "{}: one response carries {} events, which share its headers and its work",
+                transport.label(),
+                short_whole(events)
+            )
         }
         _ => String::new(),
     }

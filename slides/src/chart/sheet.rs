@@ -16,6 +16,8 @@ pub const TEXT: u32 = 25;
 pub const INK: &str = "var(--ink)";
 /// The colour of less important text.
 pub const FAINT: &str = "var(--faint-ink)";
+/// The colour of what stands out.
+pub const ACCENT: &str = "var(--accent)";
 /// The colour of the grid.
 pub const GRID: &str = "var(--grid)";
 
