@@ -6,7 +6,7 @@
 use reports::html::escape;
 
 /// Abbreviations, units and keywords of protocols that are the same in every language.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 27] = [
     "B",
     "CPU",
     "Connection",
@@ -26,12 +26,14 @@ const NAMES: [&str; 25] = [
     "TCP",
     "TLS",
     "UTF",
+    "Upgrade",
     "close",
     "iframe",
     "ms",
     "opcode",
     "s",
     "us",
+    "wss",
 ];
 
 /// Patterns of English texts, each with its translation.

@@ -109,6 +109,12 @@ pub const KOREAN: Dictionary = Dictionary(&[
         "이벤트 하나를 발행한 뒤 100 ms 동안의 요청 수, 구독자 {1}명",
     ),
     ("requests a second of a subscriber", "구독자 한 명의 초당 요청 수"),
+    ("{1} Polling", "{1} 폴링"),
+    ("{1} Long polling", "{1} 롱 폴링"),
+    ("{1} HTTP stream", "{1} HTTP 스트리밍"),
+    ("{1} WebSocket", "{1} 웹소켓"),
+    ("{1} Multipart", "{1} 멀티파트"),
+    ("{1} Hidden iframe", "{1} 숨은 iframe"),
     // The diagram of a frame.
     ("byte {1}", "바이트 {1}"),
     ("the payload, 5 bytes", "페이로드 5바이트"),

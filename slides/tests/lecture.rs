@@ -55,8 +55,9 @@ fn every_live_page_has_a_recording_for_print_and_files() {
     }
     let lanes = figures().lanes().unwrap();
     for name in ["Polling", "Long polling", "HTTP stream", "SSE", "WebSocket"] {
-        assert!(lanes.contains(&format!(">{name}</tspan>")), "{name}");
+        assert!(lanes.contains(&format!(">{name}</text>")), "{name}");
     }
+    assert_eq!(lanes.matches("font-weight=\"bold\"").count(), 5, "as many lanes as the heading says");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use super::sheet::{Anchor, FAINT, INK, Sheet, WIDTH, apart, colour};
 
 const HEIGHT: f64 = 520.0;
 /// The horizontal positions of the client's and the server's line.
-const CLIENT: f64 = 420.0;
-const SERVER: f64 = 740.0;
+const CLIENT: f64 = 400.0;
+const SERVER: f64 = 690.0;
 /// The heights at which time begins and ends.
 const FROM: f64 = 48.0;
 const TO: f64 = HEIGHT - 16.0;
