@@ -17,6 +17,10 @@ pub fn draw(drawing: &Lines, is_shown: impl Fn(&Line) -> bool) -> String {
     let x = Scale::new(&drawing.x, points().map(|point| point.x), (LEFT as i32, (WIDTH - RIGHT) as i32));
     let y = Scale::new(&drawing.y, points().map(|point| point.y), ((HEIGHT - BOTTOM) as i32, TOP as i32));
     let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+    let path = |line: &Line| -> Vec<Point> {
+        let shown = line.points.iter().filter(|point| !drawing.y.logarithmic || point.y > 0.0);
+        shown.map(|point| (f64::from(x.pixel(point.x)), f64::from(y.pixel(point.y)))).collect()
+    };
     let mut sheet = Sheet::new(WIDTH, HEIGHT);
     for tick in y.ticks() {
         let height = f64::from(y.pixel(tick));
@@ -30,29 +34,28 @@ pub fn draw(drawing: &Lines, is_shown: impl Fn(&Line) -> bool) -> String {
     }
     sheet.text((0.0, 16.0), &drawing.y.label, FAINT, Anchor::Start);
     sheet.text(((LEFT + right) / 2.0, HEIGHT - 18.0), &drawing.x.label, FAINT, Anchor::Middle);
-    let mut ends: Vec<(&Line, Point)> = Vec::new();
-    // Theory is drawn last, since it mostly lies on what was measured.
+    let mut labels: Vec<(&Line, Point, String)> = Vec::new();
     let (theory, measured): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(|line| line.theory);
-    for (line, other) in
-        measured.into_iter().zip([INK, ACCENT].into_iter().cycle()).chain(theory.into_iter().map(|line| (line, INK)))
-    {
-        let colour = line.transport.filter(|_| !line.theory).map_or(other.into(), colour);
-        let shown = line.points.iter().filter(|point| !drawing.y.logarithmic || point.y > 0.0);
-        let path: Vec<Point> = shown.map(|point| (f64::from(x.pixel(point.x)), f64::from(y.pixel(point.y)))).collect();
-        sheet.path(&path, &colour, if line.theory { 2.5 } else { 5.0 }, line.theory);
-        if let Some(transport) = line.transport.filter(|_| !line.theory) {
+    for (line, other) in measured.into_iter().zip([INK, ACCENT].into_iter().cycle()) {
+        let colour = line.transport.map_or(other.into(), colour);
+        let path = path(line);
+        sheet.path(&path, &colour, 5.0, false);
+        if let Some(transport) = line.transport {
             path.iter().for_each(|&at| sheet.mark(transport, at, 9.0));
         }
-        ends.extend(path.last().filter(|_| !line.theory).map(|&end| (line, end)));
+        labels.extend(path.last().map(|&end| (line, end, colour)));
     }
-    ends.sort_by(|one, other| one.1.1.total_cmp(&other.1.1));
-    let wanted: Vec<f64> = ends.iter().map(|end| end.1.1).collect();
-    for ((line, end), height) in ends.iter().zip(apart(&wanted, bottom)) {
+    // Theory is drawn last, since it mostly lies on what was measured.
+    theory.into_iter().for_each(|line| sheet.path(&path(line), INK, 2.5, true));
+    labels.sort_by(|one, other| one.1.1.total_cmp(&other.1.1));
+    let wanted: Vec<f64> = labels.iter().map(|label| label.1.1).collect();
+    for ((line, end, colour), height) in labels.iter().zip(apart(&wanted, bottom)) {
         if (height - end.1).abs() > 4.0 {
             sheet.line((end.0 + 12.0, end.1), (right + 28.0, height), GRID, 1.5);
         }
-        if let Some(transport) = line.transport {
-            sheet.mark(transport, (right + 40.0, height), 8.0);
+        match line.transport {
+            Some(transport) => sheet.mark(transport, (right + 40.0, height), 8.0),
+            None => sheet.line((right + 28.0, height), (right + 50.0, height), colour, 5.0),
         }
         sheet.text((right + 58.0, height), &line.label, INK, Anchor::Start);
     }
