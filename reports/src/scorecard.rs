@@ -43,18 +43,34 @@ pub(crate) struct Cost {
     pub cpu_us_per_s: f64,
 }
 
-/// An application's load in the run, and the costs there of all transports that were fresh enough.
+impl Cost {
+    /// Whether more than a few of the events were older than that when they arrived.
+    pub(crate) fn is_late(&self, max_age_ms: u64) -> bool {
+        self.p95_ms > max_age_ms as f64
+    }
+}
+
+/// An application's load in the run, and the costs of all transports there.
 struct Measured {
     load: String,
+    max_age_ms: u64,
     costs: Vec<Cost>,
 }
 
 impl Measured {
-    /// The transports whose cost is about the lowest.
+    /// The transports whose cost is about the lowest among those that were fresh enough.
     fn cheapest(&self) -> Vec<Transport> {
-        let lowest = self.costs.iter().map(|cost| cost.cpu_us_per_s).fold(f64::INFINITY, f64::min);
-        let is_low = |cost: &&Cost| cost.cpu_us_per_s <= ABOUT * lowest;
-        self.costs.iter().filter(is_low).map(|cost| cost.transport).collect()
+        let fresh = || self.costs.iter().filter(|cost| !cost.is_late(self.max_age_ms));
+        let lowest = fresh().map(|cost| cost.cpu_us_per_s).fold(f64::INFINITY, f64::min);
+        fresh().filter(|cost| cost.cpu_us_per_s <= ABOUT * lowest).map(|cost| cost.transport).collect()
+    }
+
+    /// How fresh a transport was and what it cost, as texts.
+    fn cells(&self, transport: Transport) -> Option<[String; 2]> {
+        let cost = self.costs.iter().find(|cost| cost.transport == transport)?;
+        let late = if cost.is_late(self.max_age_ms) { ", too late" } else { "" };
+        let lowest = if self.cheapest().contains(&transport) { " ✓" } else { "" };
+        Some([short(cost.p95_ms) + late, short(cost.cpu_us_per_s) + lowest])
     }
 }
 
@@ -86,17 +102,10 @@ pub fn of(run: &Run) -> Option<(String, Table)> {
     let idle = |transport| idle.and_then(|facts| idle_cost(facts, transport));
     let upstream = |transport| upstream.and_then(|facts| message_bytes(facts, transport));
     let proxies = |transport| fallback.and_then(|facts| survived(facts, transport));
-    let cost = |measured: &Option<Measured>, transport: Transport| {
-        measured.as_ref()?.costs.iter().find(|cost| cost.transport == transport).copied()
-    };
     let row = |transport: Transport| {
         let [chat, ticker] = applications.each_ref().map(|measured| {
-            let cost = cost(measured, transport);
-            let is_low = measured.as_ref().is_some_and(|measured| measured.cheapest().contains(&transport));
-            [
-                text(cost.map(|cost| cost.p95_ms)),
-                text(cost.map(|cost| cost.cpu_us_per_s)) + if is_low { " ✓" } else { "" },
-            ]
+            let cells = measured.as_ref().and_then(|measured| measured.cells(transport));
+            cells.unwrap_or_else(|| [NOT_MEASURED.into(), NOT_MEASURED.into()])
         });
         let others =
             [text(idle(transport)), text(upstream(transport)), proxies(transport).unwrap_or(NOT_MEASURED.into())];
@@ -120,9 +129,8 @@ pub fn of(run: &Run) -> Option<(String, Table)> {
 
 /// How to read the table.
 pub const LEGEND: &str = "CPU time is the server's, for one subscriber and one second; ✓ is the lowest, or within 1.5 times of it. Fresh is the \
-                          latency that 95 % of the deliveries did not exceed; a transport that was later than the application allows has \
-                          no cost. Two-way is what a message to the server takes besides its event: a request, or a frame. Survives proxies is \
-                          how many of the faulty proxies let all events through.";
+                          latency that 95 % of the deliveries did not exceed. Two-way is what it takes to send a message to the server: a \
+                          request and its response, or a frame. Survives proxies is how many of the faulty proxies let all events through.";
 
 fn text(value: Option<f64>) -> String {
     value.map_or_else(|| NOT_MEASURED.into(), short)
@@ -133,7 +141,7 @@ fn sentence(applications: &[Option<Measured>; 2]) -> String {
         None => format!("for a {}, nothing was measured", application.name),
         Some(measured) => {
             let names: Vec<&str> = measured.cheapest().into_iter().map(Transport::in_words).collect();
-            let age = short(application.max_age_ms as f64 / 1e3);
+            let age = application.max_age_ms as f64 / 1e3;
             let (name, load) = (application.name, &measured.load);
             format!(
                 "for a {name} ({load}, at most {age} s late), the server uses least CPU time with {}",
@@ -155,6 +163,7 @@ fn listed(names: &[&str]) -> String {
 }
 
 fn measured(application: &Application, facts: &[&Facts], comparison: Option<&Comparison>) -> Option<Measured> {
+    let max_age_ms = application.max_age_ms;
     let crossed = facts.iter().find_map(|facts| match facts {
         Facts::Crossover(crossed) => Some(crossed),
         _ => None,
@@ -164,7 +173,7 @@ fn measured(application: &Application, facts: &[&Facts], comparison: Option<&Com
             true => comparison.scenario.rate >= application.rate,
             false => comparison.scenario.rate <= application.rate,
         })?;
-        return Some(Measured { load: load(comparison), costs: compared(comparison, application.max_age_ms) });
+        return Some(Measured { load: load(comparison), max_age_ms, costs: compared(comparison) });
     };
     // At the longest distance of the run, where freshness is hardest.
     let farthest = crossed.comparisons.iter().map(|comparison| comparison.scenario.network.delay_us).max()?;
@@ -172,7 +181,7 @@ fn measured(application: &Application, facts: &[&Facts], comparison: Option<&Com
     let by_rate = |one: &&Comparison, other: &&Comparison| one.scenario.rate.total_cmp(&other.scenario.rate);
     let at = if application.busy { far().max_by(by_rate) } else { far().min_by(by_rate) }?;
     let here: Vec<&Comparison> = far().filter(|comparison| comparison.scenario.rate == at.scenario.rate).collect();
-    Some(Measured { load: load(at), costs: crossover::costs(&here, application.max_age_ms) })
+    Some(Measured { load: load(at), max_age_ms, costs: crossover::costs(&here, max_age_ms) })
 }
 
 fn load(comparison: &Comparison) -> String {
@@ -183,16 +192,16 @@ fn load(comparison: &Comparison) -> String {
     };
     match scenario.network.delay_us {
         0 => format!("{rate} on loopback"),
-        delay => format!("{rate} over {} ms each way", short(delay as f64 / 1e3)),
+        delay => format!("{rate} over {} ms each way", delay as f64 / 1e3),
     }
 }
 
-/// The costs of a comparison's transports that were fresh enough.
-fn compared(comparison: &Comparison, max_age_ms: u64) -> Vec<Cost> {
+/// The costs of a comparison's transports.
+fn compared(comparison: &Comparison) -> Vec<Cost> {
     let cost = |row: crate::summary::Row| {
         let (p95_ms, cpu_us) = (row.latency_ms(0.95)?, row.cpu_us()?);
         let cpu_us_per_s = cpu_us * comparison.scenario.rate;
-        (p95_ms <= max_age_ms as f64).then_some(Cost { transport: row.transport, p95_ms, cpu_us_per_s })
+        Some(Cost { transport: row.transport, p95_ms, cpu_us_per_s })
     };
     rows(comparison).into_iter().filter_map(cost).collect()
 }
@@ -227,13 +236,18 @@ mod tests {
     #[test]
     fn the_lowest_cost_and_those_near_it_count_as_the_cheapest() {
         let cost = |transport, cpu_us_per_s| Cost { transport, p95_ms: 1.0, cpu_us_per_s };
-        let costs = vec![cost(Transport::Polling, 31.0), cost(Transport::WebSocket, 20.0), cost(Transport::Sse, 30.0)];
-        let measured = Measured { load: "64 events a second".into(), costs };
+        let late = Cost { p95_ms: 1_001.0, ..cost(Transport::LongPolling, 1.0) };
+        let costs =
+            vec![cost(Transport::Polling, 31.0), late, cost(Transport::WebSocket, 20.0), cost(Transport::Sse, 30.0)];
+        let measured = Measured { load: "64 events a second".into(), max_age_ms: 1_000, costs };
         assert_eq!(measured.cheapest(), [Transport::WebSocket, Transport::Sse]);
+        assert_eq!(measured.cells(Transport::LongPolling), Some(["1,001, too late".into(), "1.00".into()]));
+        assert_eq!(measured.cells(Transport::Sse), Some(["1.00".into(), "30.0 ✓".into()]));
+        assert_eq!(measured.cells(Transport::Tcp), None);
         let text = sentence(&[None, Some(measured)]);
         assert_eq!(
             text,
-            "For a chat, nothing was measured; for a ticker (64 events a second, at most 1.00 s late), the server uses least CPU time with \
+            "For a chat, nothing was measured; for a ticker (64 events a second, at most 1 s late), the server uses least CPU time with \
              WebSocket or SSE."
         );
     }

@@ -94,7 +94,11 @@ fn the_bytes_on_the_wire_are_shown_without_a_mouse() {
              when(() => about() !== first, () => done([first.startsWith('Long polling'), about().startsWith('WebSocket')]));
          });",
     );
-    assert_eq!(shown, json!([true, true]), "a message of the first lane at once, and one of the second lane with its key");
+    assert_eq!(
+        shown,
+        json!([true, true]),
+        "a message of the first lane at once, and one of the second lane with its key"
+    );
     assert_eq!(browser.console_errors(), [""; 0]);
 }
 
