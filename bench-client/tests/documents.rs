@@ -1,4 +1,4 @@
-//! Tests of the README and of the lecture's exercises: their commands are valid, and the files that they mention exist.
+//! Tests of the README, of the lecture's exercises and of the instructor's guide: their commands are valid, and the files that they mention exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,15 @@ fn words(line: &str) -> Vec<String> {
 
 #[test]
 fn every_command_is_valid() {
-    let texts = ["README.md", "slides/deck/en/11-exercises.md", "slides/deck/ko/11-exercises.md"];
+    let texts = [
+        "README.md",
+        "slides/deck/en/11-exercises.md",
+        "slides/deck/ko/11-exercises.md",
+        "slides/GUIDE.md",
+        "slides/GUIDE.ko.md",
+        "slides/HANDOUT.md",
+        "slides/HANDOUT.ko.md",
+    ];
     let commands: Vec<_> = texts.into_iter().flat_map(|path| commands(&read(path))).collect();
     assert!(commands.len() > 15, "{commands:?}");
     // Commands that write no report are not run, since nothing would stop them.
@@ -48,6 +56,11 @@ fn every_command_is_valid() {
         !none.contains(&&*arguments[0])
             && !arguments.iter().any(|argument| argument.starts_with("lab-report") || argument.starts_with("my-"))
     };
+    // Their options are parsed before the help is printed.
+    for arguments in commands.iter().filter(|arguments| ["verify", "demo", "check"].contains(&&*arguments[0])) {
+        let output = Command::new(env!("CARGO_BIN_EXE_bench-client")).args(arguments).arg("--help").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
     for arguments in commands.iter().filter(writes_report).filter(|arguments| **arguments != ["experiment"]) {
         // The arguments are parsed before the directory is created, which fails.
         let output = Command::new(env!("CARGO_BIN_EXE_bench-client"))

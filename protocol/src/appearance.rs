@@ -8,6 +8,22 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rgb(pub u8, pub u8, pub u8);
 
+impl Rgb {
+    /// The contrast with another colour, from 1 to 21 (WCAG 2.2, section 1.4.3).
+    pub fn contrast(self, other: Self) -> f64 {
+        let (one, other) = (self.luminance(), other.luminance());
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
+
+    fn luminance(self) -> f64 {
+        let linear = |channel: u8| match f64::from(channel) / 255.0 {
+            dark if dark <= 0.04045 => dark / 12.92,
+            light => ((light + 0.055) / 1.055).powf(2.4),
+        };
+        0.2126 * linear(self.0) + 0.7152 * linear(self.1) + 0.0722 * linear(self.2)
+    }
+}
+
 impl fmt::Display for Rgb {
     /// Formats the colour as in CSS: `#d55e00`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,11 +41,11 @@ impl Serialize for Rgb {
 /// which colour-blind readers can distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Colours {
-    /// For lines and areas on white.
+    /// For lines, marks and areas on white, with a contrast of at least 3 to 1.
     pub chart: Rgb,
-    /// For text on a light page, with a contrast of at least 3 to 1.
+    /// For text and marks on a light page, with a contrast of at least 4.5 to 1.
     pub light: Rgb,
-    /// For text on a dark page.
+    /// For text and marks on a dark page, with the same contrast.
     pub dark: Rgb,
 }
 

@@ -197,7 +197,7 @@ transports! {
         path: Some("/poll"),
         subprotocol: None,
         browser: Some(BrowserApi::Fetch),
-        colours: Colours { chart: Rgb(213, 94, 0), light: Rgb(213, 94, 0), dark: Rgb(255, 143, 74) },
+        colours: Colours { chart: Rgb(213, 94, 0), light: Rgb(185, 80, 0), dark: Rgb(255, 143, 74) },
         marker: Marker::Circle,
     }
     /// Polling over HTTP/2.
@@ -234,7 +234,7 @@ transports! {
         path: Some("/long-poll"),
         subprotocol: None,
         browser: Some(BrowserApi::Fetch),
-        colours: Colours { chart: Rgb(230, 159, 0), light: Rgb(184, 122, 0), dark: Rgb(240, 184, 64) },
+        colours: Colours { chart: Rgb(190, 128, 0), light: Rgb(156, 104, 0), dark: Rgb(240, 184, 64) },
         marker: Marker::Square,
     }
     /// Long polling over HTTP/2.
@@ -252,7 +252,7 @@ transports! {
         path: Some("/long-poll"),
         subprotocol: None,
         browser: Some(BrowserApi::Fetch),
-        colours: Colours { chart: Rgb(160, 105, 0), light: Rgb(145, 95, 0), dark: Rgb(250, 215, 140) },
+        colours: Colours { chart: Rgb(120, 78, 0), light: Rgb(120, 78, 0), dark: Rgb(250, 215, 140) },
         marker: Marker::Square,
     }
     /// Long polling by script elements, which may be loaded from any origin.
@@ -325,7 +325,7 @@ transports! {
         path: Some("/sse"),
         subprotocol: None,
         browser: Some(BrowserApi::EventSource),
-        colours: Colours { chart: Rgb(204, 121, 167), light: Rgb(179, 88, 139), dark: Rgb(231, 156, 197) },
+        colours: Colours { chart: Rgb(204, 121, 167), light: Rgb(176, 85, 136), dark: Rgb(231, 156, 197) },
         marker: Marker::TriangleDown,
     }
     /// Server-sent events over HTTP/2.
@@ -469,7 +469,7 @@ transports! {
         path: Some("/ws"),
         subprotocol: Some(stomp::SUBPROTOCOL),
         browser: Some(BrowserApi::WebSocket),
-        colours: Colours { chart: Rgb(86, 180, 233), light: Rgb(31, 127, 181), dark: Rgb(143, 208, 245) },
+        colours: Colours { chart: Rgb(56, 155, 210), light: Rgb(28, 122, 175), dark: Rgb(143, 208, 245) },
         marker: Marker::TriangleLeft,
     }
     /// SockJS over its WebSocket transport.

@@ -12,6 +12,7 @@ pub mod judge;
 pub mod loads;
 pub mod number;
 mod ranking;
+mod scorecard;
 pub mod servers;
 pub mod statistics;
 pub mod summary;

@@ -6,14 +6,18 @@
 use reports::html::escape;
 
 /// Abbreviations, units and keywords of protocols that are the same in every language.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 27] = [
     "B",
     "CPU",
     "Connection",
+    "FIN",
     "GET",
     "HTTP",
+    "Hello",
     "IO",
     "JSONP",
+    "MASK",
+    "RSV1",
     "SSE",
     "STOMP",
     "SUB",
@@ -22,11 +26,14 @@ const NAMES: [&str; 20] = [
     "TCP",
     "TLS",
     "UTF",
+    "Upgrade",
     "close",
     "iframe",
     "ms",
+    "opcode",
     "s",
     "us",
+    "wss",
 ];
 
 /// Patterns of English texts, each with its translation.

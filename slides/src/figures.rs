@@ -3,22 +3,21 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
-use protocol::experiment::{Drawing, Ladder, Status, Verdict};
+use protocol::experiment::{Experiment, Status, Verdict};
 use protocol::run::Run;
 use reports::chapter;
-use reports::chart::{self, Figure};
 use reports::number::short_or_dash;
 use reports::summary::{Row, rows};
 use reports::table::COLUMNS;
 
-use crate::{findings, lanes};
+use crate::{chart, findings};
 
 /// The recorded run that the lecture shows by default; the report in the same directory is made from the same file.
 const RECORDED: &[u8] = include_bytes!("../../reports/record/all/run.json");
 
 /// The charts, the table and the verdicts of a run.
 pub struct Figures {
-    charts: HashMap<String, Figure>,
+    charts: HashMap<String, String>,
     lanes: String,
     verdicts: Vec<Verdict>,
     table: Table,
@@ -48,7 +47,7 @@ impl Figures {
     /// Draws the charts of the recorded run.
     ///
     /// # Errors
-    /// When its schema has another version than this program reads, or a chart cannot be drawn.
+    /// When its schema has another version than this program reads, or its facts are incomplete.
     pub fn recorded() -> anyhow::Result<Self> {
         Self::of(&findings::read(RECORDED).context("the recorded run")?)
     }
@@ -56,12 +55,11 @@ impl Figures {
     /// Draws the charts of a run.
     ///
     /// # Errors
-    /// When the drawing library fails, or the run has no comparison.
+    /// When the run has no comparison, or its facts are incomplete.
     pub fn of(run: &Run) -> anyhow::Result<Self> {
         let comparison =
             run.comparison().context("the lecture needs a run of `bench-client all`: this run has no comparison")?;
         let chapters = chapter::of(run)?;
-        let charts = chart::of(&chapters)?.into_iter().flatten().map(|figure| (figure.name.clone(), figure)).collect();
         let columns: Vec<_> = COLUMNS.iter().filter(|column| SHOWN.contains(&column.name)).collect();
         let cells = |row: &Row| columns.iter().map(|column| short_or_dash((column.value)(row))).collect();
         let table = Table {
@@ -69,16 +67,11 @@ impl Figures {
             headings: columns.iter().map(|column| (column.heading, column.unit)).collect(),
             rows: rows(comparison).iter().map(|row| (row.transport.label(), cells(row))).collect(),
         };
-        let experiments = || chapter::experiments(&chapters).map(|derived| &*derived.experiment);
-        let drawings = experiments().flat_map(|experiment| &experiment.drawings);
-        let ladders: Vec<&Ladder> = drawings
-            .filter_map(|drawing| match drawing {
-                Drawing::Ladder(ladder) => Some(ladder),
-                _ => None,
-            })
-            .collect();
-        let lanes = lanes::draw(&ladders);
-        let verdicts = experiments().flat_map(|experiment| experiment.verdicts.clone()).collect();
+        let experiments: Vec<&Experiment> =
+            chapter::experiments(&chapters).map(|derived| &*derived.experiment).collect();
+        let charts = chart::all(comparison, &experiments);
+        let lanes = chart::lanes(&experiments);
+        let verdicts = experiments.iter().flat_map(|experiment| experiment.verdicts.clone()).collect();
         Ok(Self { charts, lanes, verdicts, table })
     }
 
@@ -88,9 +81,7 @@ impl Figures {
     /// When the run has no chart of that name.
     pub fn chart(&self, name: &str) -> anyhow::Result<&str> {
         let chart = self.charts.get(name);
-        Ok(&chart
-            .with_context(|| format!("the run has no chart {name}; a run of `bench-client all` has them all"))?
-            .svg)
+        Ok(chart.with_context(|| format!("the run has no chart {name}; a run of `bench-client all` has them all"))?)
     }
 
     /// The ladders of all transports that a browser can use, drawn like the lanes of the live page, as SVG.

@@ -91,6 +91,41 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ("event {1} published", "이벤트 {1} 발행"),
     ("event {1} after {2} ms", "이벤트 {1}: {2} ms 후 도착"),
     ("up to {1} ms, {2} B", "최대 {1} ms, {2} B"),
+    ("event {1}: {2} ms", "이벤트 {1}: {2} ms"),
+    // The charts that are drawn for slides.
+    ("until half of the events have arrived", "이벤트의 절반이 도착할 때까지"),
+    ("Headers", "헤더"),
+    ("server CPU per delivered event", "전달된 이벤트당 서버 CPU"),
+    (
+        "{1}: one response carries {2} events, which share its headers and its work",
+        "{1}: 응답 하나에 이벤트 {2}개가 실려 헤더와 처리 비용을 나눈다",
+    ),
+    (
+        "server CPU in ms a second, without an event, {1} subscribers",
+        "이벤트가 없을 때의 서버 CPU (초당 ms), 구독자 {1}명",
+    ),
+    (
+        "requests in the 100 ms after one event, {1} subscribers",
+        "이벤트 하나를 발행한 뒤 100 ms 동안의 요청 수, 구독자 {1}명",
+    ),
+    ("requests a second of a subscriber", "구독자 한 명의 초당 요청 수"),
+    ("{1} Polling", "{1} 폴링"),
+    ("{1} Long polling", "{1} 롱 폴링"),
+    ("{1} HTTP stream", "{1} HTTP 스트리밍"),
+    ("{1} WebSocket", "{1} 웹소켓"),
+    ("{1} Multipart", "{1} 멀티파트"),
+    ("{1} Hidden iframe", "{1} 숨은 iframe"),
+    // The diagram of a frame.
+    ("byte {1}", "바이트 {1}"),
+    ("the payload, 5 bytes", "페이로드 5바이트"),
+    ("the message ends with this frame", "이 프레임에서 메시지가 끝난다"),
+    ("no extension changes the frame", "프레임을 바꾸는 확장이 없다"),
+    ("1, text", "1, 텍스트"),
+    ("not masked, so it comes from a server", "마스크 없음: 서버가 보낸 프레임이다"),
+    ("5 bytes of payload", "페이로드 5바이트"),
+    ("payload", "페이로드"),
+    ("length", "길이"),
+    ("UTF-8, with no length or mark of an end of its own", "UTF-8, 끝을 알리는 표시는 따로 없다"),
     // Charts of experiments.
     ("{1}; dashed: theory", "{1}, 점선은 이론값"),
     (
@@ -245,8 +280,8 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ("bytes that are not text, as binary: {1}", "텍스트가 아닌 바이트를 바이너리 프레임으로 보냄: {1}"),
     ("bytes that are no text, as binary: {1}", "텍스트가 아닌 바이트를 바이너리 프레임으로 보냄: {1}"),
     (
-        "a second handshake on the connection of an open WebSocket: {1}",
-        "열려 있는 웹소켓 연결에서 핸드셰이크를 다시 시도함: {1}",
+        "Over HTTP/1.1, a second handshake on the connection of an open WebSocket: {1}",
+        "HTTP/1.1: 열려 있는 웹소켓 연결에서 핸드셰이크를 다시 시도함: {1}",
     ),
     ("Two conversations: {1} connections", "대화 두 개에 연결 {1}개"),
     ("{1}, then {2}", "{1} 이후 {2}"),

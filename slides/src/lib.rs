@@ -5,14 +5,15 @@
 //! messages of one subscription over time; a live lane is a subscription of the browser itself. The player, the script that shows one
 //! slide at a time, is in `player/`.
 
+mod chart;
 pub mod deck;
 pub mod dictionary;
 pub mod figures;
 mod findings;
 mod korean;
-mod lanes;
 pub mod language;
 pub mod markdown;
+pub mod palette;
 pub mod source;
 
 use anyhow::Context;
@@ -85,7 +86,7 @@ pub fn render(
         ("{{other}}", &other),
         ("{{texts}}", &language.player_texts()),
         ("{{live}}", if destination == Destination::Server { "yes" } else { "no" }),
-        ("{{css}}", include_str!("player/player.css")),
+        ("{{css}}", &(palette::css() + include_str!("player/player.css"))),
         ("{{script}}", include_str!("player/player.js")),
         ("{{slides}}", &sections),
     ];

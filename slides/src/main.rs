@@ -37,6 +37,7 @@ fn render(Arguments { run, out }: &Arguments) -> anyhow::Result<()> {
         None => Figures::recorded()?,
     };
     reports::prepare(out)?;
+    fs::create_dir_all(out).with_context(|| format!("cannot make the directory {}", out.display()))?;
     for language in &LANGUAGES {
         for edition in EDITIONS {
             let page = slides::render(language, &figures, Destination::File, edition)?;

@@ -2,14 +2,16 @@
 //!
 //! A slide is plain Markdown, which other tools show with links and pictures. Here, a link or picture that is alone in its paragraph is
 //! replaced:
-//! - a picture `…/charts/NAME.svg` by the run's chart of that name;
+//! - a picture `…/charts/NAME.svg` by the run's chart of that name, drawn for slides;
+//! - the picture `../frame.svg` by itself, so that it has the colours of the theme;
 //! - a link to `…/summary.csv` by the table of the run's comparison;
 //! - a link to `…/FILE.rs#NAME` by the code that defines NAME, with the link's text above it;
 //! - a link to the live page, `http://127.0.0.1:8080/?QUERY`, by that page in a frame; in print and in a file, where the page cannot be
 //!   live, the block quote after the link is shown instead;
 //! - a picture of the live page, `…/live-page.png`, by the lanes of the run.
 //!
-//! A link to `…/run.json#claim-N`, wherever it is, is followed by the run's verdict on that claim.
+//! A link to `…/run.json#claim-N`, wherever it is, is followed by the run's verdict on that claim, and one to `…/run.json#figure-N` by the figure
+//! that the verdict follows from.
 
 use anyhow::Context;
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html};
@@ -22,6 +24,8 @@ use crate::source;
 const LIVE: &str = "http://127.0.0.1:8080/?";
 /// The relative path from a deck's directory to that of the project.
 const PROJECT: &str = "../../../";
+/// The diagram of a WebSocket frame, beside the decks.
+const FRAME: (&str, &str) = ("../frame.svg", include_str!("../deck/frame.svg"));
 
 /// Renders Markdown.
 ///
@@ -63,7 +67,7 @@ fn render_events(events: &[Event], language: &Language, figures: &Figures) -> an
                     None => (rest[0].clone(), 1),
                 }
             }
-            [Event::Start(Tag::Link { dest_url, .. }), ..] if dest_url.contains("run.json#claim-") => {
+            [Event::Start(Tag::Link { dest_url, .. }), ..] if dest_url.contains("run.json#") => {
                 let length = 1 + rest.iter().position(|event| *event == Event::End(TagEnd::Link)).expect("a link ends");
                 (html_event(claim(dest_url, &label(&rest[1..length - 1]), language, figures)?), length)
             }
@@ -124,11 +128,17 @@ fn replacement(
     figures: &Figures,
 ) -> anyhow::Result<Option<String>> {
     let caption = escape(label);
+    let figure = |svg: &str| {
+        let svg = language.dictionary.svg(svg);
+        format!("<figure class=\"chart\" role=\"img\" aria-label=\"{caption}\">\n{svg}\n</figure>\n")
+    };
+    if destination == FRAME.0 {
+        return Ok(Some(figure(FRAME.1)));
+    }
     let Some(path) = destination.strip_prefix(PROJECT) else { return Ok(None) };
     let chart = path.split_once("/charts/").map(|(_, name)| figures.chart(name.trim_end_matches(".svg")));
     if let Some(svg) = chart.or_else(|| path.ends_with("/live-page.png").then(|| figures.lanes())) {
-        let svg = language.dictionary.svg(svg?);
-        return Ok(Some(format!("<figure class=\"chart\" role=\"img\" aria-label=\"{caption}\">\n{svg}\n</figure>\n")));
+        return Ok(Some(figure(svg?)));
     }
     if path.ends_with("/summary.csv") {
         return Ok(Some(table(language, figures)));
@@ -152,12 +162,14 @@ fn claim(destination: &str, label: &str, language: &Language, figures: &Figures)
     let number = destination.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
     let verdict =
         figures.verdict(number.with_context(|| format!("{destination} does not contain the number of a claim"))?)?;
+    let label = escape(label);
+    if destination.contains("#figure-") {
+        let figure = escape(&language.dictionary.text(&verdict.figure));
+        return Ok(format!("<span class=\"claim\">{label}: <small>{figure}</small></span>"));
+    }
     let class = format!("{:?}", verdict.status).to_lowercase();
-    let (status, figure) = (language.status(verdict.status), escape(&language.dictionary.text(&verdict.figure)));
-    Ok(format!(
-        "<span class=\"claim\">{} <b class=\"status {class}\">{status}</b> <small>{figure}</small></span>",
-        escape(label)
-    ))
+    let status = language.status(verdict.status);
+    Ok(format!("<span class=\"claim\">{label} <b class=\"status {class}\">{status}</b></span>"))
 }
 
 fn table(language: &Language, figures: &Figures) -> String {

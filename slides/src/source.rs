@@ -1,4 +1,4 @@
-//! Code of this project for the slides. A slide names a definition, so that it always shows the current code.
+//! Code of the lecture's examples for the slides. A slide names a definition, so it shows code that a test has run.
 
 use anyhow::Context;
 
@@ -9,14 +9,7 @@ macro_rules! sources {
     };
 }
 
-const SOURCES: &[(&str, &str)] = sources![
-    "bench-client/src/transport/stomp.rs",
-    "protocol/src/envelope/javascript.rs",
-    "server/src/page/transport/websocket.js",
-    "server/src/transport/long_polling.rs",
-    "server/src/transport/stream.rs",
-    "server/src/transport/polling.rs",
-];
+const SOURCES: &[(&str, &str)] = sources!["slides/examples/client.js", "slides/examples/server.cjs",];
 
 /// The definition of `name` in the file at `path` of this project: a function, a type, a constant or the like, without its doc comment and
 /// without the indentation of its first line.
@@ -73,7 +66,7 @@ fn highlight_line(line: &str) -> String {
     while let Some(first) = rest.chars().next() {
         let (length, class) = if rest.starts_with("//") {
             (rest.len(), "comment")
-        } else if first == '"' || first == '`' {
+        } else if first == '"' || first == '`' || first == '\'' {
             (literal_length(rest, first), "literal")
         } else if first.is_alphanumeric() || first == '_' {
             let length = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(rest.len());
@@ -106,14 +99,16 @@ mod tests {
 
     #[test]
     fn a_definition_is_found_by_name_and_ends_with_its_closing_brace() {
-        let code = definition("server/src/transport/polling.rs", "respond").unwrap();
-        assert!(code.starts_with("pub fn respond(") && code.ends_with("\n}\n"), "{code}");
+        let code = definition("slides/examples/server.cjs", "longPoll").unwrap();
+        assert!(code.starts_with("function longPoll(") && code.ends_with("\n}\n"), "{code}");
+        let code = definition("slides/examples/client.js", "poll").unwrap();
+        assert!(code.starts_with("async function poll(") && code.ends_with("\n}\n"), "{code}");
         let method = defined_in("impl A {\n    fn b() {\n        if c {\n        }\n    }\n\n    fn d() {}\n}\n", "b");
         assert_eq!(method.unwrap(), "fn b() {\n    if c {\n    }\n}\n");
-        let constant = definition("server/src/transport/long_polling.rs", "DEFAULT_WAIT").unwrap();
-        assert!(constant.starts_with("const DEFAULT_WAIT") && constant.lines().count() == 1, "{constant}");
-        assert!(definition("server/src/transport/polling.rs", "no_such").is_err());
-        assert!(definition("no/such/file.rs", "respond").is_err());
+        let constant = definition("slides/examples/server.cjs", "GUID").unwrap();
+        assert!(constant.starts_with("const GUID") && constant.lines().count() == 1, "{constant}");
+        assert!(definition("slides/examples/server.cjs", "no_such").is_err());
+        assert!(definition("no/such/file.js", "poll").is_err());
     }
 
     #[test]

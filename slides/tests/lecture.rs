@@ -30,7 +30,7 @@ fn charts_code_verdicts_and_the_table_are_inserted() {
     let page = render(&LANGUAGES[0], figures(), Destination::File, Edition::Full).unwrap();
     assert!(page.contains(figures().chart("bytes-per-event").unwrap()));
     assert!(page.contains(&reports::html::escape(&figures().verdict(23).unwrap().figure)));
-    assert!(page.contains("feed.since(after, MAX_BATCH_BYTES)"), "code of server/src/transport/polling.rs");
+    assert!(page.contains("events.slice(after)"), "code of slides/examples/server.cjs");
     for (name, cells) in &figures().table().rows {
         assert!(page.contains(&format!("<th>{name}</th><td>{}</td>", cells[0])), "{name}");
     }
@@ -55,8 +55,9 @@ fn every_live_page_has_a_recording_for_print_and_files() {
     }
     let lanes = figures().lanes().unwrap();
     for name in ["Polling", "Long polling", "HTTP stream", "SSE", "WebSocket"] {
-        assert!(lanes.contains(&format!(">{name}</tspan>")), "{name}");
+        assert!(lanes.contains(&format!(">{name}</text>")), "{name}");
     }
+    assert_eq!(lanes.matches("font-weight=\"bold\"").count(), 5, "as many lanes as the heading says");
 }
 
 #[test]
@@ -80,7 +81,7 @@ fn the_handout_has_all_slides_except_the_solutions() {
 fn a_reference_to_something_missing_is_an_error_that_names_it() {
     let slide = |text: &str| slides::markdown::render(text, &LANGUAGES[0], figures()).unwrap_err().to_string();
     assert!(slide("![](../../../reports/record/all/charts/none.svg)").contains("no chart none"));
-    assert!(slide("[code](../../../server/src/transport/polling.rs#none)").contains("does not define none"));
+    assert!(slide("[code](../../../slides/examples/server.cjs#none)").contains("does not define none"));
     assert!(slide("- [claim](../../../reports/record/all/run.json#claim-99)").contains("claim 99"));
 }
 

@@ -78,17 +78,17 @@ fn legend(area: &sheet::Area<'_>, rows: &[Row]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A layer's colour, and the colour of the text on it. Adjacent layers differ in lightness as well as in hue.
+/// A layer's colour, which has a contrast of at least 3 to 1 with white, and the colour of the text on it.
 fn colours(layer: Layer) -> (RGBColor, RGBColor) {
     match layer {
         Layer::Event => (RGBColor(38, 70, 83), WHITE),
-        Layer::Framing => (RGBColor(240, 228, 66), INK),
-        Layer::ResponseHeaders => (RGBColor(86, 180, 233), INK),
+        Layer::Framing => (RGBColor(190, 134, 0), INK),
+        Layer::ResponseHeaders => (RGBColor(56, 155, 210), INK),
         Layer::RequestHeaders => (RGBColor(0, 114, 178), WHITE),
-        Layer::EmptyPoll => (RGBColor(213, 94, 0), WHITE),
-        Layer::Tls => (RGBColor(0, 158, 115), WHITE),
-        Layer::Control => (RGBColor(204, 121, 167), INK),
+        Layer::EmptyPoll => (RGBColor(196, 78, 0), WHITE),
+        Layer::Tls => (RGBColor(0, 133, 98), WHITE),
+        Layer::Control => (RGBColor(179, 88, 139), WHITE),
         Layer::Quic => (RGBColor(120, 94, 240), WHITE),
-        Layer::Handshake => (RGBColor(170, 170, 170), INK),
+        Layer::Handshake => (RGBColor(120, 120, 120), WHITE),
     }
 }

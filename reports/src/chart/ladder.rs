@@ -4,6 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 use protocol::experiment::Ladder;
 
+use super::scale;
 use super::sheet::{self, FAINT, GRID, HEIGHT, INK, TEXT, drawing_error};
 
 /// The x position of the client's line.
@@ -26,10 +27,10 @@ pub fn draw(drawing: &Ladder) -> anyhow::Result<String> {
         &drawing.title,
         "Time runs down, in ms; each arrow is what one side sent at once, with its bytes",
         |area| {
-            for tick in sheet::even_ticks(drawing.length_ms) {
+            for tick in scale::even_ticks(drawing.length_ms) {
                 let height = y(tick);
                 area.draw(&PathElement::new([(70, height), (1270, height)], GRID)).map_err(drawing_error)?;
-                sheet::write(area, &sheet::tick_text(tick), (60, height), SMALL, &FAINT, HPos::Right, VPos::Center)?;
+                sheet::write(area, &scale::tick_text(tick), (60, height), SMALL, &FAINT, HPos::Right, VPos::Center)?;
             }
             for (line, name) in [(CLIENT, "client"), (SERVER, "server")] {
                 area.draw(&PathElement::new([(line, FROM), (line, TO)], INK.stroke_width(3))).map_err(drawing_error)?;

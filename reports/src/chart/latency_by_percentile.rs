@@ -3,6 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
+use super::scale;
 use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, Label, RIGHT, TEXT, TOP, WIDTH, drawing_error};
 use crate::answer::extremes;
 use crate::number::short;
@@ -35,13 +36,13 @@ pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
         let mut chart = ChartBuilder::on(&plot)
             .build_cartesian_2d(nines(FIRST)..nines(farthest), (low..high).log_scale())
             .map_err(drawing_error)?;
-        for tick in sheet::ticks(low, high) {
+        for tick in scale::ticks(low, high) {
             let line = PathElement::new([(nines(FIRST), tick), (nines(farthest), tick)], GRID);
             chart.draw_series([line]).map_err(drawing_error)?;
             let (x, y) = chart.backend_coord(&(nines(FIRST), tick));
             sheet::write(
                 area,
-                &format!("{} ms", sheet::tick_text(tick)),
+                &format!("{} ms", scale::tick_text(tick)),
                 (x - 12, y),
                 TEXT,
                 &INK,

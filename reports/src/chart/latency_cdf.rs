@@ -3,6 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
+use super::scale;
 use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, Label, RIGHT, TEXT, TOP, WIDTH, drawing_error};
 use crate::answer::extremes;
 use crate::number::short;
@@ -31,10 +32,10 @@ pub fn draw(rows: &[Row], load: &str) -> anyhow::Result<String> {
             let (x, y) = chart.backend_coord(&(low, share));
             sheet::write(area, &format!("{percent} %"), (x - 12, y), TEXT, &INK, HPos::Right, VPos::Center)?;
         }
-        for tick in sheet::ticks(low, high) {
+        for tick in scale::ticks(low, high) {
             chart.draw_series([PathElement::new([(tick, 0.0), (tick, 1.0)], GRID)]).map_err(drawing_error)?;
             let (x, _) = chart.backend_coord(&(tick, 0.0));
-            let text = format!("{} ms", sheet::tick_text(tick));
+            let text = format!("{} ms", scale::tick_text(tick));
             sheet::write(area, &text, (x, HEIGHT - BOTTOM + 14), TEXT, &INK, HPos::Center, VPos::Top)?;
         }
         let mut labels = Vec::new();

@@ -2,50 +2,15 @@
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
-use protocol::experiment::{Axis, Line, Lines, Point};
+use protocol::experiment::{Line, Lines, Point};
 
+use super::scale::{Scale, tick_text};
 use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, Label, RIGHT, TEXT, TOP, WIDTH, drawing_error};
 
 /// The colours of lines that belong to no transport.
 const OTHER_COLOURS: [RGBColor; 2] = [INK, RGBColor(0, 114, 178)];
 /// The largest number of points at which a line has marks; with more, marks would cover the line.
 const MAX_MARKS: usize = 30;
-
-/// The mapping from values of an axis to pixels.
-struct Scale {
-    low: f64,
-    high: f64,
-    logarithmic: bool,
-    pixels: (i32, i32),
-}
-
-impl Scale {
-    fn new(axis: &Axis, values: impl Iterator<Item = f64> + Clone, pixels: (i32, i32)) -> Self {
-        let shown = values.filter(|value| value.is_finite() && (!axis.logarithmic || *value > 0.0));
-        let least = shown.clone().fold(f64::INFINITY, f64::min);
-        let greatest = shown.fold(0.0, f64::max);
-        let (low, high) = match (least.is_finite(), axis.logarithmic) {
-            (true, true) => (least * 0.8, greatest.max(least) * 1.25),
-            (true, false) => (0.0, if greatest > 0.0 { greatest * 1.08 } else { 1.0 }),
-            (false, _) => (0.1, 1.0),
-        };
-        Self { low, high, logarithmic: axis.logarithmic, pixels }
-    }
-
-    fn pixel(&self, value: f64) -> i32 {
-        let share = if self.logarithmic {
-            (value.max(self.low) / self.low).ln() / (self.high / self.low).ln()
-        } else {
-            (value - self.low) / (self.high - self.low)
-        };
-        let (from, to) = self.pixels;
-        from + (share.clamp(0.0, 1.0) * f64::from(to - from)).round() as i32
-    }
-
-    fn ticks(&self) -> Vec<f64> {
-        if self.logarithmic { sheet::ticks(self.low, self.high) } else { sheet::even_ticks(self.high) }
-    }
-}
 
 pub fn draw(drawing: &Lines) -> anyhow::Result<String> {
     let points = || drawing.lines.iter().flat_map(|line| &line.points);
@@ -62,7 +27,7 @@ pub fn draw(drawing: &Lines) -> anyhow::Result<String> {
         let mut labels = Vec::new();
         for (line, other) in drawing.lines.iter().zip(OTHER_COLOURS.into_iter().cycle()) {
             let colour = line.transport.map_or(other, sheet::colour);
-            let shown = |point: &&Point| !y.logarithmic || point.y > 0.0;
+            let shown = |point: &&Point| !drawing.y.logarithmic || point.y > 0.0;
             let at = |point: &Point| (x.pixel(point.x), y.pixel(point.y));
             let path: Vec<_> = line.points.iter().filter(shown).map(at).collect();
             let Some(&end) = path.last() else { continue };
@@ -99,13 +64,13 @@ fn grid(area: &sheet::Area<'_>, x: &Scale, y: &Scale) -> anyhow::Result<()> {
     for tick in y.ticks() {
         let height = y.pixel(tick);
         area.draw(&PathElement::new([(left, height), (right, height)], GRID)).map_err(drawing_error)?;
-        let text = sheet::tick_text(tick);
+        let text = tick_text(tick);
         sheet::write(area, &text, (left - 12, height), TEXT, &INK, HPos::Right, VPos::Center)?;
     }
     for tick in x.ticks() {
         let across = x.pixel(tick);
         area.draw(&PathElement::new([(across, top), (across, bottom)], GRID)).map_err(drawing_error)?;
-        let text = sheet::tick_text(tick);
+        let text = tick_text(tick);
         sheet::write(area, &text, (across, bottom + 14), TEXT, &INK, HPos::Center, VPos::Top)?;
     }
     Ok(())
@@ -151,20 +116,4 @@ fn dashes(area: &sheet::Area<'_>, path: &[(i32, i32)], colour: RGBColor) -> anyh
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scale_includes_its_values_and_a_logarithmic_one_excludes_zero() {
-        let axis = |logarithmic| Axis { label: String::new(), logarithmic };
-        let even = Scale::new(&axis(false), [0.0, 50.0].into_iter(), (100, 200));
-        assert_eq!((even.pixel(0.0), even.pixel(54.0)), (100, 200));
-        let decades = Scale::new(&axis(true), [0.0, 1.0, 100.0].into_iter(), (0, 1000));
-        assert!((decades.low, decades.high) == (0.8, 125.0) && decades.pixel(10.0) == 500);
-        let nothing = Scale::new(&axis(true), [0.0].into_iter(), (0, 10));
-        assert_eq!(nothing.ticks(), [0.1, 0.2, 0.5, 1.0]);
-    }
 }

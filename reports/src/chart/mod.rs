@@ -7,6 +7,7 @@ mod latency_cdf;
 mod lines;
 mod map;
 mod requests_per_event;
+pub mod scale;
 mod server_cpu;
 mod sheet;
 mod strip;

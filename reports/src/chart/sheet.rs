@@ -9,8 +9,6 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use protocol::Transport;
 use protocol::appearance::Rgb;
 
-use crate::number::thousands;
-
 /// Width of a figure, in pixels; it scales without loss.
 pub const WIDTH: i32 = 1280;
 /// Height of a figure, in pixels.
@@ -108,10 +106,12 @@ pub fn labels_on_the_right(area: &Area<'_>, mut labels: Vec<Label>) -> anyhow::R
     }
     let column = WIDTH - RIGHT + 34;
     for (label, height) in labels.iter().zip(heights) {
-        let lead = [(label.at.0 + 10, label.at.1), (column - 6, height)];
-        // Thin and pale, so that it is not mistaken for data.
+        let lead = [(label.at.0 + 10, label.at.1), (column - 22, height)];
+        // Thin and pale, so that it is not mistaken for data. The text is black, since not every colour can be read as text.
         area.draw(&PathElement::new(lead, label.colour.mix(0.45).stroke_width(1))).map_err(drawing_error)?;
-        write(area, &label.text, (column, height), TEXT, &label.colour, HPos::Left, VPos::Center)?;
+        let key = [(column - 22, height), (column - 7, height)];
+        area.draw(&PathElement::new(key, label.colour.stroke_width(6))).map_err(drawing_error)?;
+        write(area, &label.text, (column, height), TEXT, &INK, HPos::Left, VPos::Center)?;
     }
     Ok(())
 }
@@ -146,56 +146,7 @@ pub fn mark(area: &Area<'_>, transport: Transport, (x, y): (i32, i32), size: i32
     Ok(())
 }
 
-/// The powers of ten in a range; in a range of at most 2.5 decades, 2 and 5 times these powers, too.
-pub fn ticks(low: f64, high: f64) -> Vec<f64> {
-    let decades = (high / low).log10();
-    let steps: &[f64] = if decades > 2.5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
-    let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
-    (first..=last)
-        .flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)))
-        .filter(|tick| (low * 0.999..=high * 1.001).contains(tick))
-        .collect()
-}
-
-/// About five multiples of a round step, from 0 to at most `high`.
-pub fn even_ticks(high: f64) -> Vec<f64> {
-    let step = round_step(high / 5.0);
-    (0..=(high / step * 1.001) as i32).map(|index| f64::from(index) * step).collect()
-}
-
-/// The smallest of 1, 2 and 5 times a power of ten that is not below `step`.
-pub fn round_step(step: f64) -> f64 {
-    let power = 10f64.powf(step.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|&round| round >= step * 0.999).unwrap_or(step)
-}
-
-/// A tick's value without rounding errors of binary fractions.
-pub fn tick_text(value: f64) -> String {
-    if value >= 10_000.0 {
-        return thousands(value.round() as u64);
-    }
-    format!("{value:.5}").trim_end_matches('0').trim_end_matches('.').into()
-}
-
 /// Converts an error of the drawing library.
 pub fn drawing_error<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> anyhow::Error {
     anyhow!("cannot draw: {error}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ticks_lie_in_their_range_and_are_few() {
-        assert_eq!(ticks(0.1, 1000.0), [0.1, 1.0, 10.0, 100.0, 1000.0]);
-        assert_eq!(ticks(0.3, 3.0), [0.5, 1.0, 2.0]);
-        assert_eq!([0.0, 0.1 + 0.2, 1.5, 100.0, 1e6].map(tick_text), ["0", "0.3", "1.5", "100", "1,000,000"]);
-        assert_eq!(even_ticks(9.0), [0.0, 2.0, 4.0, 6.0, 8.0]);
-    }
-
-    #[test]
-    fn steps_are_round() {
-        assert_eq!([0.13, 0.2, 3.7, 41.0, 99.0].map(round_step), [0.2, 0.2, 5.0, 50.0, 100.0]);
-    }
 }

@@ -3,6 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
+use super::scale;
 use super::sheet::{self, BOTTOM, FAINT, GRID, HEIGHT, INK, LEFT, RIGHT, TEXT, TOP, WIDTH, drawing_error};
 use crate::number::short;
 use crate::summary::Row;
@@ -19,7 +20,7 @@ pub fn draw(
     let values: Vec<Vec<f64>> = rows.iter().map(figure).collect();
     let greatest = values.iter().flatten().copied().fold(0.0, f64::max);
     // Without a positive value the axis ends at 0.2.
-    let step = sheet::round_step(if greatest > 0.0 { greatest / 5.0 } else { 0.2 });
+    let step = scale::round_step(if greatest > 0.0 { greatest / 5.0 } else { 0.2 });
     let end = (greatest / step).ceil().max(1.0) * step;
     sheet::draw(title, subtitle, |area| {
         let (left, right, top, bottom) = (LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM);
@@ -27,7 +28,7 @@ pub fn draw(
         for index in 0..=(end / step).round() as i32 {
             let value = f64::from(index) * step;
             area.draw(&PathElement::new([(x(value), top), (x(value), bottom)], GRID)).map_err(drawing_error)?;
-            sheet::write(area, &sheet::tick_text(value), (x(value), bottom + 14), TEXT, &INK, HPos::Center, VPos::Top)?;
+            sheet::write(area, &scale::tick_text(value), (x(value), bottom + 14), TEXT, &INK, HPos::Center, VPos::Top)?;
         }
         let pitch = (bottom - top) / rows.len().max(1) as i32;
         for ((row, values), index) in rows.iter().zip(&values).zip(0..) {

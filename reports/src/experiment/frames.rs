@@ -136,10 +136,10 @@ pub fn no_headers_later(capture: &Capture) -> Status {
     }
 }
 
-/// Claim 26: many logical connections share one TCP connection. `second` says whether a second handshake on an open WebSocket got another
-/// 101.
+/// Claim 26: many WebSockets share one TCP connection. `second` says whether a second handshake on an open WebSocket got another 101. If it did
+/// not, the claim holds within limits: over HTTP/2 and HTTP/3, each WebSocket is a stream of a connection (RFC 8441, RFC 9220).
 pub fn shared(second: Answer) -> Status {
-    second.decides(Status::Holds, Status::DoesNotHold)
+    second.decides(Status::Holds, Status::HoldsWithinLimits)
 }
 
 /// Whether a second handshake got another 101, and what was received in words.
@@ -273,16 +273,16 @@ pub fn derive(facts: &FramesFacts) -> Experiment {
             "No close frame in response, another code, or a connection that stays open.",
         ),
         Verdict {
-            turns_at: "Changes with the protocol: HTTP/2 with RFC 8441 carries several WebSockets on one TCP connection."
-                .into(),
+            turns_at: "Changes with the version of HTTP: HTTP/2 carries several WebSockets on one TCP connection.".into(),
             ..verdict(
                 26,
                 shared(is_switched),
-                format!("a second handshake on the connection of an open WebSocket: {second}"),
-                "It follows from RFC 6455: a frame has no field for a channel, and section 4.1 opens a connection for each WebSocket. The \
-                 second handshake demonstrates it.",
+                format!("Over HTTP/1.1, a second handshake on the connection of an open WebSocket: {second}"),
+                "Over HTTP/1.1 they do not: a frame has no field for a channel, and RFC 6455, section 4.1, opens a connection for each \
+                 WebSocket. Over HTTP/2 and HTTP/3 they do: each WebSocket is a stream of one connection (RFC 8441, RFC 9220).",
                 "The response to a second handshake on an open WebSocket is a second 101.",
-                "A close frame, or the end of the connection, instead of a 101.",
+                "A close frame, or the end of the connection, instead of a 101, limits the claim to HTTP/2 and HTTP/3. The experiment \
+                 multiplexing counts their connections.",
             )
         },
     ];

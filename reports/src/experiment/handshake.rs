@@ -90,7 +90,7 @@ fn request_rule(request: HandshakeRequest) -> (Rule, fn(&str) -> bool) {
             |response| !is_switched(response),
         ),
         HandshakeRequest::ThroughProxyWithinTls => {
-            (rule(18, "the same within TLS, through the same proxy", "101"), is_switched)
+            (rule(18, "the same within TLS, which the proxy passes on unread", "101"), is_switched)
         }
     }
 }
@@ -176,11 +176,12 @@ pub fn passes(bare: Answer, within_tls: Answer) -> Status {
     }
 }
 
-/// Claims 12 and 13: the handshake is a GET with `Upgrade`, and the response is 101. They hold within limits where another handshake succeeds over
-/// HTTP/2; `over_http1` says whether they hold there.
+/// Claims 12 and 13: the handshake is a GET with `Upgrade`, and the response is 101. `over_http1` says whether they hold over HTTP/1.1, which is
+/// their limit; `over_http2` is the status of a handshake without them, if one was tried. Only a server that refuses it there obeys them over
+/// every version.
 pub fn within_http1(over_http1: Status, over_http2: Option<u16>) -> Status {
     match (over_http1, over_http2) {
-        (Status::Holds, Some(200)) => Status::HoldsWithinLimits,
+        (Status::Holds, Some(200) | None) => Status::HoldsWithinLimits,
         (over_http1, _) => over_http1,
     }
 }
@@ -222,7 +223,7 @@ pub fn derive(facts: &HandshakeFacts) -> Experiment {
     let over_http1 = |verdict: Verdict| {
         let figure = match facts.over_http2 {
             Some(status) => format!("{}; an extended CONNECT over HTTP/2, without Upgrade: {status}", verdict.figure),
-            None => verdict.figure,
+            None => format!("{}; over HTTP/2: not measured", verdict.figure),
         };
         Verdict {
             figure,
@@ -242,8 +243,8 @@ pub fn derive(facts: &HandshakeFacts) -> Experiment {
     let firewalls = Verdict {
         figure: of(18).1,
         why: "It shares HTTP's ports, so firewalls let it pass; a proxy that drops hop-by-hop headers breaks it, and one that only forwards \
-              TLS cannot read them. A proxy that terminates TLS can, which is the usual case in front of a server: it must forward the \
-              upgrade itself (see claim 43). One note prints port 433: it is 443."
+              TLS cannot read them. A proxy that terminates TLS reads them, within TLS as well, and stands before most servers: it must \
+              forward the upgrade itself, and the usual failure is that it does not (see claim 43). One note prints port 433: it is 443."
             .into(),
         prediction: "A handshake passes through a proxy for HTTP, since it begins as HTTP on HTTP's port.".into(),
         refuted_by: "No 101 through the proxy, either bare or within TLS. It holds only within limits where only TLS passes through it."
@@ -303,17 +304,19 @@ pub fn derive(facts: &HandshakeFacts) -> Experiment {
         verdicts: vec![
             over_http1(claim(
                 12,
-                "A handshake is a GET of HTTP/1.1 (RFC 6455, section 4.1). Over HTTP/2 it is an extended CONNECT (RFC 8441).",
+                "Over HTTP/1.1 it is a GET (RFC 6455, section 4.1). Over HTTP/2 and HTTP/3 it is an extended CONNECT with the pseudo-header :protocol \
+                 (RFC 8441, RFC 9220).",
                 "A handshake by POST, and one of HTTP/1.0, are refused.",
-                "A response other than 405 to a POST, or other than 400 to HTTP/1.0. The claim holds within limits where another handshake \
-                 succeeds over HTTP/2.",
+                "A response other than 405 to a POST, or other than 400 to HTTP/1.0. Over HTTP/1.1 only, the claim holds within limits; it \
+                 holds without them where the server refuses an extended CONNECT.",
             )),
             over_http1(claim(
                 13,
-                "Both headers are required; the response is 101. HTTP/2 has neither of them, nor a 101: the response is 200.",
+                "HTTP/1.1 requires both headers, and the response is 101. HTTP/2 and HTTP/3 have neither of them, nor a 101: the request has \
+                 :protocol, and the response is 200 (RFC 8441, RFC 9220).",
                 "The response to a right request is 101, to one without Upgrade 426, to one without Connection: Upgrade 400.",
-                "A 101 to a request that lacks either header, or no 101 to a right one. The claim holds within limits where a handshake \
-                 without them succeeds over HTTP/2.",
+                "A 101 to a request that lacks either header, or no 101 to a right one. Over HTTP/1.1 only, the claim holds within \
+                 limits; it holds without them where the server refuses an extended CONNECT.",
             )),
             claim(
                 14,
@@ -378,7 +381,7 @@ mod tests {
         let counts = experiment.verdicts.iter().map(|verdict| (verdict.claim, verdict.figure.split("; ").count()));
         assert_eq!(
             counts.collect::<Vec<_>>(),
-            [(12, 2), (13, 3), (14, 4), (15, 1), (18, 2), (19, 3), (36, 1), (42, 1)]
+            [(12, 3), (13, 4), (14, 4), (15, 1), (18, 2), (19, 3), (36, 1), (42, 1)]
         );
         assert!(experiment.verdicts.iter().all(|verdict| verdict.status == Status::NotMeasurable));
     }

@@ -102,11 +102,26 @@ pub fn derive(facts: &HerdFacts) -> anyhow::Result<Experiment> {
         answer: vec![format!("{figure}."), format!("{restarted}.")],
         drawings: vec![
             Drawing::Lines(Lines {
-                name: "herd-cpu".into(),
+                name: "herd-requests".into(),
                 title: format!(
                     "One event brings {} of {} long pollers back within 100 ms",
                     thousands(herd.spent.requests),
                     thousands(herd.subscribers.into())
+                ),
+                caption:
+                    "Requests that the server counted in the 100 ms after one event; each is the next one of a client."
+                        .into(),
+                x: axis("subscribers", true),
+                y: axis("requests in the 100 ms after one event", false),
+                lines: lines(&facts.groups, |spent| spent.requests as f64),
+            }),
+            Drawing::Lines(Lines {
+                name: "herd-cpu".into(),
+                title: format!(
+                    "One event to {} subscribers: {} ms of CPU within 100 ms over long polling, {} ms over WebSocket",
+                    thousands(herd.subscribers.into()),
+                    short(herd.spent.cpu_ms),
+                    short(frames.spent.cpu_ms)
                 ),
                 caption: "CPU time of the server in the 100 ms after one event, its delivery included.".into(),
                 x: axis("subscribers", true),

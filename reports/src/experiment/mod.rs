@@ -6,7 +6,7 @@ pub mod capacity;
 pub(crate) mod claims;
 mod compared;
 mod compression;
-mod crossover;
+pub(crate) mod crossover;
 pub(crate) mod draw;
 mod evidence;
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn limit_is_gone(tabs: &TabsReport) -> bool {
     tabs.http1.open < tabs.sources && tabs.http2.open == tabs.sources
 }
 
-/// Claim 26: many logical connections share one TCP connection. Not in RFC 6455; over HTTP/2 they do. `connections` is how many were opened for
+/// Claim 26: many WebSockets share one TCP connection. Not in RFC 6455; over HTTP/2 they do. `connections` is how many were opened for
 /// that many subscribers over each version.
 pub fn share_a_connection(subscribers: u64, over_http1: Option<u64>, over_http2: Option<u64>) -> Status {
     match (over_http1, over_http2) {

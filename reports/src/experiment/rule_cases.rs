@@ -228,6 +228,7 @@ pub fn all() -> Vec<(u32, Status)> {
             &[
                 (within_http1(Holds, Some(200)), HoldsWithinLimits),
                 (within_http1(Holds, Some(400)), Holds),
+                (within_http1(Holds, None), HoldsWithinLimits),
                 (within_http1(DoesNotHold, Some(200)), DoesNotHold),
                 (within_http1(NotMeasurable, None), NotMeasurable),
             ],
@@ -271,7 +272,7 @@ pub fn all() -> Vec<(u32, Status)> {
             (share_a_connection(200, None, Some(2)), NotMeasurable),
             // Where only HTTP/1.1 was measured.
             (shared(Yes), Holds),
-            (shared(No), DoesNotHold),
+            (shared(No), HoldsWithinLimits),
             (shared(Unclear), NotMeasurable),
         ],
     ));

@@ -373,7 +373,7 @@ fn requests_per_s(rates: &[Rate], poll_interval_ms: f64, round_trip_ms: f64) -> 
                   event, until round trips bound them."
             .into(),
         x: axis("events a second", true),
-        y: axis("requests a second and a subscriber", true),
+        y: axis("requests a second of a subscriber", true),
         lines: vec![
             measured(Transport::Polling, |rate| rate.polls),
             measured(Transport::LongPolling, |rate| rate.long_polls),

@@ -15,6 +15,7 @@ use crate::chapter::{self, Chapter};
 use crate::chart::Figure;
 use crate::loads;
 use crate::number::{short, thousands};
+use crate::scorecard;
 use crate::servers;
 
 const STYLE: &str = include_str!("page.css");
@@ -34,6 +35,7 @@ pub fn page(run: &Run, chapters: &[Chapter], figures: &[Vec<Figure>], loads: Opt
         page += &doubts("This run was interrupted", &[note]);
     }
     let alone = chapters.len() == 1;
+    page += &scorecard(run);
     if !alone {
         page += &contents(chapters);
     }
@@ -127,6 +129,13 @@ fn side_by_side(run: &Run, figure: &Figure) -> String {
          </section>\n{}{tables}</article>\n",
         self::figure(figure)
     )
+}
+
+/// What suits two applications, in a sentence and a table; empty for a run without figures of them.
+fn scorecard(run: &Run) -> String {
+    let Some((sentence, scores)) = scorecard::of(run) else { return String::new() };
+    let (sentence, scores, legend) = (escape(&sentence), rows_of(&scores), escape(scorecard::LEGEND));
+    format!("<section class=\"scorecard\">\n<p class=\"plain\">{sentence}</p>\n{scores}<p>{legend}</p>\n</section>\n")
 }
 
 /// The table of contents, with a link to each chapter.

@@ -77,6 +77,32 @@ fn live_lanes_run_on_the_shown_slide_only_and_receive_its_keys() {
 }
 
 #[test]
+fn the_bytes_on_the_wire_are_shown_without_a_mouse() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server();
+    browser.open(&format!("http://{}/slides/en.html", server.addresses().http));
+    let shown = browser.run(
+        "const live = document.querySelector('.live[data-query*=\"embed=wire\"]');
+         show(slides.indexOf(live.closest('.slide')));
+         const press = key => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+         const page = () => live.querySelector('iframe')?.contentDocument;
+         const about = () => page()?.querySelector('#chunk .about')?.textContent ?? '';
+         const when = (condition, then) => condition() ? then() : setTimeout(() => when(condition, then), 20);
+         when(() => about() !== '', () => {
+             const first = about();
+             press('2');
+             when(() => about() !== first, () => done([first.startsWith('Long polling'), about().startsWith('WebSocket')]));
+         });",
+    );
+    assert_eq!(
+        shown,
+        json!([true, true]),
+        "a message of the first lane at once, and one of the second lane with its key"
+    );
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
 fn a_click_in_the_overview_selects_a_slide_and_the_presenter_s_window_follows() {
     let Some(browser) = Browser::start() else { return };
     let server = server();

@@ -39,11 +39,28 @@ function updateLiveFrames() {
       query.set('lang', root.lang);
       if (root.dataset.theme) query.set('theme', root.dataset.theme);
       made.src = `/?${query}`;
+      if (query.get('embed') === 'wire') made.addEventListener('load', () => showFirstBytes(made));
       made.title = container.title;
       container.append(made);
     } else if (!wanted) frame?.remove();
   }
 }
+
+// The slide with the bytes on the wire works without a mouse: these keys act on the lanes' canvases as keys that are pressed in them.
+function pressInLane(frame, lane, key) {
+  const canvas = frame?.contentDocument?.querySelectorAll('canvas.ladder')[lane];
+  canvas?.dispatchEvent(new frame.contentWindow.KeyboardEvent('keydown', { key }));
+  return Boolean(canvas);
+}
+
+// Shows the bytes of a message as soon as there is one, so that the slide is not empty.
+function showFirstBytes(frame) {
+  if (!frame.isConnected || frame.contentDocument.querySelector('#chunk pre')) return;
+  pressInLane(frame, 0, 'Enter');
+  setTimeout(() => showFirstBytes(frame), 200);
+}
+
+const BYTES_KEYS = { 1: [0, 'Enter'], 2: [1, 'Enter'], ',': [0, 'ArrowLeft'], '.': [0, 'ArrowRight'] };
 
 // A copy of a slide without the live page; a message instead if there is no slide.
 function copy(slide) {
@@ -120,9 +137,16 @@ const action = (key) => KEYS[key] ?? KEYS[key.toLowerCase()];
 // Handles a key; returns whether the player uses it. Other keys are passed to the live page, if the slide contains it.
 function handleKey(key) {
   const act = action(key);
+  const bytes = slides[current].querySelector('.live[data-query*="embed=wire"] iframe');
   if (act) act();
+  else if (bytes && BYTES_KEYS[key]) return pressInLane(bytes, ...BYTES_KEYS[key]);
   else slides[current].querySelector('.live iframe')?.contentWindow.postMessage({ key }, location.origin);
   return Boolean(act);
+}
+
+// Handles a key that a live page has passed on, since it has no meaning there.
+function receiveKey(key) {
+  if (action(key) || BYTES_KEYS[key]) handleKey(key);
 }
 
 addEventListener('keydown', (event) => {
@@ -132,7 +156,7 @@ addEventListener('keydown', (event) => {
 });
 addEventListener('message', ({ data, source }) => {
   const frames = [...document.querySelectorAll('.live iframe')].map((frame) => frame.contentWindow);
-  if (frames.includes(source) && typeof data.key === 'string') action(data.key)?.();
+  if (frames.includes(source) && typeof data.key === 'string') receiveKey(data.key);
   else if (source === other && Number.isInteger(data.slide)) show(data.slide, false);
 });
 addEventListener('hashchange', () => show(Number(location.hash.slice(1)) - 1));

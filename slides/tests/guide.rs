@@ -1,0 +1,85 @@
+//! The instructor's guide and the handout: the slides, files and keys that they name exist, and both languages have the same structure.
+
+use std::path::Path;
+
+use slides::{LANGUAGES, Language, deck};
+
+const GUIDES: [(&str, &str); 2] = [("GUIDE.md", "HANDOUT.md"), ("GUIDE.ko.md", "HANDOUT.ko.md")];
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// The texts between quotation marks in the tables of a guide: the headings of slides.
+fn quoted(text: &str) -> Vec<&str> {
+    let lines = text.lines().filter(|line| line.starts_with("| "));
+    lines
+        .flat_map(|line| match line.contains('“') {
+            true => line.split('“').skip(1).map(|rest| rest.split('”').next().unwrap()).collect::<Vec<_>>(),
+            false => line.split('"').skip(1).step_by(2).collect(),
+        })
+        .collect()
+}
+
+#[test]
+fn every_slide_that_a_guide_names_exists() {
+    for (language, (guide, _)) in LANGUAGES.iter().zip(GUIDES) {
+        let text = read(guide);
+        let slides = deck::slides(language.deck);
+        let titles: Vec<&str> = slides.iter().map(|slide| slide.title()).collect();
+        let named = quoted(&text);
+        assert!(named.len() > 30, "{guide} names {} slides", named.len());
+        let missing: Vec<&&str> = named.iter().filter(|name| !titles.contains(name)).collect();
+        assert!(missing.is_empty(), "{guide} names slides that do not exist: {missing:#?}");
+    }
+}
+
+#[test]
+fn every_file_that_a_guide_links_to_or_runs_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in GUIDES.iter().flat_map(|(guide, handout)| [guide, handout]) {
+        let text = read(name);
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            assert!(root.join(link).exists(), "{name}: {link}");
+        }
+        for file in
+            text.split("node ").skip(1).map(|rest| rest.split(' ').next().unwrap()).filter(|word| word.contains('/'))
+        {
+            assert!(root.join("..").join(file).exists(), "{name}: {file}");
+        }
+    }
+}
+
+#[test]
+fn the_keys_of_the_slides_in_a_guide_are_keys_of_the_player() {
+    for (language, (guide, _)) in LANGUAGES.iter().zip(GUIDES) {
+        let text = read(guide);
+        // The first three rows of the table of keys are those of the slides; the last one is that of the live page.
+        let rows: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("| ") && line.contains("`")).take(3).collect();
+        let known = keys(language);
+        for key in rows.iter().flat_map(|row| row.split('`').skip(1).step_by(2)) {
+            assert!(known.iter().any(|known| known == key), "{guide}: {key} is not among {known:?}");
+        }
+    }
+}
+
+fn keys(language: &Language) -> Vec<String> {
+    let texts: serde_json::Value = serde_json::from_str(&language.player_texts()).unwrap();
+    let keys = texts["keys"].as_array().unwrap().iter();
+    keys.flat_map(|key| key[0].as_str().unwrap().split(' ').map(String::from).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn both_languages_have_the_same_tables_and_commands() {
+    let shape = |text: &str| -> (usize, usize, Vec<String>) {
+        let rows = text.lines().filter(|line| line.starts_with('|')).count();
+        let headings = text.lines().filter(|line| line.starts_with('#')).count();
+        let commands = text.split("cargo run").skip(1).map(|rest| rest.split(['`', '\n']).next().unwrap().to_string());
+        (rows, headings, commands.collect())
+    };
+    let [english, korean] = GUIDES;
+    for (english, korean) in [(english.0, korean.0), (english.1, korean.1)] {
+        assert_eq!(shape(&read(english)), shape(&read(korean)), "{english}");
+    }
+}
