@@ -94,7 +94,7 @@ export function axis(canvas, { span, colours, unit, em }) {
 }
 
 // Clears a canvas and gives it the screen's resolution. Its context then draws in CSS pixels.
-function cleared(canvas) {
+export function cleared(canvas) {
   const scale = window.devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;
   // Assigning a size, even the same one, reallocates the canvas.
