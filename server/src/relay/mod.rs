@@ -149,3 +149,61 @@ impl Drop for Client {
         self.relay.clients().remove(&self.address);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::runtime::{Builder, LocalOptions};
+    use tokio::task::spawn_local;
+
+    use super::*;
+
+    fn run(test: impl Future<Output = ()>) {
+        Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap().block_on(test);
+    }
+
+    async fn listen() -> TcpListener {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap()
+    }
+
+    #[test]
+    fn the_server_knows_the_client_behind_a_connection_of_the_relay() {
+        run(async {
+            let server = listen().await;
+            let relay = Relay::new(0, 10);
+            let client: IpAddr = "10.0.0.7".parse().unwrap();
+            let far = relay.connect(server.local_addr().unwrap(), client).await.unwrap();
+            let (_stream, peer) = server.accept().await.unwrap();
+            assert_eq!(relay.client(peer), client);
+            drop(far);
+            assert_eq!(relay.client(peer), peer.ip(), "and forgets it");
+            assert!(relay.clients().is_empty());
+        });
+    }
+
+    #[test]
+    fn connections_beyond_the_limit_are_closed() {
+        run(async {
+            let (server, near) = (listen().await, listen().await);
+            let (server_address, address) = (server.local_addr().unwrap(), near.local_addr().unwrap());
+            let relay = Relay::new(address.port(), 2);
+            spawn_local(relay.run(near, server_address));
+            let connect = || async { TcpStream::connect(address).await.unwrap() };
+            let first = connect().await;
+            let _second = connect().await;
+            let _served = [server.accept().await.unwrap(), server.accept().await.unwrap()];
+            assert_eq!(connect().await.read(&mut [0; 1]).await.unwrap(), 0);
+            drop((first, _served));
+            // The place is free once the relay has noticed.
+            loop {
+                let mut third = connect().await;
+                tokio::select! {
+                    _ = third.read(&mut [0; 1]) => {}
+                    served = server.accept() => break drop(served.unwrap()),
+                }
+            }
+        });
+    }
+}

@@ -19,7 +19,13 @@ fn browsers_get_the_live_page_at_the_root_and_its_files() {
     assert_eq!(fetch(&server, "POST", "/", &["Accept: text/html", "Content-Length: 0"]).0.status, 405);
     let (response, script) = get(&server, "/page/transport/websocket.js");
     assert_eq!((response.status, response.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
-    assert!(page.contains("/page/main.js") && script.contains("new WebSocket"));
+    assert!(page.contains("/page/scene.js") && script.contains("new WebSocket"));
+    for (target, script) in
+        [("/?view=lanes&lang=ko", "main.js"), ("/?embed=wire", "main.js"), ("/?embed=scene", "scene.js"), ("/?view=x", "scene.js")]
+    {
+        let (_, page) = fetch(&server, "GET", target, &["Accept: text/html"]);
+        assert!(page.contains(&format!("/page/{script}")), "{target}");
+    }
     assert_eq!(get(&server, "/page/nothing.js").0.status, 404);
 }
 
