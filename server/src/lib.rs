@@ -123,8 +123,8 @@ impl Server {
         };
         let presenter = token.as_ref().map(|token| Presenter::new(token, http.port(), tls.is_some())).transpose();
         let room = Room::new(options.max_connections);
-        // A connection through the relay takes three files.
-        let relay = Relay::new(relay_address.port(), room.connections / 4);
+        // A connection through the relay takes two files more than others.
+        let relay = Relay::new(relay_address.port(), (room.connections / 16).max(1));
         let state = Arc::new(ServerState {
             feed: feed.clone(),
             relay: relay.clone(),

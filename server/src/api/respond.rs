@@ -66,7 +66,9 @@ async fn route(
     }
     // The parameters of pages are for their scripts, so they are not checked here.
     match route.endpoint {
-        Endpoint::Presenter if request.method() != Method::POST => return page::presenter(&state, &host_name(&request)),
+        Endpoint::Presenter if request.method() != Method::POST => {
+            return page::presenter(&state, &host_name(&request));
+        }
         Endpoint::Index if request.method() == Method::GET && page::is_wanted(request.headers()) => {
             return page::index(&state, &host_name(&request), request.uri().query());
         }
@@ -272,11 +274,8 @@ fn watch(
     };
     let subscription = Subscription::new(state.feed.clone(), dispatcher, None);
     let (plan, closing) = (state.plan.subscribe(), state.closing());
-    let network = trace::Network {
-        port: state.addresses.http.port(),
-        tls: state.tls.is_some(),
-        relay: state.relay.clone(),
-    };
+    let network =
+        trace::Network { port: state.addresses.http.port(), tls: state.tls.is_some(), relay: state.relay.clone() };
     carrier::upgrade(request, socket, carrier::Properties::plain(trace::MAX_MESSAGE_BYTES), async move |socket| {
         trace::run_session(socket, session, subscription, plan, network, may_control, closing).await;
     })

@@ -56,7 +56,7 @@ function addRow(lane) {
   get('lanes').append(element);
   // QUIC encrypts its packets, so the server's trace has none of them.
   const traced = !carrier.startsWith('h3');
-  rows.set(lane, { element, part, canvas, pick, corners: marker, traced, hits: [], condition: new Condition() });
+  rows.set(lane, { element, part, canvas, pick, corners: marker, traced, hits: [], named: new Map(), condition: new Condition() });
 }
 
 // Shows a lane. One that is not among the usual ones is subscribed by this.
@@ -123,9 +123,11 @@ function colours(lane) {
 function paint() {
   const now = paused ?? shared.now();
   const { published } = shared;
+  const names = Object.fromEntries(['server', 'browser', 'request', 'response', 'event'].map((key) => [key, text(key)]));
   for (const lane of lanes) {
     const row = rows.get(lane);
-    row.hits = draw(row.canvas, lane, { now, span, published, colours: colours(lane), corners: row.corners, em, traced: row.traced });
+    const { corners, traced, named } = row;
+    row.hits = draw(row.canvas, lane, { now, span, published, colours: colours(lane), corners, em, traced, names, named });
   }
   axis(get('axis'), { span, colours: colours(lanes[0]), unit: { now: text('now'), s: text('s') }, em });
 }

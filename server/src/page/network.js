@@ -50,7 +50,7 @@ export class NetworkControls {
   }
 
   #showFaults({ faults, fault }) {
-    const list = this.#part('faults');
+    const list = this.#part('fault-list');
     if (list.children.length !== faults.length) {
       list.replaceChildren(...faults.map((name) => this.#button(name)));
       this.#fault = null;

@@ -26,6 +26,8 @@ const STEP_MS = 500;
 
 const parameters = new URLSearchParams(location.search);
 const reduced = matchMedia('(prefers-reduced-motion: reduce)');
+// On a narrow screen, the lines lead from left to right.
+const narrow = matchMedia('(max-width: 60rem)');
 const get = (id) => document.getElementById(id);
 const shared = new SharedSubscriptions(update);
 const { lanes } = shared;
@@ -120,7 +122,7 @@ function paintColumn(lane, { leftAt, arrivedAt, delay }, time) {
   const waiting = started && !arrived && !(leftAt !== undefined && time >= leftAt);
   const ball = started ? { label: String(play.event.seq), leftAt, arrivedAt } : null;
   const atServer = polls && hasRequest(lane, time);
-  drawWire(part('wire'), lane, { time, ball, atServer, delay: shared.settings.delay_ms, colours: colours(column) });
+  drawWire(part('wire'), lane, { time, ball, atServer, delay: shared.settings.delay_ms, vertical: !narrow.matches, colours: colours(column) });
   element.dataset.ball = arrived ? 'arrived' : waiting ? 'waiting' : started ? 'moving' : 'none';
   const idle = polls ? (atServer ? 'requestWaits' : 'noRequest') : column.exchange === 'socket' ? 'connectionOpen' : 'answerOpen';
   set(part('waiting'), waiting && polls ? text('waitsForRequest') : lane.state === 'on' || play ? text(idle) : text(lane.state));

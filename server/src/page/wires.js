@@ -4,10 +4,9 @@ import { cleared } from './ladder.js';
 import { isRequest } from './flight.js';
 
 // Draws what is under way on a lane's line at `time`. `ball` is { label, leftAt, arrivedAt } for an event that is shown, or null.
-// `atServer` is whether a request waits at the server, and `delay` the delay of the modelled network, for a ball that has not arrived. The line is vertical if the canvas is higher than wide.
-export function drawWire(canvas, lane, { time, ball, atServer, delay, colours }) {
+// `atServer` is whether a request waits at the server, and `delay` the delay of the modelled network, for a ball that has not arrived. The server is at the upper end of a vertical line, or else at the left end.
+export function drawWire(canvas, lane, { time, ball, atServer, delay, vertical, colours }) {
   const { pen, width, height } = cleared(canvas);
-  const vertical = height > width || width < 2 * height;
   const radius = Math.min(19, 0.24 * Math.min(width, height) + 6);
   const [length, middle] = vertical ? [height, width / 2] : [width, height / 2];
   // The point at that fraction of the way from the server to the phone.

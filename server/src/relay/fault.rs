@@ -23,8 +23,7 @@ pub enum Fault {
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Self; 6] =
-        [Self::Off, Self::Buffer, Self::DropUpgrade, Self::CutIdle, Self::HalfOpen, Self::Crash];
+    pub const ALL: [Self; 6] = [Self::Off, Self::Buffer, Self::DropUpgrade, Self::CutIdle, Self::HalfOpen, Self::Crash];
 
     /// Whether the relay must be able to read the requests and responses, which TLS encrypts.
     pub fn reads_http(self) -> bool {

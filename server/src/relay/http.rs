@@ -131,7 +131,8 @@ impl Responses {
 /// The body of a response with these headers.
 fn body_of(headers: &str) -> Body {
     let status = headers.split(' ').nth(1).unwrap_or_default();
-    let is_chunked = || header(headers, "transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+    let is_chunked =
+        || header(headers, "transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
     match status {
         "101" => Body::Upgraded,
         "204" | "304" => Body::Length(0),

@@ -198,9 +198,9 @@ mod tests {
             drop((first, _served));
             // The place is free once the relay has noticed.
             loop {
-                let mut third = connect().await;
+                let (mut third, mut buffer) = (connect().await, [0; 1]);
                 tokio::select! {
-                    _ = third.read(&mut [0; 1]) => {}
+                    _ = third.read(&mut buffer) => {}
                     served = server.accept() => break drop(served.unwrap()),
                 }
             }

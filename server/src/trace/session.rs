@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 

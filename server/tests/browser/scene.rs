@@ -12,7 +12,8 @@ const TOKEN: &str = "abcdefgh12345678";
 fn server(token: Option<&str>) -> Server {
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let token = token.map(String::from);
-    Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, payload: 20, token, ..Options::default() }).unwrap()
+    Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, payload: 20, token, ..Options::default() })
+        .unwrap()
 }
 
 /// Functions for the scripts of these tests.
@@ -37,7 +38,10 @@ fn open(browser: &Browser, server: &Server) {
 }
 
 fn ready(browser: &Browser) {
-    let ready = run(browser, "when(() => livePage?.settings?.delay_ms === 300 && connected(), () => setTimeout(() => when(connected, () => done(true)), 500));");
+    let ready = run(
+        browser,
+        "when(() => livePage?.settings?.delay_ms === 300 && connected(), () => setTimeout(() => when(connected, () => done(true)), 500));",
+    );
     assert_eq!(ready, json!(true));
 }
 
@@ -99,7 +103,10 @@ fn the_class_predicts_an_event_reaches_every_phone_and_the_sentence_has_the_meas
         assert!(shown[2].as_str().unwrap().contains(phone[2].as_str().unwrap()), "{shown}");
     }
     // Again, with the other key.
-    run(&browser, "press('r'); when(() => !get('goal').hidden, () => { press('e'); when(() => !get('again').hidden, () => done(0)); });");
+    run(
+        &browser,
+        "press('r'); when(() => !get('goal').hidden, () => { press('e'); when(() => !get('again').hidden, () => done(0)); });",
+    );
     assert_eq!(server.feed().head().0, 2);
     // In Korean, the sentence is another one, with the same figures.
     let korean = run(&browser, "press('l'); done([document.documentElement.lang, get('verdict').textContent]);");
@@ -148,13 +155,19 @@ fn the_delay_of_the_presenter_s_slider_is_measured_by_every_lane() {
     };
     assert_eq!(set(1000), json!("1 s"));
     server.feed().publish(protocol::clock::now_ns(), "goal");
-    let latencies = run(&browser, "when(() => livePage.lanes.every(lane => lane.received === 1), () => done(livePage.lanes.map(lane => lane.deliveries[0].latency)));");
+    let latencies = run(
+        &browser,
+        "when(() => livePage.lanes.every(lane => lane.received === 1), () => done(livePage.lanes.map(lane => lane.deliveries[0].latency)));",
+    );
     // The clocks of browser and server are known to a few ms.
     assert!(latencies.as_array().unwrap().iter().all(|latency| latency.as_f64().unwrap() >= 990.0), "{latencies}");
     // Without a delay, the lanes connect to the server itself, and continue where they were.
     set(0);
     server.feed().publish(protocol::clock::now_ns(), "goal");
-    let seqs = run(&browser, "when(() => livePage.lanes.every(lane => lane.received === 2), () => done(livePage.lanes.map(lane => [lane.deliveries.map(({ seq }) => seq), lane.missed, lane.repeated])));");
+    let seqs = run(
+        &browser,
+        "when(() => livePage.lanes.every(lane => lane.received === 2), () => done(livePage.lanes.map(lane => [lane.deliveries.map(({ seq }) => seq), lane.missed, lane.repeated])));",
+    );
     assert_eq!(seqs, json!(vec![json!([[1, 2], 0, 0]); 5]));
     assert_eq!(browser.console_errors(), [""; 0]);
 }
@@ -163,7 +176,9 @@ fn the_delay_of_the_presenter_s_slider_is_measured_by_every_lane() {
 fn break_it(browser: &Browser, key: &str, fault: &str) {
     let chosen = run(
         browser,
-        &format!("press('{key}'); when(() => document.querySelector('[data-fault={fault}]')?.ariaPressed === 'true', () => done(0));"),
+        &format!(
+            "press('{key}'); when(() => document.querySelector('[data-fault={fault}]')?.ariaPressed === 'true', () => done(0));"
+        ),
     );
     assert_eq!(chosen, json!(0));
 }
@@ -248,7 +263,9 @@ fn a_proxy_that_cuts_silence_loses_connections_and_no_events() {
     let before = run(&browser, "done(lane('sse').reconnects);").as_u64().unwrap();
     let cut = run(
         &browser,
-        &format!("when(() => ['ndjson', 'sse', 'websocket'].every(name => lane(name).reconnects > {before} + 1), () => done(lane('polling').reconnects));"),
+        &format!(
+            "when(() => ['ndjson', 'sse', 'websocket'].every(name => lane(name).reconnects > {before} + 1), () => done(lane('polling').reconnects));"
+        ),
     );
     assert!(cut.as_u64().unwrap() <= before + 1, "polling is not silent");
     recovers(&browser, &server);
@@ -288,9 +305,13 @@ fn a_viewer_predicts_and_watches_on_a_phone_without_controls_that_do_nothing() {
 fn the_scene_fits_a_projector_and_a_phone_and_its_text_is_large_enough() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
-    for (width, height, parameters) in
-        [(1280, 720, "?lang=en"), (1280, 720, "?lang=ko&theme=dark"), (1920, 1080, "?lang=en"), (360, 740, "?lang=ko"), (420, 860, "?lang=en")]
-    {
+    for (width, height, parameters) in [
+        (1280, 720, "?lang=en"),
+        (1280, 720, "?lang=ko&theme=dark"),
+        (1920, 1080, "?lang=en"),
+        (360, 740, "?lang=ko"),
+        (420, 860, "?lang=en"),
+    ] {
         browser.set_viewport(width, height);
         browser.open(&format!("{}/{parameters}", server.url()));
         run(&browser, "when(() => window.livePage && connected(), () => done(0));");

@@ -54,7 +54,7 @@ fn read_until(stream: &mut TcpStream, end: &str) -> String {
     while !text.contains(end) {
         let read = stream.read(&mut buffer).unwrap();
         assert!(read > 0, "the connection ended after {text:?}");
-        text += std::str::from_utf8(&buffer[..read]).unwrap();
+        text += &String::from_utf8_lossy(&buffer[..read]);
     }
     text
 }
