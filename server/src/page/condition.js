@@ -2,12 +2,10 @@
 
 import { text } from './text.js';
 
-// How long a lane may connect before that counts as a failure, in ms.
-const CONNECT_MS = 1000;
 // How long it stays shown that a lane has recovered, in ms.
 const SHOWN_MS = 20_000;
 
-// How late an event may come before it counts as overdue, in ms.
+// How late an event or a response may come before that counts as a failure, in ms.
 export function patience(lane, { pollInterval, settings }) {
   const ways = settings?.delay_ms ?? 0;
   return 1500 + 4 * ways + (lane.name === 'polling' ? pollInterval : 0);
@@ -19,8 +17,7 @@ export class Condition {
   #failed = null;
   #recovered = null;
 
-  // Updates and returns the condition of a lane as { kind, and what its text needs }. `published` are the events, and `patience` is how
-  // late one may come.
+  // Updates and returns the condition of a lane as { kind, and what its text needs }. `published` are the events.
   update(lane, { now, published, patience }) {
     this.#askingSince = lane.state === 'asking' ? (this.#askingSince ?? now) : null;
     const failure = this.#failure(lane, now, published, patience);
@@ -38,10 +35,10 @@ export class Condition {
   }
 
   #failure(lane, now, published, patience) {
-    if (lane.state === 'lost' || (this.#failed && lane.state === 'asking') || (this.#askingSince && now - this.#askingSince > CONNECT_MS)) {
-      const refusal = refused(lane, now);
-      if (refusal) return { kind: 'refused', status: refusal };
-      return { kind: this.#askingSince && now - this.#askingSince > CONNECT_MS ? 'unanswered' : 'lost' };
+    const isUnanswered = this.#askingSince !== null && now - this.#askingSince > patience;
+    if (lane.state === 'lost' || isUnanswered || (this.#failed && lane.state === 'asking')) {
+      const status = refused(lane, now);
+      return status ? { kind: 'refused', status } : { kind: isUnanswered ? 'unanswered' : 'lost' };
     }
     const latest = published.at(-1)?.traceSession;
     const due = ({ seq, at, traceSession }) => traceSession === latest && seq > lane.cursor && now - at > patience;

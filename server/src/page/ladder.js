@@ -78,8 +78,9 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em,
     const kind = kindOf(chunk);
     if (!kind) continue;
     // The arrow that is named stays so until it has left the picture.
-    if (!hits.some(({ chunk: { id } }) => id === named.get(kind))) named.set(kind, chunk.id);
-    if (named.get(kind) === chunk.id) words.push({ text: names[kind], x: middle });
+    const isVisible = middle > 5 * em;
+    if (isVisible && !hits.some(({ chunk: { id }, x }) => id === named.get(kind) && x > 5 * em)) named.set(kind, chunk.id);
+    if (isVisible && named.get(kind) === chunk.id) words.push({ text: names[kind], x: middle });
   }
 
   pen.font = `${Math.round(em * 0.8)}px system-ui, sans-serif`;
@@ -89,7 +90,12 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em,
   pen.fillText(names.server, 0.2 * em, server - 0.55 * em);
   pen.fillText(names.browser, 0.2 * em, client + 0.55 * em);
   pen.textAlign = 'right';
-  for (const word of words) pen.fillText(word.text, word.x - 0.5 * em, (server + client) / 2);
+  pen.strokeStyle = colours.paper;
+  lineWidth(4);
+  for (const word of words) {
+    pen.strokeText(word.text, word.x - 0.6 * em, (server + client) / 2);
+    pen.fillText(word.text, word.x - 0.6 * em, (server + client) / 2);
+  }
 
   pen.fillStyle = colours.ink;
   for (const event of published) mark(pen, corners, x(event.at), server, EVENT * em);

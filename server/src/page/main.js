@@ -112,6 +112,7 @@ function colours(lane) {
   const row = rows.get(lane);
   return (row.colours ??= {
     ink: of('--ink'),
+    paper: of('--paper'),
     grid: of('--grid'),
     faint: of('--faint'),
     faintInk: of('--faint-ink'),

@@ -16,7 +16,8 @@ export class NetworkControls {
     this.container = container;
     this.#shared = shared;
     this.#connect('delay', (ms) => shared.order('network', { delay_ms: ms }));
-    this.#connect('poll-interval', (ms) => shared.order('pollInterval', { ms }));
+    // The lanes have a field for the poll interval.
+    if (this.#part('poll-interval')) this.#connect('poll-interval', (ms) => shared.order('pollInterval', { ms }));
   }
 
   #part(name) {
@@ -42,7 +43,7 @@ export class NetworkControls {
     this.container.dataset.direct = settings.isDirect;
     for (const [name, value] of [['delay', settings.delay_ms], ['poll-interval', pollInterval]]) {
       const slider = this.#part(name);
-      if (slider === document.activeElement && slider.matches(':active')) continue;
+      if (!slider || slider === document.activeElement && slider.matches(':active')) continue;
       slider.value = value;
       this.#label(name);
     }

@@ -42,6 +42,8 @@ let play = null;
 // Events up to this time, of the server's clock, are not shown.
 let ignoredUpTo = Infinity;
 let prepared = false;
+// The font size, in pixels.
+let em = 20;
 
 // Adds the line and the phone of a lane.
 function addColumn(lane) {
@@ -122,7 +124,7 @@ function paintColumn(lane, { leftAt, arrivedAt, delay }, time) {
   const waiting = started && !arrived && !(leftAt !== undefined && time >= leftAt);
   const ball = started ? { label: String(play.event.seq), leftAt, arrivedAt } : null;
   const atServer = polls && hasRequest(lane, time);
-  drawWire(part('wire'), lane, { time, ball, atServer, delay: shared.settings.delay_ms, vertical: !narrow.matches, colours: colours(column) });
+  drawWire(part('wire'), lane, { time, ball, atServer, delay: shared.settings.delay_ms, vertical: !narrow.matches, colours: colours(column), em });
   element.dataset.ball = arrived ? 'arrived' : waiting ? 'waiting' : started ? 'moving' : 'none';
   const idle = polls ? (atServer ? 'requestWaits' : 'noRequest') : column.exchange === 'socket' ? 'connectionOpen' : 'answerOpen';
   set(part('waiting'), waiting && polls ? text('waitsForRequest') : lane.state === 'on' || play ? text(idle) : text(lane.state));
@@ -202,6 +204,7 @@ function update() {
 
 // Shows in words how each lane is.
 function showConditions() {
+  em = parseFloat(getComputedStyle(document.documentElement).fontSize);
   for (const [lane, column] of columns) {
     column.colours = null;
     const condition = column.condition.update(lane, { now: shared.now(), published: shared.published, patience: patience(lane, shared) });

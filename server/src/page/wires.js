@@ -4,19 +4,20 @@ import { cleared } from './ladder.js';
 import { isRequest } from './flight.js';
 
 // Draws what is under way on a lane's line at `time`. `ball` is { label, leftAt, arrivedAt } for an event that is shown, or null.
-// `atServer` is whether a request waits at the server, and `delay` the delay of the modelled network, for a ball that has not arrived. The server is at the upper end of a vertical line, or else at the left end.
-export function drawWire(canvas, lane, { time, ball, atServer, delay, vertical, colours }) {
+// `atServer` is whether a request waits at the server, and `delay` the delay of the modelled network, for a ball that has not arrived. The server is at the upper end of a vertical line, or else at the left end. `em` is the font size, in
+// pixels.
+export function drawWire(canvas, lane, { time, ball, atServer, delay, vertical, colours, em }) {
   const { pen, width, height } = cleared(canvas);
-  const radius = Math.min(19, 0.24 * Math.min(width, height) + 6);
+  const radius = 0.9 * em;
   const [length, middle] = vertical ? [height, width / 2] : [width, height / 2];
   // The point at that fraction of the way from the server to the phone.
   const point = (fraction, aside = 0) => {
-    const along = radius + fraction * (length - 2 * radius);
+    const along = radius + 4 + fraction * (length - 2 * radius - 6);
     return vertical ? [middle + aside, along] : [along, middle + aside];
   };
 
   pen.lineCap = 'round';
-  pen.lineWidth = 3;
+  pen.lineWidth = 0.15 * em;
   pen.strokeStyle = colours.faint;
   segment(pen, vertical ? [middle, 0] : [0, middle], vertical ? [middle, length] : [length, middle]);
 
@@ -30,14 +31,14 @@ export function drawWire(canvas, lane, { time, ball, atServer, delay, vertical, 
     const [x, y] = point(chunk.up ? 1 - fraction : fraction);
     pen.fillStyle = chunk.up ? colours.ink : colours.paper;
     pen.strokeStyle = colours.ink;
-    pen.lineWidth = 2;
-    if (chunk.up) triangle(pen, x, y, 9, vertical);
-    else circle(pen, x, y, 6, true);
+    pen.lineWidth = 0.1 * em;
+    if (chunk.up) triangle(pen, x, y, 0.5 * em, vertical);
+    else circle(pen, x, y, 0.32 * em, true);
   }
 
   if (atServer && !ball) {
     pen.fillStyle = colours.ink;
-    triangle(pen, ...point(0), 9, vertical);
+    triangle(pen, ...point(0), 0.5 * em, vertical);
   }
   if (!ball) return;
   const hasLeft = ball.leftAt !== undefined && time >= ball.leftAt;
@@ -48,15 +49,15 @@ export function drawWire(canvas, lane, { time, ball, atServer, delay, vertical, 
   if (hasLeft) {
     pen.strokeStyle = colours.lane;
     pen.globalAlpha = 0.45;
-    pen.lineWidth = 7;
+    pen.lineWidth = 0.35 * em;
     segment(pen, point(0), [x, y]);
     pen.globalAlpha = 1;
   }
   if (!hasLeft) {
     pen.strokeStyle = colours.lane;
-    pen.lineWidth = 2;
+    pen.lineWidth = 0.1 * em;
     pen.setLineDash([4, 5]);
-    circle(pen, x, y, radius + 4 - pen.lineWidth, true);
+    circle(pen, x, y, radius + 2, true);
     pen.setLineDash([]);
   }
   pen.fillStyle = colours.lane;

@@ -57,7 +57,7 @@ fn the_class_predicts_an_event_reaches_every_phone_and_the_sentence_has_the_meas
     browser.set_viewport(1280, 720);
     open(&browser, &server);
     let settings = run(&browser, "done([livePage.settings.rate, livePage.pollInterval, get('verdict').textContent]);");
-    assert_eq!(settings, json!([0.0, 3000, ""]));
+    assert_eq!(settings, json!([0, 3000, ""]));
     // Key 1 picks polling; the slider is moved to 2.0 s.
     let said = run(
         &browser,
@@ -323,7 +323,7 @@ fn the_scene_fits_a_projector_and_a_phone_and_its_text_is_large_enough() {
                  const hasText = [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
                  if (!hasText || !element.checkVisibility() || element.matches('.visually-hidden, script, option')) continue;
                  const size = parseFloat(getComputedStyle(element).fontSize);
-                 if (size < (large ? element.matches('h1') ? 32 : 20 : 14)) faults.push(['small', element.outerHTML.slice(0, 60), size]);
+                 if (size < (large ? innerHeight / 720 * (element.matches('h1') ? 32 : 20) - 0.01 : 14)) faults.push(['small', element.outerHTML.slice(0, 60), size]);
                  const { right, bottom } = element.getBoundingClientRect();
                  if (right > innerWidth + 1 || (large && bottom > innerHeight + 1)) faults.push(['cut off', element.outerHTML.slice(0, 60), right, bottom]);
              }
