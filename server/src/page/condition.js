@@ -16,6 +16,8 @@ export class Condition {
   // When the failure began, and how many events had been missed by then.
   #failed = null;
   #recovered = null;
+  // Whether it has worked since the page was opened.
+  #hasWorked = false;
 
   // Updates and returns the condition of a lane as { kind, and what its text needs }. `published` are the events.
   update(lane, { now, published, patience }) {
@@ -27,9 +29,10 @@ export class Condition {
       return failure;
     }
     if (this.#failed && lane.state === 'on') {
-      this.#recovered = { kind: 'recovered', at: now, after: now - this.#failed.at, missed: Math.max(0, lane.missed - this.#failed.missed) };
+      if (this.#hasWorked) this.#recovered = { kind: 'recovered', at: now, after: now - this.#failed.at, missed: Math.max(0, lane.missed - this.#failed.missed) };
       this.#failed = null;
     }
+    this.#hasWorked ||= lane.state === 'on';
     if (this.#recovered && now - this.#recovered.at < SHOWN_MS) return this.#recovered;
     return { kind: lane.state };
   }

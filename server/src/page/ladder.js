@@ -80,7 +80,9 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em,
     // The arrow that is named stays so until it has left the picture.
     const isVisible = middle > 5 * em;
     if (isVisible && !hits.some(({ chunk: { id }, x }) => id === named.get(kind) && x > 5 * em)) named.set(kind, chunk.id);
-    if (isVisible && named.get(kind) === chunk.id) words.push({ text: names[kind], x: middle });
+    // Beside the first third of the arrow, where a request and its response are apart.
+    const third = [x(chunk.sentAt) + (x(end) - x(chunk.sentAt)) / 3 + 0.5 * em, from + (to - from) / 3];
+    if (isVisible && named.get(kind) === chunk.id) words.push([names[kind], ...third]);
   }
 
   pen.font = `${Math.round(em * 0.8)}px system-ui, sans-serif`;
@@ -89,12 +91,11 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em,
   pen.textAlign = 'left';
   pen.fillText(names.server, 0.2 * em, server - 0.55 * em);
   pen.fillText(names.browser, 0.2 * em, client + 0.55 * em);
-  pen.textAlign = 'right';
   pen.strokeStyle = colours.paper;
   lineWidth(4);
   for (const word of words) {
-    pen.strokeText(word.text, word.x - 0.6 * em, (server + client) / 2);
-    pen.fillText(word.text, word.x - 0.6 * em, (server + client) / 2);
+    pen.strokeText(...word);
+    pen.fillText(...word);
   }
 
   pen.fillStyle = colours.ink;
