@@ -17,6 +17,11 @@ export function connectHeader(onLanguage) {
     root.dataset.theme = dark ? 'light' : 'dark';
   });
   if (parameters.has('theme')) root.dataset.theme = parameters.get('theme');
+  // The address names a network that another program models.
+  if (parameters.has('network')) {
+    get('network').hidden = false;
+    get('network-name').textContent = parameters.get('network');
+  }
   get('viewers').addEventListener('click', showViewers);
   get('join').addEventListener('click', () => get('join').close());
   // Each control has a key, which works unless the focus is in a field that uses it.

@@ -269,10 +269,6 @@ async function start() {
     document.body.dataset.embed = parameters.get('embed');
     document.documentElement.classList.add('projector');
   }
-  if (parameters.has('network')) {
-    get('network').hidden = false;
-    get('network-name').textContent = parameters.get('network');
-  }
   await shared.ready;
   // The address may select some of the lanes.
   const named = shared.all.filter((lane) => parameters.get('lanes')?.split(',').includes(lane.name));
