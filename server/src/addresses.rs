@@ -1,6 +1,6 @@
 //! The addresses on which a server listens, and their URLs.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use protocol::Transport;
 
@@ -77,6 +77,15 @@ impl Addresses {
 /// The address to which other machines connect if a server listens on `ip`.
 pub fn reachable(ip: IpAddr) -> IpAddr {
     if ip.is_unspecified() { source_address() } else { ip }
+}
+
+/// The address to which this machine itself connects if a server listens on `ip`.
+pub fn local(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
 }
 
 /// The source address that this machine uses for packets to other networks; loopback if it has no route to them.

@@ -18,12 +18,14 @@ pub mod logging;
 pub mod options;
 pub mod output;
 mod quota;
+mod relay;
 pub mod run;
 mod sampler;
 mod state;
 mod trace;
 mod transport;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -46,6 +48,7 @@ use crate::feed::{Broker, EventSink, Feed, Publisher};
 use crate::limits::Room;
 pub use crate::options::Options;
 use crate::quota::Quota;
+use crate::relay::Relay;
 use crate::sampler::Sampler;
 use crate::state::ServerState;
 use crate::transport::tcp;
@@ -111,6 +114,8 @@ impl Server {
         };
         let (http_listener, http) = listen(options.listen, "--listen")?;
         let (tcp_listener, tcp) = listen(options.tcp_listen, "--tcp-listen")?;
+        let relay_listen = options.relay_listen.unwrap_or(SocketAddr::new(http.ip(), 0));
+        let (relay_listener, relay_address) = listen(relay_listen, "--relay-listen")?;
         // A certificate from a file is valid for a host name, so the URLs must contain that.
         let name = options.tls_cert.as_ref().and(options.hosts.first().cloned());
         let certificate = Certificate::new(&options.hosts, &[addresses::reachable(http.ip())])?;
@@ -130,9 +135,13 @@ impl Server {
             token => token.clone(),
         };
         let presenter = token.as_ref().map(|token| Presenter::new(token, http.port(), tls.is_some())).transpose();
+        let room = Room::new(options.max_connections);
+        // A connection through the relay takes two files more than others.
+        let relay = Relay::new(relay_address.port(), (room.connections / 16).max(1));
         let state = Arc::new(ServerState {
             feed: feed.clone(),
             sink: sink.clone(),
+            relay: relay.clone(),
             counters: counters.clone(),
             sampler: Sampler::start(counters.clone()).context("cannot start the sampler's thread")?,
             addresses: addresses.clone(),
@@ -155,7 +164,6 @@ impl Server {
             presenter: presenter.context("the system provides no random numbers")?,
             closing,
         });
-        let room = Room::new(options.max_connections);
         // Even with a low limit, no single address can use all connections.
         let per_address = options.max_connections_per_address.min((room.connections / 2).max(1));
         let admission = Admission::new(room, per_address, counters.clone());
@@ -181,6 +189,8 @@ impl Server {
         workers[0].run(move |_| _ = spawn_local(accept_quic()));
         workers[0].spawn_until(move || accept_http(http_listener), closing());
         workers[0].spawn_until(move || accept_tcp(tcp_listener), closing());
+        let server = SocketAddr::new(addresses::local(http.ip()), http.port());
+        workers[0].spawn_until(move || relay.run(relay_listener, server), closing());
         let publisher = Publisher::start(sink, feed.started_ns, plan, counters.clone(), plans, received)
             .context("cannot start the publisher's thread")?;
         Ok(Self {

@@ -16,7 +16,7 @@ pub const MAX_PAYLOAD_BYTES: usize = 64 << 10;
 /// The highest rate, in events per second.
 pub const MAX_RATE: f64 = 1e6;
 
-/// The options of a server. It listens on two ports: one for HTTP and WebSocket, the other for raw TCP.
+/// The options of a server. It listens on three ports: one for HTTP and WebSocket, one for raw TCP, and one for the live page's relay.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub struct Options {
     /// Address for HTTP and WebSocket; port 0 selects a free port
@@ -25,6 +25,10 @@ pub struct Options {
     /// Address for raw TCP; port 0 selects a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub tcp_listen: SocketAddr,
+    /// Address of the relay through which the live page's lanes connect while the presenter has set a delay or a fault; by default the
+    /// address of --listen and a free port
+    #[arg(long, value_name = "ADDRESS")]
+    pub relay_listen: Option<SocketAddr>,
     /// Events published per second; with 0, only events that clients publish
     #[arg(long, value_name = "EVENTS_PER_S", default_value_t = 1.0, value_parser = rate, allow_negative_numbers = true)]
     pub rate: f64,

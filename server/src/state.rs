@@ -13,6 +13,7 @@ use crate::carrier::Identity;
 use crate::counters::Counters;
 use crate::feed::{EventSink, Feed, Plan};
 use crate::quota::Quota;
+use crate::relay::Relay;
 use crate::sampler::Sampler;
 use crate::trace::Traces;
 use crate::transport::socket_io::hub::Hub;
@@ -36,6 +37,8 @@ pub struct ServerState {
     pub plan: watch::Sender<Plan>,
     /// Sends the publisher a new plan.
     pub plans: std::sync::mpsc::Sender<Option<Plan>>,
+    /// The relay to which the live page's lanes connect while a delay or a fault is set.
+    pub relay: Arc<Relay>,
     /// The trace sessions.
     pub traces: Arc<Traces>,
     /// The memory, in bytes, that all echoed messages together may take.

@@ -1,11 +1,15 @@
 //! `POST /control`: changes that a presenter can make while the server runs.
 
+use std::time::Duration;
+
 use hyper::StatusCode;
 use protocol::clock;
+use protocol::schedule::Spacing;
 use serde::Deserialize;
 
 use super::response::{self, Response};
 use crate::options::{MAX_PAYLOAD_BYTES, MAX_RATE};
+use crate::relay::{Fault, MAX_DELAY};
 use crate::state::ServerState;
 
 /// The most events in a burst.
@@ -17,10 +21,16 @@ const MAX_BURST_EVENTS: u32 = 1_000;
 struct Change {
     /// Events per second.
     rate: Option<f64>,
+    /// Their spacing.
+    schedule: Option<Spacing>,
     /// Payload of the schedule's events, in bytes.
     payload: Option<usize>,
     /// Number of events to publish immediately.
     burst: Option<u32>,
+    /// How long the relay delays bytes in each direction, in ms.
+    delay_ms: Option<u64>,
+    /// What goes wrong in the relay.
+    fault: Option<Fault>,
     /// The trace session whose connections are to be cut.
     cut: Option<String>,
 }
@@ -30,7 +40,9 @@ pub async fn control(body: &[u8], state: &ServerState) -> Response {
     let change: Change = match serde_json::from_slice(body) {
         Ok(change) => change,
         Err(error) => {
-            return response::bad_request(format!("the body must be JSON with rate, payload, burst or cut: {error}"));
+            return response::bad_request(format!(
+                "the body must be JSON with rate, schedule, payload, burst, delay_ms, fault or cut: {error}"
+            ));
         }
     };
     let mut plan = state.plan.borrow().clone();
@@ -40,6 +52,7 @@ pub async fn control(body: &[u8], state: &ServerState) -> Response {
         }
         plan.rate = rate;
     }
+    plan.spacing = change.schedule.unwrap_or(plan.spacing);
     if let Some(payload) = change.payload {
         if payload > MAX_PAYLOAD_BYTES {
             return response::bad_request("payload: bytes, from 0 to 65536");
@@ -49,6 +62,20 @@ pub async fn control(body: &[u8], state: &ServerState) -> Response {
     if change.burst.is_some_and(|burst| burst > MAX_BURST_EVENTS) {
         return response::bad_request("burst: events, from 0 to 1000");
     }
+    let mut conditions = state.relay.conditions();
+    if let Some(delay) = change.delay_ms.map(Duration::from_millis) {
+        if delay > MAX_DELAY {
+            return response::bad_request("delay_ms: ms in each direction, from 0 to 2000");
+        }
+        conditions.delay = delay;
+    }
+    if let Some(fault) = change.fault {
+        if fault.reads_http() && state.tls.is_some() {
+            return response::bad_request("fault: with TLS, a proxy on the way cannot read the requests and responses");
+        }
+        conditions.fault = fault;
+    }
+    state.relay.set(conditions);
     if *state.plan.borrow() != plan {
         state.replan(plan.clone());
     }

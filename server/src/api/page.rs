@@ -9,16 +9,20 @@ use protocol::Transport;
 use super::response::{self, Response};
 use crate::state::ServerState;
 
-/// The live page.
-const INDEX: &str = include_str!("../page/index.html");
+/// The opening scene of the live page.
+const SCENE: &str = include_str!("../page/scene.html");
+/// The lanes of the live page.
+const LANES: &str = include_str!("../page/lanes.html");
 /// The page that the presenter's link opens.
 const PRESENTER: &str = include_str!("../page/presenter.html");
+
 /// The content security policy of the pages and their worker: they may load only this server's files, and only its slides may frame them.
-/// WebTransport has an origin of its own.
-fn policy(state: &ServerState) -> HeaderValue {
+/// WebTransport and the relay at `host`, the name at which the page was requested, have origins of their own.
+fn policy(state: &ServerState, host: &str) -> HeaderValue {
     let quic = state.addresses.reachable().quic_origin();
+    let (relay, s) = (state.relay.port, if state.tls.is_some() { "s" } else { "" });
     let policy = format!(
-        "default-src 'self'; connect-src 'self' {quic}; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
+        "default-src 'self'; connect-src 'self' {quic} http{s}://{host}:{relay} ws{s}://{host}:{relay}; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'self'"
     );
     HeaderValue::from_maybe_shared(policy).expect("host names have no other characters")
@@ -31,11 +35,18 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const TRANSPORTS: &str = "transports.js";
 
 /// All other files of the page: the path below `/page/`, the media type, and the content.
-const FILES: [(&str, &str, &str); 35] = [
+const FILES: [(&str, &str, &str); 42] = [
     ("page.css", "text/css; charset=utf-8", include_str!("../page/page.css")),
     ("main.js", SCRIPT, include_str!("../page/main.js")),
     ("answer.js", SCRIPT, include_str!("../page/answer.js")),
     ("bytes.js", SCRIPT, include_str!("../page/bytes.js")),
+    ("scene.css", "text/css; charset=utf-8", include_str!("../page/scene.css")),
+    ("scene.js", SCRIPT, include_str!("../page/scene.js")),
+    ("condition.js", SCRIPT, include_str!("../page/condition.js")),
+    ("flight.js", SCRIPT, include_str!("../page/flight.js")),
+    ("header.js", SCRIPT, include_str!("../page/header.js")),
+    ("network.js", SCRIPT, include_str!("../page/network.js")),
+    ("wires.js", SCRIPT, include_str!("../page/wires.js")),
     ("clock.js", SCRIPT, include_str!("../page/clock.js")),
     ("document.js", SCRIPT, include_str!("../page/document.js")),
     ("ladder.js", SCRIPT, include_str!("../page/ladder.js")),
@@ -74,25 +85,27 @@ pub fn is_wanted(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")))
 }
 
-/// The live page.
-pub fn index(state: &ServerState) -> Response {
-    response::page(INDEX, policy(state))
+/// The live page: its opening scene, or the lanes, which the slides also embed.
+pub fn index(state: &ServerState, host: &str, query: Option<&str>) -> Response {
+    let value = |name: &str| query?.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+    let lanes = value("view") == Some("lanes") || value("embed").is_some_and(|embed| embed != "scene");
+    response::page(if lanes { LANES } else { SCENE }, policy(state, host))
 }
 
 /// The page that the presenter's link opens.
-pub fn presenter(state: &ServerState) -> Response {
-    response::page(PRESENTER, policy(state))
+pub fn presenter(state: &ServerState, host: &str) -> Response {
+    response::page(PRESENTER, policy(state, host))
 }
 
 /// A file of the page; 404 if there is no such file.
-pub fn file(name: &str, state: &ServerState) -> Response {
+pub fn file(name: &str, state: &ServerState, host: &str) -> Response {
     if name == TRANSPORTS {
         return response::file(SCRIPT, TRANSPORTS_MODULE.as_str());
     }
     match FILES.iter().find(|file| file.0 == name) {
         // A worker has its own policy and does not inherit the page's.
         Some((WORKER, content_type, content)) => {
-            response::allowed(response::file(content_type, *content), policy(state))
+            response::allowed(response::file(content_type, *content), policy(state, host))
         }
         Some((_, content_type, content)) => response::file(content_type, *content),
         None => response::text(StatusCode::NOT_FOUND, "the page has no such file\n"),
@@ -147,7 +160,7 @@ mod tests {
             }
             assert!(!content.contains("http://") && !content.contains("https://"), "{name}");
         }
-        for path in [INDEX, PRESENTER]
+        for path in [SCENE, LANES, PRESENTER]
             .iter()
             .flat_map(|page| page.split("\"/page/").skip(1))
             .map(|rest| rest.split('"').next().unwrap())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::ext::Protocol;
 use hyper::header::{HOST, HeaderMap, ORIGIN, UPGRADE};
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, StatusCode, Version};
 use protocol::envelope::line;
 use protocol::status::{Published, Time};
@@ -65,9 +66,11 @@ async fn route(
     }
     // The parameters of pages are for their scripts, so they are not checked here.
     match route.endpoint {
-        Endpoint::Presenter if request.method() != Method::POST => return page::presenter(&state),
+        Endpoint::Presenter if request.method() != Method::POST => {
+            return page::presenter(&state, &host_name(&request));
+        }
         Endpoint::Index if request.method() == Method::GET && page::is_wanted(request.headers()) => {
-            return page::index(&state);
+            return page::index(&state, &host_name(&request), request.uri().query());
         }
         Endpoint::Slides => {
             return match is_presenter(&request, &state).await {
@@ -145,7 +148,7 @@ async fn route(
         Endpoint::Presenter => {
             state.presenter.as_ref().map_or(response::empty(StatusCode::NO_CONTENT), Presenter::welcome)
         }
-        Endpoint::PageFile => page::file(&path["/page/".len()..], &state),
+        Endpoint::PageFile => page::file(&path["/page/".len()..], &state, &host_name(&request)),
         Endpoint::Time => response::json(StatusCode::OK, &Time { now_ns: clock::now_ns() }),
         Endpoint::Load => response::json(StatusCode::OK, &load::read(&state).await),
         Endpoint::Metrics => response::metrics(load::metrics(&load::read(&state).await)),
@@ -271,8 +274,10 @@ fn watch(
     };
     let subscription = Subscription::new(state.feed.clone(), dispatcher, None);
     let (plan, closing) = (state.plan.subscribe(), state.closing());
+    let network =
+        trace::Network { port: state.addresses.http.port(), tls: state.tls.is_some(), relay: state.relay.clone() };
     carrier::upgrade(request, socket, carrier::Properties::plain(trace::MAX_MESSAGE_BYTES), async move |socket| {
-        trace::run_session(socket, session, subscription, plan, may_control, closing).await;
+        trace::run_session(socket, session, subscription, plan, network, may_control, closing).await;
     })
 }
 
@@ -298,6 +303,13 @@ fn check_host(request: &Request<Incoming>, state: &ServerState) -> Result<(), Bo
     })
 }
 
+/// The host name or address in a request that [`check_host`] has accepted, without the port.
+fn host_name<T>(request: &Request<T>) -> String {
+    let named = request.headers().get(HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+    let authority: Option<Authority> = named.or_else(|| request.uri().authority().cloned());
+    authority.map_or(String::new(), |authority| authority.host().to_string())
+}
+
 /// Checks that the request may use the endpoint, and returns whether it may publish or control there.
 async fn check_rights(
     endpoint: Endpoint,
@@ -316,7 +328,8 @@ async fn check_rights(
     if !opens && !writes {
         return Ok(false);
     }
-    match origin::may_publish(request.headers(), state.addresses.http_scheme(), &state.origins) {
+    let ports = origin::Ports { server: state.addresses.http.port(), relay: state.relay.port };
+    match origin::may_publish(request.headers(), state.addresses.http_scheme(), ports, &state.origins) {
         true => {}
         false if opens => {
             return refused("only pages of this server and of the origins in its options may subscribe here\n");

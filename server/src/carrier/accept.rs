@@ -70,7 +70,7 @@ pub async fn accept<F>(
             }
         };
         failing = false;
-        let decision = admission.admit(peer.ip().to_canonical());
+        let decision = admission.admit(state.relay.client(peer));
         if let Decision::Dropped = decision {
             continue;
         }

@@ -148,7 +148,7 @@ impl Socket {
     /// When the connection has been closed.
     pub fn peer(&self) -> io::Result<IpAddr> {
         match &self.link {
-            Link::Tcp(stream, _) => Ok(stream.peer_addr()?.ip().to_canonical()),
+            Link::Tcp(stream, _) => Ok(self.state.relay.client(stream.peer_addr()?)),
             Link::Substream(stream) => Ok(stream.peer),
         }
     }

@@ -6,6 +6,8 @@
 // A mark on the server's line shows when an event was due. A thick line after it shows how long the event waited at the server. The arrow
 // of the chunk that carries it leads to the client's line, where another mark shows when the page received the event.
 
+import { isRequest } from './flight.js';
+
 // Sizes, in multiples of the page's font size, so that lines and marks grow with it on a large screen. `TOP` is the distance of the
 // server's line from the upper edge, `BOTTOM` that of the client's line from the lower edge. `EVENT` and `DELIVERY` are the sizes of the
 // marks on these lines.
@@ -15,9 +17,10 @@ const ARROWHEAD = 0.47;
 const EVENT = 0.3;
 const DELIVERY = 0.37;
 
-// Draws a lane's last `span` ms up to `now`. `em` is the font size in pixels. Returns the arrows that can be clicked, as { chunk, x };
+// Draws a lane's last `span` ms up to `now`. `em` is the font size in pixels. `names` has the names of both lines and of the kinds of arrows,
+// of which one each is named; `named` remembers which, by its kind. Returns the arrows that can be clicked, as { chunk, x };
 // `x` is the middle of the arrow.
-export function draw(canvas, lane, { now, span, published, colours, corners, em, traced }) {
+export function draw(canvas, lane, { now, span, published, colours, corners, em, traced, names, named }) {
   const { pen, width, height } = cleared(canvas);
   const [server, client] = [TOP * em, height - BOTTOM * em];
   // Widths are in pixels at a font size of 15.
@@ -58,6 +61,7 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em,
   pen.globalAlpha = 1;
 
   const hits = [];
+  const words = [];
   for (const chunk of lane.chunks) {
     const end = chunk.arrivedAt ?? now;
     if (end < now - span) continue;
@@ -69,7 +73,29 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em,
     line(pen, x(chunk.sentAt), from, x(end), to);
     pen.setLineDash([]);
     arrowhead(pen, ARROWHEAD * em, x(chunk.sentAt), from, x(end), to);
-    hits.push({ chunk, x: (x(chunk.sentAt) + x(end)) / 2 });
+    const middle = (x(chunk.sentAt) + x(end)) / 2;
+    hits.push({ chunk, x: middle });
+    const kind = kindOf(chunk);
+    if (!kind) continue;
+    // The arrow that is named stays so until it has left the picture.
+    const isVisible = middle > 5 * em;
+    if (isVisible && !hits.some(({ chunk: { id }, x }) => id === named.get(kind) && x > 5 * em)) named.set(kind, chunk.id);
+    // Beside the first third of the arrow, where a request and its response are apart.
+    const third = [x(chunk.sentAt) + (x(end) - x(chunk.sentAt)) / 3 + 0.5 * em, from + (to - from) / 3];
+    if (isVisible && named.get(kind) === chunk.id) words.push([names[kind], ...third]);
+  }
+
+  pen.font = `${Math.round(em * 0.8)}px system-ui, sans-serif`;
+  pen.textBaseline = 'middle';
+  pen.fillStyle = colours.faintInk;
+  pen.textAlign = 'left';
+  pen.fillText(names.server, 0.2 * em, server - 0.55 * em);
+  pen.fillText(names.browser, 0.2 * em, client + 0.55 * em);
+  pen.strokeStyle = colours.paper;
+  lineWidth(4);
+  for (const word of words) {
+    pen.strokeText(...word);
+    pen.fillText(...word);
   }
 
   pen.fillStyle = colours.ink;
@@ -77,6 +103,12 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em,
   pen.fillStyle = colours.lane;
   for (const delivery of lane.deliveries) mark(pen, corners, x(delivery.receivedAt), client, DELIVERY * em);
   return hits;
+}
+
+// The kind of a chunk that has a name: a request, a response without an event, or bytes with an event.
+function kindOf({ up, seqs, data, isResponse }) {
+  if (up) return isRequest({ up, data }) ? 'request' : null;
+  return seqs ? 'event' : isResponse ? 'response' : null;
 }
 
 // Draws the time axis below all lanes.
@@ -94,7 +126,7 @@ export function axis(canvas, { span, colours, unit, em }) {
 }
 
 // Clears a canvas and gives it the screen's resolution. Its context then draws in CSS pixels.
-function cleared(canvas) {
+export function cleared(canvas) {
   const scale = window.devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;
   // Assigning a size, even the same one, reallocates the canvas.

@@ -8,6 +8,9 @@ const MAX_CLOCK_ERROR_MS = 1_000;
 // How long to wait for the browser to report a response after its headers were sent, in ms.
 const RESPONSE_TIMEOUT_MS = 2_000;
 const MAX_NOTES = 8;
+// The browser's interfaces by which elements of the page load the events. They do not report a response before it has ended, and the page's
+// policy allows them this server only.
+const ELEMENTS = ['script', 'iframe'];
 // How many events that have not come yet are remembered.
 const MAX_MISSING = 1_000;
 
@@ -19,6 +22,7 @@ export class Lane {
   // The feed that the cursor belongs to. Every request names it: after a restart the server has another feed, and a browser repeats a poll
   // whose connection was lost without reporting it to the page.
   epoch = 0;
+  // 'off', 'asking' until a response comes, 'on', or 'lost' until the next attempt.
   state = 'off';
   // Sends a text to the server over this lane's own connection; null unless the transport can do that and is connected.
   send = null;
@@ -31,6 +35,8 @@ export class Lane {
   // Earlier events that have not come yet, over a transport that changes the order.
   #missing = new Set();
   #isReliable;
+  #isElement;
+  #isLongPoll;
   // The highest event that may come again.
   #repeatedUpTo = 0;
   #abort = null;
@@ -49,10 +55,12 @@ export class Lane {
 
   // A lane for a transport, which is a row of the server's table with the `subscribe` of its module. The session has `id`, `clock` and
   // `pollInterval`. `log` is called with every chunk, arrival and delivery.
-  constructor({ name, path, family, exchange, carrier, subscribe }, session, log) {
+  constructor({ name, path, family, exchange, carrier, browser, subscribe }, session, log) {
     this.name = name;
     this.wanted = family === 'today';
     this.isSocket = exchange === 'socket';
+    this.#isLongPoll = exchange === 'long_poll';
+    this.#isElement = ELEMENTS.includes(browser);
     this.#isOrdered = !['h3_streams', 'h3_datagrams'].includes(carrier);
     this.#isReliable = carrier !== 'h3_datagrams';
     this.#path = path;
@@ -90,7 +98,8 @@ export class Lane {
 
   // The URL of a request to `path` with these parameters and the lane's name.
   url(path, parameters) {
-    return `${location.origin}${path}?${new URLSearchParams({ ...parameters, lane: this.id })}`;
+    const origin = this.#isElement ? location.origin : this.#session.origin;
+    return `${origin}${path}?${new URLSearchParams({ ...parameters, lane: this.id })}`;
   }
 
   pollInterval() {
@@ -102,8 +111,9 @@ export class Lane {
     this.stop();
     const abort = (this.#abort = new AbortController());
     const { signal } = abort;
-    this.state = 'on';
     while (!signal.aborted) {
+      // A long poll is answered only when there is an event.
+      this.state = this.#isElement || (this.#isLongPoll && this.state === 'off') ? 'on' : 'asking';
       try {
         await this.#subscribe(this, signal);
       } catch {
@@ -199,6 +209,8 @@ export class Lane {
       chunk.arrivedAt = at;
       if (/^(GET |POST |CONNE)/.test(start)) {
         this.#counts.requests += 1;
+        // The server has received the long poll.
+        if (this.#isLongPoll && this.state === 'asking') this.state = 'on';
         // Earlier requests went to a server that has ended, or were not traced.
         const sentAt = this.#requestTimes.filter((time) => time <= at).at(-1);
         this.#requestTimes = this.#requestTimes.filter((time) => time > at);

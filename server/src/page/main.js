@@ -1,9 +1,12 @@
-// The live page: draws the lanes, and connects the controls. The data come from the subscriptions that all tabs share.
+// The lanes of the live page: draws them, and connects the controls. The data come from the subscriptions that all tabs share.
 
 import { ask } from './answer.js';
+import { Condition, isFailure, patience, words } from './condition.js';
+import { connectHeader, showRights } from './header.js';
 import { axis, draw, histogram } from './ladder.js';
+import { NetworkControls } from './network.js';
 import { SharedSubscriptions } from './shared.js';
-import { switchLanguage, text, translate } from './text.js';
+import { text, translate } from './text.js';
 import { TRANSPORTS } from './transports.js';
 import { showChunk, showHandshake } from './wire.js';
 
@@ -15,6 +18,9 @@ const shared = new SharedSubscriptions(showShared);
 // The lanes that are shown.
 const { lanes } = shared;
 const rows = new Map();
+const tools = new NetworkControls(get('tools'), shared);
+// Whether an answer is being asked for.
+let asking = false;
 let paused = null;
 let span = Number(get('span').value) * 1000;
 let shown = null;
@@ -50,7 +56,7 @@ function addRow(lane) {
   get('lanes').append(element);
   // QUIC encrypts its packets, so the server's trace has none of them.
   const traced = !carrier.startsWith('h3');
-  rows.set(lane, { element, part, canvas, pick, corners: marker, traced, hits: [] });
+  rows.set(lane, { element, part, canvas, pick, corners: marker, traced, hits: [], named: new Map(), condition: new Condition() });
 }
 
 // Shows a lane. One that is not among the usual ones is subscribed by this.
@@ -106,6 +112,7 @@ function colours(lane) {
   const row = rows.get(lane);
   return (row.colours ??= {
     ink: of('--ink'),
+    paper: of('--paper'),
     grid: of('--grid'),
     faint: of('--faint'),
     faintInk: of('--faint-ink'),
@@ -117,9 +124,11 @@ function colours(lane) {
 function paint() {
   const now = paused ?? shared.now();
   const { published } = shared;
+  const names = Object.fromEntries(['server', 'browser', 'request', 'response', 'event'].map((key) => [key, text(key)]));
   for (const lane of lanes) {
     const row = rows.get(lane);
-    row.hits = draw(row.canvas, lane, { now, span, published, colours: colours(lane), corners: row.corners, em, traced: row.traced });
+    const { corners, traced, named } = row;
+    row.hits = draw(row.canvas, lane, { now, span, published, colours: colours(lane), corners, em, traced, names, named });
   }
   axis(get('axis'), { span, colours: colours(lanes[0]), unit: { now: text('now'), s: text('s') }, em });
 }
@@ -144,7 +153,10 @@ function updateFigures() {
     const sorted = latencies.toSorted((a, b) => a - b);
     element.dataset.state = lane.state;
     pick.checked = lane.wanted;
-    set('state', text(lane.state));
+    const condition = row.condition.update(lane, { now, published: shared.published, patience: patience(lane, shared) });
+    element.dataset.condition = condition.kind;
+    element.dataset.failed = isFailure(condition);
+    set('state', words(condition));
     set('latency', latencies.length ? `${short(latencies.at(-1))} ms` : '\u2013');
     set('median', sorted.length ? `${short(sorted[Math.floor(sorted.length / 2)])} ms` : '\u2013');
     set('received', grouped(lane.received));
@@ -174,33 +186,25 @@ function updateFigures() {
   }
 }
 
-// Enables the controls if this browser may use them. While the server is unreachable, that is unknown, and they are disabled.
-function enableControls() {
-  const may = shared.server === 'connected' && shared.settings?.control;
-  for (const control of document.querySelectorAll('[data-control]')) control.disabled = !may;
-}
-
 // What `showShared` has shown last.
 const lastShown = {};
 
 // Shows what all tabs have in common, if it has changed.
 function showShared() {
-  const { pollInterval, handshake, server, error } = shared;
+  const { pollInterval, handshake, error } = shared;
   const settings = JSON.stringify(shared.settings);
-  get('away').hidden = server !== 'unreachable';
-  get('unwatched').hidden = server !== 'refused';
+  showRights(shared);
+  get('ask').disabled ||= asking;
+  tools.show(shared);
   if (error !== null) get('error').textContent = `${text('clock')} \u00b1${short(error)} ms`;
   if (pollInterval !== lastShown.pollInterval) get('interval').value = pollInterval;
   if (shared.settings && settings !== lastShown.settings) {
-    const { rate, payload_bytes: payload, control } = shared.settings;
+    const { rate, payload_bytes: payload } = shared.settings;
     get('rate').value = rate;
     get('payload').value = payload;
-    document.body.dataset.control = control;
-    get('watching').hidden = control;
   }
-  if (settings !== lastShown.settings || server !== lastShown.server) enableControls();
   if (handshake?.response && handshake.response !== lastShown.response) showHandshake(get('steps'), handshake);
-  Object.assign(lastShown, { pollInterval, settings, server, response: handshake?.response });
+  Object.assign(lastShown, { pollInterval, settings, response: handshake?.response });
 }
 
 // Connects the controls and their keys.
@@ -231,69 +235,33 @@ function connectControls() {
   );
   on('previous', () => step(-1));
   on('next', () => step(1));
-  on('language', () => {
-    switchLanguage();
-    updateFigures();
-    if (shown) showBytes(shown.lane, shown.chunk);
-    if (shared.handshake?.response) showHandshake(get('steps'), shared.handshake);
-  });
   const root = document.documentElement;
   on('projector', () => get('projector').setAttribute('aria-pressed', String(root.classList.toggle('projector'))));
-  on('theme', () => {
-    const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
-    root.dataset.theme = dark ? 'light' : 'dark';
-  });
-  on('viewers', showViewers);
-  let asking = false;
   // The lanes belong to all tabs, and go on if this one is closed.
   addEventListener('pagehide', () => asking && shared.order('suspend', { suspended: false }));
   on('ask', async () => {
     if (asking) return;
     asking = true;
     get('answers').closest('table').hidden = false;
-    get('ask').disabled = true;
     // A browser opens six connections of HTTP/1.1 to a host, and the answers need five of them.
     shared.order('suspend', { suspended: true });
     await ask(get('answers'));
     asking = false;
     shared.order('suspend', { suspended: document.hidden && !window.SharedWorker });
-    enableControls();
   });
-  on('join', () => get('join').close());
-  // Each control has a key, which works unless the focus is in a field.
-  document.addEventListener('keydown', (event) => {
-    if (event.target.matches('button') && (event.key === ' ' || event.key === 'Enter')) return;
-    if (event.target.matches('input, canvas') || event.ctrlKey || event.metaKey || event.altKey) return;
-    handleKey(event.key);
-  });
-  addEventListener('message', ({ origin, data }) => origin === location.origin && handleKey(data.key));
 }
 
-// Handles a key. One without a meaning here is passed to the slide that contains this page, if one does.
-function handleKey(key) {
-  const control = document.querySelector(`[data-key="${CSS.escape(key.toLowerCase())}"]`);
-  if (control?.checkVisibility()) control.click();
-  else if (window.parent !== window) window.parent.postMessage({ key }, location.origin);
-}
-
-// Shows how viewers reach this page: its address, and the address as a QR code.
-async function showViewers() {
-  const { url, this_machine_only: only, modules } = await (await fetch('/viewers', { cache: 'no-store' })).json();
-  get('join-url').textContent = url;
-  get('join-only').hidden = !only;
-  const canvas = get('join-code');
-  const MARGIN = 4;
-  canvas.width = canvas.height = modules.length + 2 * MARGIN;
-  const pen = canvas.getContext('2d');
-  pen.fillStyle = '#fff';
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  pen.fillStyle = '#000';
-  modules.forEach((row, y) => [...row].forEach((module, x) => module === '1' && pen.fillRect(x + MARGIN, y + MARGIN, 1, 1)));
-  get('join').showModal();
+// Shows everything in the chosen language.
+function showTexts() {
+  tools.translate();
+  updateFigures();
+  if (shown) showBytes(shown.lane, shown.chunk);
+  if (shared.handshake?.response) showHandshake(get('steps'), shared.handshake);
 }
 
 async function start() {
   translate();
+  connectHeader(showTexts);
   connectControls();
   if (parameters.has('projector')) get('projector').click();
   // Within a slide, the address names the part of the page that is shown, which is enlarged.
@@ -301,20 +269,12 @@ async function start() {
     document.body.dataset.embed = parameters.get('embed');
     document.documentElement.classList.add('projector');
   }
-  if (parameters.has('theme')) document.documentElement.dataset.theme = parameters.get('theme');
-  if (parameters.has('network')) {
-    get('network').hidden = false;
-    get('network-name').textContent = parameters.get('network');
-  }
-  // A page that the browser restores from its cache has missed what happened since it was left.
-  addEventListener('pageshow', (event) => event.persisted && location.reload());
   await shared.ready;
   // The address may select some of the lanes.
   const named = shared.all.filter((lane) => parameters.get('lanes')?.split(',').includes(lane.name));
   const isToday = ({ name }) => TRANSPORTS.find((transport) => transport.name === name).family === 'today';
   const shownFirst = named.length > 0 ? named : shared.all.filter((lane) => isToday(lane) || lane.wanted);
   shownFirst.forEach(addLane);
-  enableControls();
   translate();
   updateFigures();
   setInterval(updateFigures, FIGURES_MS);

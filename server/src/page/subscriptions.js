@@ -22,6 +22,8 @@ export class Subscriptions {
     id: '',
     clock: new Clock(),
     pollInterval: 1000,
+    // Where the lanes connect: to the server, or to its relay.
+    origin: location.origin,
   };
   #lanes = TRANSPORTS.map((transport) => new Lane(transport, this.#session, (entry) => this.#append(entry)));
   // What happened in the last minute, and the number of older entries that were discarded.
@@ -91,7 +93,9 @@ export class Subscriptions {
     publish: () => this.#post('/publish', new Date().toLocaleTimeString()),
     burst: ({ events }) => this.#post('/control', JSON.stringify({ burst: events })),
     cut: () => this.#post('/control', JSON.stringify({ cut: this.#session.id })),
-    settings: ({ rate, payload }) => this.#post('/control', JSON.stringify({ rate, payload })),
+    // Periodic events could come in step with the polls, which would then always wait equally long.
+    settings: ({ rate, payload }) => this.#post('/control', JSON.stringify({ rate, payload, schedule: 'poisson' })),
+    network: ({ delay_ms, fault }) => this.#post('/control', JSON.stringify({ delay_ms, fault })),
     pollInterval: ({ ms }) => (this.#session.pollInterval = Math.max(MIN_POLL_INTERVAL_MS, ms)),
     // Publishes as the lane's transport can: with a frame on its connection, or else with a separate request.
     send: ({ name, text }) => {
@@ -147,6 +151,7 @@ export class Subscriptions {
       this.#append(message);
     } else if (message.kind === 'settings') {
       this.#settings = message;
+      this.#chooseOrigin();
     } else if (message.kind === 'connected') {
       this.#server = 'connected';
       this.#open();
@@ -155,6 +160,19 @@ export class Subscriptions {
       if (this.#server !== message.kind && this.#lanes.every((lane) => lane.state === 'off')) this.#open();
       this.#server = message.kind;
     }
+  }
+
+  // Has the lanes connect to the relay while a delay or a fault is set. A page that has come over a proxy does not use the relay, which the
+  // proxy does not forward.
+  #chooseOrigin() {
+    const { port, relay_port, delay_ms, fault } = this.#settings;
+    const isDirect = Number(location.port || { 'http:': 80, 'https:': 443 }[location.protocol]) === port;
+    const isRelayed = isDirect && (delay_ms > 0 || fault !== 'off');
+    this.#settings.isDirect = isDirect;
+    const origin = isRelayed ? `${location.protocol}//${location.hostname}:${relay_port}` : location.origin;
+    if (origin === this.#session.origin) return;
+    this.#session.origin = origin;
+    if (this.#lanes.some(({ state }) => state !== 'off')) this.#open();
   }
 
   // Keeps the headers of the newest WebSocket handshake: those of the request and of the response.

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use events::{EventScanner, TracedEvents};
 pub use requests::{Part, Requests};
-pub use session::{MAX_MESSAGE_BYTES, run as run_session};
+pub use session::{MAX_MESSAGE_BYTES, Network, run as run_session};
 
 /// The most trace sessions at once.
 const MAX_SESSIONS: usize = 200;

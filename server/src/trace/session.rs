@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -15,11 +16,22 @@ use super::{Chunk, TraceSession};
 use crate::carrier::{WebSocket, closing};
 use crate::fan_out::{Subscription, Turn};
 use crate::feed::{Next, Plan};
+use crate::relay::{Conditions, Fault, Relay};
 
 /// The largest message that a page may send here, in bytes. The protocol has no messages from the page.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 10;
 /// How long a page may take to read a message.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How a page reaches the server: directly at `port`, or through the relay.
+pub struct Network {
+    /// The port of the server.
+    pub port: u16,
+    /// Whether it uses TLS.
+    pub tls: bool,
+    /// The relay.
+    pub relay: Arc<Relay>,
+}
 
 /// Serves the page until either side ends the connection.
 pub async fn run(
@@ -27,12 +39,14 @@ pub async fn run(
     mut session: TraceSession,
     mut subscription: Subscription,
     mut plan: Receiver<Plan>,
+    network: Network,
     may_control: bool,
     closing: impl Future<Output = ()>,
 ) {
     let mut closing = std::pin::pin!(closing);
     // The current settings are sent at once, and not only after the next change.
     plan.mark_changed();
+    let mut conditions = network.relay.watch();
     loop {
         let message = tokio::select! {
             chunk = session.next() => match chunk {
@@ -48,13 +62,14 @@ pub async fn run(
                     Next::Closed => return closing::shut_down(&mut socket).await,
                 },
             },
-            changed = plan.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                let plan = plan.borrow_and_update();
-                json!({ "kind": "settings", "rate": plan.rate, "payload_bytes": plan.payload, "control": may_control })
-            }
+            changed = plan.changed() => match changed {
+                Ok(()) => settings(&plan.borrow_and_update(), &conditions.borrow_and_update(), &network, may_control),
+                Err(_) => return,
+            },
+            changed = conditions.changed() => match changed {
+                Ok(()) => settings(&plan.borrow_and_update(), &conditions.borrow_and_update(), &network, may_control),
+                Err(_) => return,
+            },
             message = socket.next() => match message {
                 Some(Ok(message)) if message.is_close() => return closing::finish(&mut socket).await,
                 Some(Ok(_)) => continue,
@@ -76,6 +91,22 @@ pub async fn run(
             Ok(Err(_)) | Err(_) => return,
         }
     }
+}
+
+/// What is published, what lies between the page and the server, and whether the page may change it.
+fn settings(plan: &Plan, conditions: &Conditions, network: &Network, may_control: bool) -> serde_json::Value {
+    let faults = Fault::ALL.into_iter().filter(|fault| !network.tls || !fault.reads_http());
+    json!({
+        "kind": "settings",
+        "rate": plan.rate,
+        "payload_bytes": plan.payload,
+        "control": may_control,
+        "port": network.port,
+        "relay_port": network.relay.port,
+        "delay_ms": conditions.delay.as_millis() as u64,
+        "fault": conditions.fault,
+        "faults": faults.collect::<Vec<_>>(),
+    })
 }
 
 fn describe(chunk: &Chunk) -> serde_json::Value {

@@ -126,7 +126,8 @@ async fn check(request: &Request, state: &ServerState) -> Result<Accepted, Statu
         _ => format!("{name}:{port}"),
     };
     headers.insert(HOST, HeaderValue::from_str(&host).map_err(|_| StatusCode::BAD_REQUEST)?);
-    if !origin::may_publish(&headers, scheme, &state.origins) {
+    let ports = origin::Ports { server: port, relay: state.relay.port };
+    if !origin::may_publish(&headers, scheme, ports, &state.origins) {
         return Err(StatusCode::FORBIDDEN);
     }
     let may_publish = match &state.presenter {

@@ -15,7 +15,7 @@ fn a_page_receives_every_event_once_and_in_order_over_each_interface_of_the_brow
     let server =
         Server::start(&Options { listen: free, tcp_listen: free, rate: 200.0, payload: 50, ..Options::default() })
             .unwrap();
-    browser.open(&format!("http://{}/", server.addresses().http));
+    browser.open(&format!("http://{}/?view=lanes", server.addresses().http));
     let expected: Vec<u64> = (1..=50).collect();
 
     for (interface, script) in [

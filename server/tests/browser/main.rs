@@ -6,5 +6,6 @@ mod foreign;
 mod interfaces;
 mod page;
 mod policy;
+mod scene;
 mod slides;
 mod webtransport;

@@ -24,7 +24,7 @@ const TOKEN: &str = "abcdefgh12345678";
 
 /// Opens the page with a short poll interval, and waits until all lanes are subscribed.
 fn open(browser: &Browser, server: &Server, parameters: &str) {
-    browser.open(&format!("{}/?lang=en{parameters}", server.addresses().http_url()));
+    browser.open(&format!("{}/?view=lanes&lang=en{parameters}", server.addresses().http_url()));
     subscribed(browser);
 }
 
@@ -64,7 +64,7 @@ fn the_lanes_of_older_transports_and_of_libraries_receive_every_event_once_and_r
     // A browser opens six connections of HTTP/1.1 to a host, and four of these lanes need one each. The others are WebSockets.
     for lanes in ["jsonp,multipart,iframe", "stomp,sockjs,socket_io"] {
         let first = server.feed().head().0 + 1;
-        browser.open(&format!("{}/?lang=en&lanes={lanes}", server.addresses().http_url()));
+        browser.open(&format!("{}/?view=lanes&lang=en&lanes={lanes}", server.addresses().http_url()));
         // The worker also runs the usual lanes, which are not shown here.
         let ready = "const look = () => window.livePage?.lanes.length === 3 && livePage.lanes.every(lane => lane.state === 'on' && lane.chunks.length > 0)
              ? done(true) : setTimeout(look, 20);
@@ -105,7 +105,7 @@ fn the_lanes_of_webtransport_receive_every_event_and_can_send() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
     let lanes = "webtransport,webtransport_streams,webtransport_datagrams";
-    browser.open(&format!("{}/?lang=en&lanes={lanes}", server.addresses().http_url()));
+    browser.open(&format!("{}/?view=lanes&lang=en&lanes={lanes}", server.addresses().http_url()));
     let ready = "const look = () => window.livePage?.lanes.length === 3
              && livePage.lanes.every(lane => lane.notes.some(({ what }) => what === 'ready')) ? done(true) : setTimeout(look, 20);
          look();";
@@ -319,7 +319,7 @@ fn a_viewer_can_watch_but_only_the_presenter_can_publish() {
     );
     assert_eq!(refused, json!([1008, 403, 403, 403, true, false]));
     assert_eq!(server.feed().head().0, 0, "nothing was published");
-    browser.follow(&server.presenter_page(&server.url(), "?lang=en"), "/?lang=en");
+    browser.follow(&server.presenter_page(&server.url(), "?view=lanes&lang=en"), "/?view=lanes&lang=en");
     subscribed(&browser);
     browser.run("document.getElementById('publish').click(); done(0);");
     received(&browser, 1);
@@ -332,7 +332,7 @@ fn a_viewer_can_watch_but_only_the_presenter_can_publish() {
          const cookie = /lab-presenter-[0-9]+=([^\\s;]*)/.exec(bytes)?.[1];
          done([location.href, document.cookie, document.referrer, /token/i.test(bytes), cookie]);",
     );
-    let href = format!("{}/?lang=en", server.url());
+    let href = format!("{}/?view=lanes&lang=en", server.url());
     assert_eq!(shown, json!([href, "", "", false, "*".repeat(32)]));
 
     // The cookie is valid for the lecture too, which is opened without the link.
@@ -381,7 +381,7 @@ fn a_page_that_gets_no_trace_session_shows_that_and_starts_when_it_gets_one() {
     };
     let watches: Vec<TcpStream> = (0..VIEWERS).map(watch).collect();
     let opened_and_refused = |browser: &Browser| {
-        browser.open(&format!("{}/?lang=en", server.url()));
+        browser.open(&format!("{}/?view=lanes&lang=en", server.url()));
         let shown = browser.run(
             "const hidden = id => document.getElementById(id).hidden;
              const look = () => hidden('unwatched') ? setTimeout(look, 20)
@@ -392,7 +392,7 @@ fn a_page_that_gets_no_trace_session_shows_that_and_starts_when_it_gets_one() {
     };
     opened_and_refused(&browser);
     // The presenter's page gets a reserved trace session, and may publish.
-    browser.follow(&server.presenter_page(&server.url(), "?lang=en"), "/?lang=en");
+    browser.follow(&server.presenter_page(&server.url(), "?view=lanes&lang=en"), "/?view=lanes&lang=en");
     subscribed(&browser);
     let enabled = browser
         .run("done([document.getElementById('unwatched').hidden, document.getElementById('publish').disabled]);");
@@ -412,7 +412,7 @@ fn a_tab_opened_with_the_presenters_link_enables_the_controls_of_all_tabs() {
     let server = server(Some(TOKEN));
     open(&browser, &server, "");
     browser.new_tab();
-    browser.follow(&server.presenter_page(&server.url(), "?lang=en"), "/?lang=en");
+    browser.follow(&server.presenter_page(&server.url(), "?view=lanes&lang=en"), "/?view=lanes&lang=en");
     subscribed(&browser);
     for tab in [1, 0] {
         browser.show_tab_number(tab);
@@ -558,7 +558,7 @@ fn the_page_works_in_a_browser_without_storage() {
          Object.defineProperty(window, 'localStorage', { get: refuse });
          window.SharedWorker = class { constructor() { refuse(); } };",
     );
-    browser.open(&format!("{}/", server.addresses().http_url()));
+    browser.open(&format!("{}/?view=lanes", server.addresses().http_url()));
     open(&browser, &server, "");
     browser.run("document.getElementById('language').click(); done(0);");
     assert_eq!(browser.run("done(document.documentElement.lang);"), json!("ko"));
@@ -604,7 +604,7 @@ fn the_overhead_is_right_for_bursts_and_for_events_larger_than_what_is_shown_of_
 fn every_chunk_gets_an_arrival_time_even_if_the_browser_does_not_report_it() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
-    browser.open(&format!("{}/", server.addresses().http_url()));
+    browser.open(&format!("{}/?view=lanes", server.addresses().http_url()));
     // A lane without a connection, with a clock that the test sets and a trace that comes late.
     let arrivals = browser.run(
         "import('/page/lane.js').then(async ({ Lane }) => {

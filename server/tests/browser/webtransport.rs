@@ -13,7 +13,7 @@ fn a_page_receives_every_event_over_webtransport_and_can_publish_and_resume() {
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let options = Options { listen: free, tcp_listen: free, rate: 200.0, payload: 50, ..Options::default() };
     let server = Server::start(&options).unwrap();
-    browser.open(&format!("http://{}/", server.addresses().http));
+    browser.open(&format!("http://{}/?view=lanes", server.addresses().http));
     let script = "
         const rows = await (await fetch('/transports')).json();
         const row = rows.find(row => row.name === 'webtransport');

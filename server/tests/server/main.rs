@@ -8,6 +8,7 @@ mod pages;
 mod policy;
 mod polls;
 mod presenter;
+mod relay;
 mod shutdown;
 mod slow_readers;
 mod streams;

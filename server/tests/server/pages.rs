@@ -19,7 +19,16 @@ fn browsers_get_the_live_page_at_the_root_and_its_files() {
     assert_eq!(fetch(&server, "POST", "/", &["Accept: text/html", "Content-Length: 0"]).0.status, 405);
     let (response, script) = get(&server, "/page/transport/websocket.js");
     assert_eq!((response.status, response.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
-    assert!(page.contains("/page/main.js") && script.contains("new WebSocket"));
+    assert!(page.contains("/page/scene.js") && script.contains("new WebSocket"));
+    for (target, script) in [
+        ("/?view=lanes&lang=ko", "main.js"),
+        ("/?embed=wire", "main.js"),
+        ("/?embed=scene", "scene.js"),
+        ("/?view=x", "scene.js"),
+    ] {
+        let (_, page) = fetch(&server, "GET", target, &["Accept: text/html"]);
+        assert!(page.contains(&format!("/page/{script}")), "{target}");
+    }
     assert_eq!(get(&server, "/page/nothing.js").0.status, 404);
 }
 
@@ -90,7 +99,7 @@ fn control_makes_all_changes_or_none_and_names_the_error() {
     assert_eq!(control(r#"{"payload":7,"cut":"unknown"}"#).0, 204);
     for (wrong, error) in [
         ("{", "the body must be JSON"),
-        (r#"{"speed":1}"#, "rate, payload, burst or cut"),
+        (r#"{"speed":1}"#, "burst, delay_ms, fault or cut"),
         (r#"{"rate":-1}"#, "rate: events per second"),
         (r#"{"payload":70000}"#, "payload: bytes"),
         (r#"{"burst":1001}"#, "burst: events"),

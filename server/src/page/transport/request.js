@@ -1,9 +1,10 @@
 // One poll, as both polling and long polling make it, and the pause between two polls.
 
-// Requests the events after the lane's cursor. A 200 has one event per line, a 204 has none, and a 410 reports a gap.
-export async function poll(lane, signal) {
+// Requests the events after the lane's cursor, and fails if the response takes longer than `timeout`, in ms. A 200 has one event per line, a 204 has none, and a 410 reports a gap.
+export async function poll(lane, signal, timeout) {
   lane.requested();
-  const response = await fetch(lane.requestUrl(), { signal, cache: 'no-store' });
+  const signals = AbortSignal.any([signal, AbortSignal.timeout(timeout)]);
+  const response = await fetch(lane.requestUrl(), { signal: signals, cache: 'no-store' });
   const text = await response.text();
   lane.responded();
   if (response.status === 200) {

@@ -1,0 +1,252 @@
+// The opening scene: a goal is scored, and five phones hear of it. The class predicts which one is last; then one event is published, and
+// its way to each phone is shown in slow motion.
+//
+// Everything is drawn as it was measured: when the server's trace shows that bytes were sent, and when this browser received them. The
+// scene runs behind the present, so that it knows where a ball goes before it moves.
+
+import { Condition, isFailure, patience, words } from './condition.js';
+import { flight, hasRequest, lastOf } from './flight.js';
+import { connectHeader, showRights } from './header.js';
+import { NetworkControls } from './network.js';
+import { SharedSubscriptions } from './shared.js';
+import { text, translate } from './text.js';
+import { TRANSPORTS } from './transports.js';
+import { drawWire } from './wires.js';
+
+const DELAY_MS = 300;
+const POLL_INTERVAL_MS = 3000;
+// How far the scene is behind the present, in ms, besides the delay of the network.
+const BEHIND_MS = 250;
+// How long the picture goes on after the last arrival, in ms of the event's time.
+const AFTER_MS = 150;
+// How long a phone may take, besides its polls and the network, before the scene ends without it, in ms.
+const LIMIT_MS = 4000;
+// With reduced motion, the picture changes in steps of this many ms.
+const STEP_MS = 500;
+
+const parameters = new URLSearchParams(location.search);
+const reduced = matchMedia('(prefers-reduced-motion: reduce)');
+// On a narrow screen, the lines lead from left to right.
+const narrow = matchMedia('(max-width: 60rem)');
+const get = (id) => document.getElementById(id);
+const shared = new SharedSubscriptions(update);
+const { lanes } = shared;
+const tools = new NetworkControls(get('tools'), shared);
+const columns = new Map();
+
+// What the class says: { name, seconds }, the phone that is last and its delay.
+const prediction = { name: null, seconds: Number(get('seconds').value) };
+// The event that is shown: { event, began, time, done }; `began` is when the slow motion began, of this page's clock, and `time` the moment
+// that is drawn, of the server's. Null until there is an event.
+let play = null;
+// Events up to this time, of the server's clock, are not shown.
+let ignoredUpTo = Infinity;
+let prepared = false;
+// The font size, in pixels.
+let em = 20;
+
+// Adds the line and the phone of a lane.
+function addColumn(lane) {
+  const element = get('line').content.firstElementChild.cloneNode(true);
+  element.dataset.lane = lane.name;
+  const row = TRANSPORTS.find(({ name }) => name === lane.name);
+  element.style.setProperty('--lane', `light-dark(${row.colours.light}, ${row.colours.dark})`);
+  const part = (name) => element.querySelector(`.${name}`);
+  part('name').dataset.text = lane.name;
+  const phone = part('phone');
+  phone.dataset.key = String(columns.size + 1);
+  phone.addEventListener('click', () => {
+    prediction.name = lane.name;
+    showPrediction();
+  });
+  get('stage').append(element);
+  const polls = ['poll', 'long_poll'].includes(row.exchange);
+  columns.set(lane, { element, part, phone, exchange: row.exchange, polls, condition: new Condition(), colours: null });
+}
+
+const inSeconds = (ms) => (ms / 1000).toFixed(2);
+const inTenths = (seconds) => seconds.toFixed(1);
+
+function set(element, content) {
+  if (element.textContent !== content) element.textContent = content;
+}
+
+function showPrediction() {
+  prediction.seconds = Number(get('seconds').value);
+  set(get('said'), prediction.name ? text('lastIs')(text(prediction.name)) : text('pickPhone'));
+  set(get('seconds-value'), `${inTenths(prediction.seconds)} ${text('s')}`);
+  for (const [lane, { phone }] of columns) phone.setAttribute('aria-pressed', String(lane.name === prediction.name));
+}
+
+// The moment that is drawn, in ms of the server's clock.
+function moment() {
+  const latest = shared.now() - BEHIND_MS - (shared.settings?.delay_ms ?? 0);
+  if (!play) return latest;
+  if (play.done) return play.time;
+  const { at } = play.event;
+  if (latest < at) return latest;
+  play.began ??= performance.now();
+  return Math.min(latest, at + (performance.now() - play.began) / Number(get('slow').value));
+}
+
+// With reduced motion, the picture changes in steps, and whenever a ball arrives.
+function stepped(time, flights) {
+  const { at } = play.event;
+  const moments = [at + Math.floor((time - at) / STEP_MS) * STEP_MS, ...flights.map(({ flight }) => flight.arrivedAt ?? -Infinity)];
+  return Math.max(...moments.filter((moment) => moment <= time));
+}
+
+function colours(column) {
+  if (column.colours) return column.colours;
+  const of = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+  return (column.colours = { ink: of('--ink'), faint: of('--faint'), paper: of('--paper'), lane: getComputedStyle(column.part('name')).color });
+}
+
+// Draws everything as it was at one moment.
+function paint() {
+  if (!columns.size || !shared.settings) return;
+  if (!play) {
+    const event = shared.published.find(({ at }) => at > ignoredUpTo);
+    if (event) begin(event);
+  }
+  const flights = lanes.map((lane) => ({ lane, flight: play ? flight(lane, play.event) : {} }));
+  let time = moment();
+  if (play && !play.done && time > play.event.at && reduced.matches) time = stepped(time, flights);
+  if (play && !play.done) finishAt(time, flights);
+  for (const { lane, flight } of flights) paintColumn(lane, flight, play?.time ?? time);
+}
+
+function paintColumn(lane, { leftAt, arrivedAt, delay }, time) {
+  const column = columns.get(lane);
+  const { element, part, polls } = column;
+  const started = play && time >= play.event.at;
+  const arrived = started && arrivedAt !== undefined && time >= arrivedAt;
+  const waiting = started && !arrived && !(leftAt !== undefined && time >= leftAt);
+  const ball = started ? { label: String(play.event.seq), leftAt, arrivedAt } : null;
+  const atServer = polls && hasRequest(lane, time);
+  drawWire(part('wire'), lane, { time, ball, atServer, delay: shared.settings.delay_ms, vertical: !narrow.matches, colours: colours(column), em });
+  element.dataset.ball = arrived ? 'arrived' : waiting ? 'waiting' : started ? 'moving' : 'none';
+  const idle = polls ? (atServer ? 'requestWaits' : 'noRequest') : column.exchange === 'socket' ? 'connectionOpen' : 'answerOpen';
+  set(part('waiting'), waiting && polls ? text('waitsForRequest') : lane.state === 'on' || play ? text(idle) : text(lane.state));
+  set(part('counter'), waiting && polls ? `${inSeconds(time - play.event.at)} ${text('s')}` : '');
+  set(part('delay'), arrived ? `${inSeconds(delay)} ${text('s')}` : play?.done ? '\u2013' : '');
+}
+
+// Begins to show an event.
+function begin(event) {
+  play = { event, began: null, time: event.at, done: false };
+  set(get('verdict'), '');
+  set(get('account'), '');
+  showButtons();
+}
+
+// Ends the scene once every ball has arrived, or nothing more can be expected.
+function finishAt(time, flights) {
+  play.time = time;
+  const { at } = play.event;
+  const arrivals = flights.map(({ flight }) => flight.arrivedAt).filter((arrivedAt) => arrivedAt !== undefined);
+  const latest = Math.max(at, ...arrivals) + AFTER_MS;
+  const limit = LIMIT_MS + shared.pollInterval + 6 * shared.settings.delay_ms;
+  const complete = arrivals.length === flights.length || shared.now() - at > limit;
+  if (time < latest || !complete) return;
+  play.done = true;
+  set(get('verdict'), verdict(flights));
+  const arrived = flights.filter(({ flight }) => flight.arrivedAt !== undefined).toSorted((a, b) => a.flight.delay - b.flight.delay);
+  const parts = arrived.map(({ lane, flight }) => `${text(lane.name)} ${inSeconds(flight.delay)} ${text('s')}`);
+  set(get('account'), `${text('account')(play.event.seq)} ${parts.join(', ')}.`);
+  showButtons();
+}
+
+// Prediction and measurement in one sentence.
+function verdict(flights) {
+  const said = prediction.name ? `${text('youSaid')(text(prediction.name), inTenths(prediction.seconds))} ` : '';
+  const missing = flights.filter(({ flight }) => flight.arrivedAt === undefined);
+  if (missing.length) {
+    const names = missing.map(({ lane }) => text(lane.name)).join(', ');
+    return said + text('notHeard')(names, inSeconds(shared.now() - play.event.at));
+  }
+  const { lane, flight, by } = lastOf(flights);
+  const facts = {
+    name: text(lane.name),
+    delay: inSeconds(flight.delay),
+    by: inSeconds(by),
+    interval: shared.pollInterval / 1000,
+    waited: inSeconds((flight.leftAt ?? play.event.at) - play.event.at),
+  };
+  return said + text(lane.name === 'polling' ? 'wasPolling' : 'wasOther')(facts);
+}
+
+function showButtons() {
+  get('again').hidden = !play?.done;
+  get('goal').hidden = Boolean(play);
+}
+
+function again() {
+  play = null;
+  ignoredUpTo = shared.now();
+  set(get('verdict'), '');
+  showButtons();
+}
+
+// Shows what all tabs have in common. The presenter's page sets the scene: no events by themselves, and a network with a delay that can be
+// seen.
+function update() {
+  showRights(shared);
+  const { settings } = shared;
+  tools.show(shared);
+  if (!settings || prepared || shared.server !== 'connected') return;
+  prepared = true;
+  shared.order('pollInterval', { ms: POLL_INTERVAL_MS });
+  if (!settings.control) return;
+  if (settings.rate > 0) shared.order('settings', { rate: 0 });
+  if (settings.delay_ms === 0 && settings.isDirect) shared.order('network', { delay_ms: DELAY_MS });
+}
+
+// Shows in words how each lane is.
+function showConditions() {
+  em = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  for (const [lane, column] of columns) {
+    column.colours = null;
+    const condition = column.condition.update(lane, { now: shared.now(), published: shared.published, patience: patience(lane, shared) });
+    column.element.dataset.failed = isFailure(condition);
+    column.element.dataset.condition = condition.kind;
+    const is = isFailure(condition) || condition.kind === 'recovered' ? words(condition) : text(`how ${lane.name}`);
+    set(column.part('how'), typeof is === 'function' ? is(shared.pollInterval / 1000) : is);
+  }
+}
+
+function showTexts() {
+  translate();
+  tools.translate();
+  showPrediction();
+  showConditions();
+  if (play?.done) set(get('verdict'), verdict(lanes.map((lane) => ({ lane, flight: flight(lane, play.event) }))));
+}
+
+async function start() {
+  if (parameters.has('embed')) document.body.dataset.embed = parameters.get('embed');
+  if (parameters.has('slow')) get('slow').value = parameters.get('slow');
+  connectHeader(showTexts);
+  get('goal').addEventListener('click', () => shared.order('publish'));
+  get('again').addEventListener('click', again);
+  get('seconds').addEventListener('input', showPrediction);
+  translate();
+  await shared.ready;
+  const isToday = ({ name }) => TRANSPORTS.find((transport) => transport.name === name).family === 'today';
+  shared.all.filter(isToday).forEach((lane) => {
+    lanes.push(lane);
+    addColumn(lane);
+  });
+  ignoredUpTo = shared.now();
+  showTexts();
+  setInterval(showConditions, 500);
+  const frame = () => {
+    paint();
+    requestAnimationFrame(frame);
+  };
+  frame();
+}
+
+// For tests of the page.
+window.livePage = shared;
+start();

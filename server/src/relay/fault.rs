@@ -1,0 +1,32 @@
+//! The faults that a presenter can choose from, each as real proxies and networks have it.
+
+use serde::{Deserialize, Serialize};
+
+/// What goes wrong between the page and the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    Off,
+    /// A proxy holds a response back until it is complete, or has 64 kB.
+    Buffer,
+    /// A proxy removes the headers `Upgrade` and `Connection` of requests.
+    DropUpgrade,
+    /// A proxy closes connections on which nothing is sent for five seconds.
+    CutIdle,
+    /// Nothing is forwarded any more, and no connection is closed.
+    HalfOpen,
+    /// All connections are reset, and new ones are for three seconds. Then the fault is over.
+    Crash,
+}
+
+impl Fault {
+    /// All faults.
+    pub const ALL: [Self; 6] = [Self::Off, Self::Buffer, Self::DropUpgrade, Self::CutIdle, Self::HalfOpen, Self::Crash];
+
+    /// Whether the relay must be able to read the requests and responses, which TLS encrypts.
+    pub fn reads_http(self) -> bool {
+        matches!(self, Self::Buffer | Self::DropUpgrade)
+    }
+}

@@ -1,0 +1,149 @@
+//! Forwards one connection, with the relay's delay and fault.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch::Receiver;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::http::{Filter, Requests, Responses};
+use super::{Conditions, Far, Fault};
+
+/// After this time without a byte in either direction, [`Fault::CutIdle`] closes a connection.
+const MAX_SILENCE: Duration = Duration::from_secs(5);
+/// The buffer size of one read, in bytes.
+const READ_BYTES: usize = 4 << 10;
+/// The most bytes under way in one direction. While there are that many, nothing more is read.
+const MAX_QUEUED_BYTES: usize = 32 << 10;
+
+/// Forwards a connection to the one that `connect` opens, until both directions have ended or the fault changes. A changed fault resets the
+/// connection, as a proxy with another configuration would; only for [`Fault::HalfOpen`] it stays open, and silent.
+pub async fn forward(
+    near: TcpStream,
+    connect: impl AsyncFnOnce() -> io::Result<Far>,
+    mut conditions: Receiver<Conditions>,
+) -> io::Result<()> {
+    near.set_nodelay(true)?;
+    let mut near = near;
+    let fault = conditions.borrow_and_update().fault;
+    if fault != Fault::HalfOpen {
+        // The client's connection to the relay is open already. The round trip that opening it takes on the network is waited for here.
+        sleep(2 * delay(&conditions)).await;
+        let mut far = connect().await?;
+        let changes = conditions.clone();
+        let ended = tokio::select! {
+            ended = both_ways(&mut near, &mut far.stream, fault, &changes) => Some(ended),
+            changed = conditions.wait_for(|new| new.fault != fault) => match changed {
+                Ok(new) if new.fault == Fault::HalfOpen => None,
+                _ => Some(Err(io::ErrorKind::ConnectionReset.into())),
+            },
+        };
+        match ended {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(error)) => {
+                reset(near);
+                reset(far.stream);
+                return Err(error);
+            }
+            None => {
+                let _ = conditions.wait_for(|new| new.fault != Fault::HalfOpen).await;
+                reset(far.stream);
+            }
+        }
+    } else {
+        let _ = conditions.wait_for(|new| new.fault != Fault::HalfOpen).await;
+    }
+    reset(near);
+    Ok(())
+}
+
+/// Ends a connection with a reset. Without it, bytes in the kernel's buffers would still be sent.
+pub fn reset(stream: TcpStream) {
+    // An error means that the connection has ended already.
+    let _ = stream.set_zero_linger();
+}
+
+fn delay(conditions: &Receiver<Conditions>) -> Duration {
+    conditions.borrow().delay
+}
+
+/// Forwards in both directions, until both have ended.
+async fn both_ways(
+    near: &mut TcpStream,
+    far: &mut TcpStream,
+    fault: Fault,
+    conditions: &Receiver<Conditions>,
+) -> io::Result<()> {
+    let (near_read, near_write) = near.split();
+    let (far_read, far_write) = far.split();
+    let up = match fault {
+        Fault::DropUpgrade => Filter::DropUpgrade(Requests::default()),
+        _ => Filter::None,
+    };
+    let down = match fault {
+        Fault::Buffer => Filter::Hold(Responses::default()),
+        _ => Filter::None,
+    };
+    let active = Cell::new(Instant::now());
+    let forwarded = async {
+        tokio::try_join!(
+            one_way(near_read, far_write, up, conditions, &active),
+            one_way(far_read, near_write, down, conditions, &active)
+        )
+        .map(drop)
+    };
+    tokio::select! {
+        ended = forwarded => ended,
+        () = silence(&active), if fault == Fault::CutIdle => Ok(()),
+    }
+}
+
+/// Waits until nothing has been forwarded for [`MAX_SILENCE`].
+async fn silence(active: &Cell<Instant>) {
+    while active.get().elapsed() < MAX_SILENCE {
+        sleep_until(active.get() + MAX_SILENCE).await;
+    }
+}
+
+/// Forwards in one direction. Each byte arrives after the delay at the time when it came, and not before those ahead of it.
+async fn one_way(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut filter: Filter,
+    conditions: &Receiver<Conditions>,
+    active: &Cell<Instant>,
+) -> io::Result<()> {
+    let mut queue: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
+    let mut queued_bytes = 0;
+    let mut ended = false;
+    let mut buffer = [0; READ_BYTES];
+    loop {
+        let due = queue.front().map(|&(due, _)| due);
+        if ended && due.is_none() {
+            return to.shutdown().await;
+        }
+        tokio::select! {
+            read = from.read(&mut buffer), if !ended && queued_bytes < MAX_QUEUED_BYTES => {
+                let read = read?;
+                ended = read == 0;
+                active.set(Instant::now());
+                let bytes = if ended { filter.finish() } else { filter.pass(&buffer[..read]) };
+                if !bytes.is_empty() {
+                    let last = queue.back().map_or(Instant::now(), |&(due, _)| due);
+                    queued_bytes += bytes.len();
+                    queue.push_back((last.max(Instant::now() + delay(conditions)), bytes));
+                }
+            }
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                if let Some((_, bytes)) = queue.pop_front() {
+                    queued_bytes -= bytes.len();
+                    to.write_all(&bytes).await?;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The opening scene in a browser: the prediction, the event on its way to each phone, and what the presenter's network controls do.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use server::{Options, Server};
+
+use crate::driver::Browser;
+
+const TOKEN: &str = "abcdefgh12345678";
+
+fn server(token: Option<&str>) -> Server {
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let token = token.map(String::from);
+    Server::start(&Options { listen: free, tcp_listen: free, rate: 0.0, payload: 20, token, ..Options::default() })
+        .unwrap()
+}
+
+/// Functions for the scripts of these tests.
+const HELP: &str = "
+    const get = id => document.getElementById(id);
+    const column = name => document.querySelector(`[data-lane=${name}]`);
+    const lane = name => livePage.lanes.find(lane => lane.name === name);
+    const when = (condition, then) => condition() ? then() : setTimeout(() => when(condition, then), 20);
+    const press = key => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+    const connected = () => livePage.lanes.length === 5 && livePage.lanes.every(lane => lane.state === 'on');
+";
+
+/// Runs a script with these functions.
+fn run(browser: &Browser, script: &str) -> Value {
+    browser.run(&format!("{HELP}{script}"))
+}
+
+/// Opens the scene at normal speed, as the presenter, and waits until the lanes are connected through the relay.
+fn open(browser: &Browser, server: &Server) {
+    browser.follow(&server.presenter_page(&server.url(), "?lang=en&slow=1"), "/?lang=en");
+    ready(browser);
+}
+
+fn ready(browser: &Browser) {
+    let ready = run(
+        browser,
+        "when(() => window.livePage?.settings?.delay_ms === 300 && connected(), () => setTimeout(() => when(connected, () => done(true)), 500));",
+    );
+    assert_eq!(ready, json!(true));
+}
+
+/// Publishes an event with the key, and waits for the end of the scene.
+fn goal(browser: &Browser) {
+    run(browser, "press(' '); when(() => !get('again').hidden, () => done(0));");
+}
+
+#[test]
+fn the_class_predicts_an_event_reaches_every_phone_and_the_sentence_has_the_measured_figures() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(Some(TOKEN));
+    browser.set_viewport(1280, 720);
+    open(&browser, &server);
+    let settings = run(&browser, "done([livePage.settings.rate, livePage.pollInterval, get('verdict').textContent]);");
+    assert_eq!(settings, json!([0, 3000, ""]));
+    // Key 1 picks polling; the slider is moved to 2.0 s.
+    let said = run(
+        &browser,
+        "press('1');
+         get('seconds').value = 2;
+         get('seconds').dispatchEvent(new Event('input'));
+         done([get('said').textContent, get('seconds-value').textContent, column('polling').querySelector('.phone').ariaPressed]);",
+    );
+    assert_eq!(said, json!(["Last: Polling", "2.0 s", "true"]));
+    goal(&browser);
+    assert_eq!(server.feed().head().0, 1);
+    let shown = run(
+        &browser,
+        "const phones = livePage.lanes.map(({ name }) => {
+             const { dataset: { ball }, lastElementChild: phone } = column(name);
+             return [name, ball, phone.querySelector('.delay').textContent, `${(lane(name).deliveries[0].latency / 1000).toFixed(2)} s`];
+         });
+         done([phones, get('verdict').textContent, get('account').textContent]);",
+    );
+    let phones = shown[0].as_array().unwrap();
+    assert_eq!(phones.len(), 5);
+    for phone in phones {
+        assert_eq!(phone[1], "arrived", "{phone}");
+        assert_eq!(phone[2], phone[3], "the phone shows what its lane measured");
+    }
+    // Polling was last, unless its request came at the moment of the event.
+    let delay = |phone: &Value| phone[2].as_str().unwrap().trim_end_matches(" s").parse::<f64>().unwrap();
+    assert!(phones.iter().all(|phone| delay(phone) >= 0.3), "{phones:?}");
+    let last = phones.iter().max_by(|a, b| delay(a).total_cmp(&delay(b))).unwrap();
+    let verdict = shown[1].as_str().unwrap();
+    assert!(verdict.starts_with("You said Polling, 2.0 s. It was "), "{verdict}");
+    assert!(verdict.contains(&format!(", {}", last[2].as_str().unwrap())), "{verdict}: {phones:?}");
+    if last[0] == "polling" {
+        let waited = run(
+            &browser,
+            "const { chunks, deliveries } = lane('polling');
+             done(((chunks.find(({ up, seqs }) => !up && seqs).at - deliveries[0].at) / 1000).toFixed(2));",
+        );
+        let expected = format!("and the event waited {} s for the next request.", waited.as_str().unwrap());
+        assert!(verdict.contains("its phone asks every 3 s") && verdict.ends_with(&expected), "{verdict}");
+    }
+    for phone in phones {
+        assert!(shown[2].as_str().unwrap().contains(phone[2].as_str().unwrap()), "{shown}");
+    }
+    // Again, with the other key.
+    run(
+        &browser,
+        "press('r'); when(() => !get('goal').hidden, () => { press('e'); when(() => !get('again').hidden, () => done(0)); });",
+    );
+    assert_eq!(server.feed().head().0, 2);
+    // In Korean, the sentence is another one, with the same figures.
+    let korean = run(&browser, "press('l'); done([document.documentElement.lang, get('verdict').textContent]);");
+    assert_eq!(korean[0], "ko");
+    assert!(korean[1].as_str().unwrap().starts_with("예측은 폴링, 2.0초였습니다."), "{korean}");
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
+fn over_many_goals_the_event_waits_for_polls_and_for_nothing_else() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server);
+    for _ in 0..5 {
+        server.feed().publish(protocol::clock::now_ns(), "goal");
+        let events = server.feed().head().0;
+        run(&browser, &format!("when(() => livePage.lanes.every(lane => lane.received >= {events}), () => done(0));"));
+    }
+    // How long each event waited at the server, at least, in ms.
+    let longest = run(
+        &browser,
+        "setTimeout(() => done(Object.fromEntries(livePage.lanes.map(({ name, chunks, deliveries }) => [name, Math.max(...deliveries.map(({ seq, at }) =>
+             chunks.find(({ up, seqs }) => !up && seqs && seqs[0] <= seq && seq <= seqs[1]).at - at))]))), 500);",
+    );
+    let of = |name: &str| longest[name].as_f64().unwrap();
+    for push in ["ndjson", "sse", "websocket"] {
+        assert!(of(push) < of("polling"), "{longest}");
+    }
+}
+
+#[test]
+fn the_delay_of_the_presenter_s_slider_is_measured_by_every_lane() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server);
+    let set = |ms: u64| {
+        run(
+            &browser,
+            &format!(
+                "const slider = document.querySelector('#tools .delay');
+                 slider.value = {ms};
+                 slider.dispatchEvent(new Event('change'));
+                 when(() => livePage.settings.delay_ms === {ms} && connected(), () => done(document.querySelector('.delay-value').textContent));"
+            ),
+        )
+    };
+    assert_eq!(set(1000), json!("1 s"));
+    server.feed().publish(protocol::clock::now_ns(), "goal");
+    let latencies = run(
+        &browser,
+        "when(() => livePage.lanes.every(lane => lane.received === 1), () => done(livePage.lanes.map(lane => lane.deliveries[0].latency)));",
+    );
+    // The clocks of browser and server are known to a few ms.
+    assert!(latencies.as_array().unwrap().iter().all(|latency| latency.as_f64().unwrap() >= 990.0), "{latencies}");
+    // Without a delay, the lanes connect to the server itself, and continue where they were.
+    set(0);
+    server.feed().publish(protocol::clock::now_ns(), "goal");
+    let seqs = run(
+        &browser,
+        "when(() => livePage.lanes.every(lane => lane.received === 2), () => done(livePage.lanes.map(lane => [lane.deliveries.map(({ seq }) => seq), lane.missed, lane.repeated])));",
+    );
+    assert_eq!(seqs, json!(vec![json!([[1, 2], 0, 0]); 5]));
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+/// Chooses a fault with its key, and waits until `condition` is true for the lanes.
+fn break_it(browser: &Browser, key: &str, fault: &str) {
+    let chosen = run(
+        browser,
+        &format!(
+            "press('{key}'); when(() => document.querySelector('[data-fault={fault}]')?.ariaPressed === 'true', () => done(0));"
+        ),
+    );
+    assert_eq!(chosen, json!(0));
+}
+
+/// Waits until exactly these lanes have failed, and their phones say so in words that begin with `said`.
+fn failed(browser: &Browser, lanes: &[&str], said: &str) {
+    let failing = run(
+        browser,
+        &format!(
+            "const failing = () => [...document.querySelectorAll('.line[data-failed=true]')].map(line => [line.dataset.lane, line.querySelector('.how').textContent]);
+             const expected = {};
+             when(() => failing().length === expected.length && failing().every(([name, how], at) => name === expected[at] && how.startsWith('{said}')),
+                 () => done(true));",
+            json!(lanes)
+        ),
+    );
+    assert_eq!(failing, json!(true));
+}
+
+/// Ends the fault, and checks that every lane receives everything once.
+fn recovers(browser: &Browser, server: &Server) {
+    break_it(browser, "n", "off");
+    server.feed().publish(protocol::clock::now_ns(), "afterwards");
+    let head = server.feed().head().0;
+    let received = run(
+        browser,
+        &format!(
+            "when(() => livePage.lanes.every(lane => lane.received === {head}) && connected() && !document.querySelector('.line[data-failed=true]'),
+                 () => done(livePage.lanes.map(lane => [lane.received, lane.missed, lane.repeated])));"
+        ),
+    );
+    assert_eq!(received, json!(vec![json!([head, 0, 0]); 5]));
+}
+
+#[test]
+fn a_proxy_that_buffers_silences_streams_and_a_lost_upgrade_refuses_the_websocket() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server);
+    break_it(&browser, "h", "buffer");
+    let watch = run(&browser, "done(document.querySelector('.watch-for').textContent.slice(0, 13));");
+    assert_eq!(watch, json!("A proxy holds"));
+    server.feed().publish(protocol::clock::now_ns(), "held back");
+    failed(&browser, &["ndjson", "sse"], "asked, no answer yet");
+    recovers(&browser, &server);
+    let said = run(&browser, "done(column('sse').querySelector('.how').textContent);");
+    let said = said.as_str().unwrap();
+    assert!(said.starts_with("resumed after ") && said.ends_with("nothing missed"), "{said}");
+
+    break_it(&browser, "u", "drop-upgrade");
+    server.feed().publish(protocol::clock::now_ns(), "without WebSocket");
+    failed(&browser, &["websocket"], "refused: 4");
+    recovers(&browser, &server);
+}
+
+#[test]
+fn after_a_crash_and_a_half_open_network_every_lane_resumes_where_it_was() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server);
+    break_it(&browser, "o", "half-open");
+    server.feed().publish(protocol::clock::now_ns(), "unheard");
+    // The browser has been told nothing: every connection looks open.
+    let all = ["polling", "long_polling", "ndjson", "sse", "websocket"];
+    failed(&browser, &all, "looks open, but misses 1");
+    recovers(&browser, &server);
+
+    run(
+        &browser,
+        "press('k'); when(() => livePage.settings.fault === 'crash', () => when(() => column('websocket').dataset.failed === 'true', () => done(0)));",
+    );
+    server.feed().publish(protocol::clock::now_ns(), "during the crash");
+    run(&browser, "when(() => livePage.settings.fault === 'off', () => done(0));");
+    recovers(&browser, &server);
+}
+
+#[test]
+fn a_proxy_that_cuts_silence_loses_connections_and_no_events() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server);
+    break_it(&browser, "i", "cut-idle");
+    let before = run(&browser, "done(lane('sse').reconnects);").as_u64().unwrap();
+    let cut = run(
+        &browser,
+        &format!(
+            "when(() => ['ndjson', 'sse', 'websocket'].every(name => lane(name).reconnects > {before} + 1), () => done(lane('polling').reconnects));"
+        ),
+    );
+    assert!(cut.as_u64().unwrap() <= before + 1, "polling is not silent");
+    recovers(&browser, &server);
+}
+
+#[test]
+fn a_viewer_predicts_and_watches_on_a_phone_without_controls_that_do_nothing() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(Some(TOKEN));
+    let Some(presenter) = Browser::start() else { return };
+    open(&presenter, &server);
+    browser.set_viewport(360, 740);
+    browser.open(&format!("{}/?lang=en&slow=1", server.url()));
+    ready(&browser);
+    let shown = run(
+        &browser,
+        "const visible = [...document.querySelectorAll('button, input, select, a')].filter(control => control.checkVisibility());
+         done([document.documentElement.scrollWidth - document.documentElement.clientWidth,
+               visible.filter(control => control.disabled || control.matches('[data-control]')).length,
+               get('watching').hidden, visible.filter(control => control.matches('.phone')).length]);",
+    );
+    assert_eq!(shown, json!([0, 0, false, 5]), "nothing beyond the right edge, no dead control, five phones");
+    run(&browser, "column('polling').querySelector('.phone').click(); press('e'); done(0);");
+    let refused = run(
+        &browser,
+        "fetch('/control', { method: 'POST', body: '{\"fault\":\"crash\"}' }).then(({ status }) => done(status));",
+    );
+    assert_eq!(refused, json!(403));
+    assert_eq!(server.feed().head().0, 0, "a viewer's key publishes nothing");
+    goal(&presenter);
+    let verdict = run(&browser, "when(() => !get('again').hidden, () => done(get('verdict').textContent));");
+    assert!(verdict.as_str().unwrap().starts_with("You said Polling, 1.0 s. It was "), "{verdict}");
+    assert_eq!(presenter.console_errors(), [""; 0]);
+}
+
+#[test]
+fn the_scene_fits_a_projector_and_a_phone_and_its_text_is_large_enough() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    for (width, height, parameters) in [
+        (1280, 720, "?lang=en"),
+        (1280, 720, "?lang=ko&theme=dark"),
+        (1920, 1080, "?lang=en"),
+        (360, 740, "?lang=ko"),
+        (420, 860, "?lang=en"),
+    ] {
+        browser.set_viewport(width, height);
+        browser.open(&format!("{}/{parameters}", server.url()));
+        run(&browser, "when(() => window.livePage && connected(), () => done(0));");
+        let faults = run(
+            &browser,
+            "const faults = [];
+             const large = innerWidth >= 1280;
+             for (const element of document.querySelectorAll('body *')) {
+                 const hasText = [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
+                 if (!hasText || !element.checkVisibility() || element.matches('.visually-hidden, script, option')) continue;
+                 const size = parseFloat(getComputedStyle(element).fontSize);
+                 if (size < (large ? innerHeight / 720 * (element.matches('h1') ? 32 : 20) - 0.01 : 14)) faults.push(['small', element.outerHTML.slice(0, 60), size]);
+                 const { right, bottom } = element.getBoundingClientRect();
+                 if (right > innerWidth + 1 || (large && bottom > innerHeight + 1)) faults.push(['cut off', element.outerHTML.slice(0, 60), right, bottom]);
+             }
+             const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+             if (wide > 0) faults.push(['beyond the right edge', wide]);
+             done(faults);",
+        );
+        assert_eq!(faults, json!([]), "{width} by {height}{parameters}");
+    }
+}
