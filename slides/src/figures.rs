@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Context;
 use protocol::experiment::{Experiment, Status, Verdict};
-use protocol::run::Run;
+use protocol::run::{Part, Run};
 use reports::chapter;
 use reports::number::short_or_dash;
 use reports::summary::{Row, rows};
@@ -14,6 +14,9 @@ use crate::{chart, findings};
 
 /// The recorded run that the lecture shows by default; the report in the same directory is made from the same file.
 const RECORDED: &[u8] = include_bytes!("../../reports/record/all/run.json");
+
+/// A later run of some of its experiments, which also measures HTTP/2 and WebTransport. The lecture shows these instead.
+const RECORDED_LATER: &[u8] = include_bytes!("../../reports/record/http2/run.json");
 
 /// The charts, the table and the verdicts of a run.
 pub struct Figures {
@@ -49,7 +52,16 @@ impl Figures {
     /// # Errors
     /// When its schema has another version than this program reads, or its facts are incomplete.
     pub fn recorded() -> anyhow::Result<Self> {
-        Self::of(&findings::read(RECORDED).context("the recorded run")?)
+        let mut run = findings::read(RECORDED).context("the recorded run")?;
+        let later = findings::read(RECORDED_LATER).context("the later recorded run")?;
+        let name = |part: &Part| match part {
+            Part::Experiment(experiment) => Some(experiment.name.clone()),
+            Part::Comparison(_) | Part::Measured(_) | Part::Claims => None,
+        };
+        let measured_again: Vec<String> = later.parts.iter().filter_map(name).collect();
+        run.parts.retain(|part| name(part).is_none_or(|name| !measured_again.contains(&name)));
+        run.parts.extend(later.parts);
+        Self::of(&run)
     }
 
     /// Draws the charts of a run.

@@ -18,6 +18,10 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ("raw TCP", "TCP 소켓"),
     ("Multipart", "멀티파트"),
     ("Hidden iframe", "숨은 iframe"),
+    (
+        "{1} WebSockets took {2} connections over HTTP/1.1, and {3} over HTTP/2",
+        "웹소켓 {1}개가 쓴 연결: HTTP/1.1 {2}개, HTTP/2 {3}개",
+    ),
     // The comparison: its table, its load and its charts.
     ("B/event", "B/이벤트"),
     ("/event", "회/이벤트"),
