@@ -2,6 +2,8 @@
 
 import { text } from './text.js';
 
+// That a lane has reconnected within this time, in ms, is not worth a word: it also does so when the network is set.
+const RECONNECTION_MS = 2_500;
 // How long it stays shown that a lane has recovered, in ms.
 const SHOWN_MS = 20_000;
 
@@ -25,11 +27,12 @@ export class Condition {
     const failure = this.#failure(lane, now, published, patience);
     if (failure) {
       this.#failed ??= { at: now, missed: lane.missed };
+      this.#failed.isNoticed ||= failure.kind !== 'lost' || now - this.#failed.at > RECONNECTION_MS;
       this.#recovered = null;
       return failure;
     }
     if (this.#failed && lane.state === 'on') {
-      if (this.#hasWorked) this.#recovered = { kind: 'recovered', at: now, after: now - this.#failed.at, missed: Math.max(0, lane.missed - this.#failed.missed) };
+      if (this.#hasWorked && this.#failed.isNoticed) this.#recovered = { kind: 'recovered', at: now, after: now - this.#failed.at, missed: Math.max(0, lane.missed - this.#failed.missed) };
       this.#failed = null;
     }
     this.#hasWorked ||= lane.state === 'on';

@@ -34,9 +34,11 @@ const { lanes } = shared;
 const tools = new NetworkControls(get('tools'), shared);
 const columns = new Map();
 
+// How many goals have been shown.
+let goals = 0;
 // What the class says: { name, seconds }, the phone that is last and its delay.
 const prediction = { name: null, seconds: Number(get('seconds').value) };
-// The event that is shown: { event, began, time, done }; `began` is when the slow motion began, of this page's clock, and `time` the moment
+// The event that is shown: { event, goal, began, time, done }, where `goal` is its number among those shown; `began` is when the slow motion began, of this page's clock, and `time` the moment
 // that is drawn, of the server's. Null until there is an event.
 let play = null;
 // Events up to this time, of the server's clock, are not shown.
@@ -74,7 +76,7 @@ function set(element, content) {
 function showPrediction() {
   prediction.seconds = Number(get('seconds').value);
   set(get('said'), prediction.name ? text('lastIs')(text(prediction.name)) : text('pickPhone'));
-  set(get('seconds-value'), `${inTenths(prediction.seconds)} ${text('s')}`);
+  set(get('seconds-value'), text('afterGoal')(inTenths(prediction.seconds)));
   for (const [lane, { phone }] of columns) phone.setAttribute('aria-pressed', String(lane.name === prediction.name));
 }
 
@@ -112,7 +114,7 @@ function paint() {
   const flights = lanes.map((lane) => ({ lane, flight: play ? flight(lane, play.event) : {} }));
   let time = moment();
   if (play && !play.done && time > play.event.at && reduced.matches) time = stepped(time, flights);
-  if (play && !play.done) finishAt(time, flights);
+  if (play) finishAt(time, flights);
   for (const { lane, flight } of flights) paintColumn(lane, flight, play?.time ?? time);
 }
 
@@ -122,33 +124,37 @@ function paintColumn(lane, { leftAt, arrivedAt, delay }, time) {
   const started = play && time >= play.event.at;
   const arrived = started && arrivedAt !== undefined && time >= arrivedAt;
   const waiting = started && !arrived && !(leftAt !== undefined && time >= leftAt);
-  const ball = started ? { label: String(play.event.seq), leftAt, arrivedAt } : null;
+  const ball = started ? { label: String(play.goal), leftAt, arrivedAt } : null;
   const atServer = polls && hasRequest(lane, time);
   drawWire(part('wire'), lane, { time, ball, atServer, delay: shared.settings.delay_ms, vertical: !narrow.matches, colours: colours(column), em });
   element.dataset.ball = arrived ? 'arrived' : waiting ? 'waiting' : started ? 'moving' : 'none';
-  const idle = polls ? (atServer ? 'requestWaits' : 'noRequest') : column.exchange === 'socket' ? 'connectionOpen' : 'answerOpen';
-  set(part('waiting'), waiting && polls ? text('waitsForRequest') : lane.state === 'on' || play ? text(idle) : text(lane.state));
+  const failed = element.dataset.failed === 'true';
+  const asks = atServer ? 'requestWaits' : column.exchange === 'poll' ? 'noRequest' : 'nextRequest';
+  const idle = failed ? 'noConnection' : polls ? asks : column.exchange === 'socket' ? 'connectionOpen' : 'answerOpen';
+  set(part('waiting'), waiting && polls && !failed ? text('waitsForRequest') : lane.state === 'on' || play ? text(idle) : text(lane.state));
   set(part('counter'), waiting && polls ? `${inSeconds(time - play.event.at)} ${text('s')}` : '');
   set(part('delay'), arrived ? `${inSeconds(delay)} ${text('s')}` : play?.done ? '\u2013' : '');
 }
 
 // Begins to show an event.
 function begin(event) {
-  play = { event, began: null, time: event.at, done: false };
+  goals += 1;
+  play = { event, goal: goals, began: null, time: event.at, done: false };
   set(get('verdict'), '');
   set(get('account'), '');
   showButtons();
 }
 
-// Ends the scene once every ball has arrived, or nothing more can be expected.
+// Ends the scene once every ball has arrived, or nothing more can be expected. A ball that arrives later is still shown.
 function finishAt(time, flights) {
-  play.time = time;
   const { at } = play.event;
   const arrivals = flights.map(({ flight }) => flight.arrivedAt).filter((arrivedAt) => arrivedAt !== undefined);
   const latest = Math.max(at, ...arrivals) + AFTER_MS;
+  if (play.done && latest <= play.time) return;
+  play.time = play.done ? latest : time;
   const limit = LIMIT_MS + shared.pollInterval + 6 * shared.settings.delay_ms;
   const complete = arrivals.length === flights.length || shared.now() - at > limit;
-  if (time < latest || !complete) return;
+  if (play.time < latest || !complete) return;
   play.done = true;
   set(get('verdict'), verdict(flights));
   const arrived = flights.filter(({ flight }) => flight.arrivedAt !== undefined).toSorted((a, b) => a.flight.delay - b.flight.delay);
@@ -179,6 +185,9 @@ function verdict(flights) {
 function showButtons() {
   get('again').hidden = !play?.done;
   get('goal').hidden = Boolean(play);
+  document.body.toggleAttribute('data-playing', Boolean(play));
+  const times = get('slow').value;
+  set(get('pace'), play && !play.done && times > 1 ? text('slower')(times) : '');
 }
 
 function again() {

@@ -66,7 +66,7 @@ fn the_class_predicts_an_event_reaches_every_phone_and_the_sentence_has_the_meas
          get('seconds').dispatchEvent(new Event('input'));
          done([get('said').textContent, get('seconds-value').textContent, column('polling').querySelector('.phone').ariaPressed]);",
     );
-    assert_eq!(said, json!(["Last: Polling", "2.0 s", "true"]));
+    assert_eq!(said, json!(["Your prediction: Polling is last,", "2.0 s after the goal", "true"]));
     goal(&browser);
     assert_eq!(server.feed().head().0, 1);
     let shown = run(
@@ -96,8 +96,8 @@ fn the_class_predicts_an_event_reaches_every_phone_and_the_sentence_has_the_meas
             "const { chunks, deliveries } = lane('polling');
              done(((chunks.find(({ up, seqs }) => !up && seqs).at - deliveries[0].at) / 1000).toFixed(2));",
         );
-        let expected = format!("and the event waited {} s for the next request.", waited.as_str().unwrap());
-        assert!(verdict.contains("its phone asks every 3 s") && verdict.ends_with(&expected), "{verdict}");
+        let expected = format!("so the news waited at the server for {} s.", waited.as_str().unwrap());
+        assert!(verdict.contains("its phone asks only every 3 s") && verdict.ends_with(&expected), "{verdict}");
     }
     for phone in phones {
         assert!(shown[2].as_str().unwrap().contains(phone[2].as_str().unwrap()), "{shown}");
