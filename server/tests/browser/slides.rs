@@ -142,7 +142,7 @@ fn in_print_a_recording_replaces_the_live_page() {
              });
              done(shown);",
         );
-        assert_eq!(shown, json!(vec![json!([true, true, true]); 4]), "{language}");
+        assert_eq!(shown, json!(vec![json!([true, true, true]); 5]), "{language}");
     }
 }
 
