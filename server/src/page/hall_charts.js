@@ -1,0 +1,61 @@
+// The charts of the hall: bars and a curve, as elements whose colours the style sheet sets.
+
+import { inWords } from './delay.js';
+
+function element(name, className, content = '') {
+  return Object.assign(document.createElement(name), { className, textContent: content });
+}
+
+// Shows columns of bars: for each, a label and its parts, { value, colour }. The highest column fills the height.
+function bars(container, columns, total) {
+  const highest = Math.max(1, ...columns.map(({ parts }) => parts.reduce((sum, { value }) => sum + value, 0)));
+  container.replaceChildren(
+    ...columns.map(({ label, parts, marked }) => {
+      const column = element('div', marked ? 'column marked' : 'column');
+      const sum = parts.reduce((all, { value }) => all + value, 0);
+      const bar = element('div', 'bar');
+      for (const { value, colour } of parts.filter((part) => part.value > 0)) {
+        const piece = element('div', 'piece');
+        piece.style.height = `${(100 * value) / highest}%`;
+        if (colour) piece.style.background = colour;
+        bar.append(piece);
+      }
+      if (sum > 0 && total) bar.append(element('span', 'count', String(sum)));
+      column.append(bar, element('span', 'label', label));
+      return column;
+    }),
+  );
+}
+
+// The distribution of delays: a column for each class, with a part for each transport.
+export function distribution(container, { summary, edges_ms: edges }, colourOf) {
+  const labels = edges.map((edge) => `< ${inWords(edge)}`.replace('.0', ''));
+  const columns = [...labels, `\u2265`].map((label, index) => ({
+    label,
+    parts: summary.map(({ transport, classes }) => ({ value: classes[index], colour: colourOf(transport) })),
+  }));
+  bars(container, columns, true);
+}
+
+// The answers to a question: a column for each choice or class, and the measured value beside them.
+export function answers(container, { counts, choices, max, measured }, { nameOf, digits }) {
+  const edge = (index) => ((index * max) / counts.length).toFixed(digits);
+  const columns = counts.map((value, index) => ({
+    label: max === null ? nameOf(index) : `${edge(index)}\u2013${edge(index + 1)}`,
+    parts: [{ value }],
+    marked: choices.length > 0 && measured?.choice === index,
+  }));
+  bars(container, columns, true);
+  if (max === null || !measured) return;
+  const marker = element('div', 'marker');
+  marker.style.left = `${100 * Math.min(1, measured.value / max)}%`;
+  container.append(marker);
+}
+
+// The curve of the last minute. Returns the value at its top.
+export function curve(svg, counts) {
+  const top = Math.max(10, ...counts);
+  const points = counts.map((count, index) => `${60 - counts.length + index + 1},${19.5 - (19 * count) / top}`);
+  svg.querySelector('polyline').setAttribute('points', points.join(' '));
+  return top;
+}
