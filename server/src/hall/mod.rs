@@ -20,8 +20,8 @@ use tokio::sync::watch;
 
 use crate::api::presenter::secret;
 use crate::quota::Quota;
-use phone::Phone;
 pub use phone::Batch;
+use phone::Phone;
 use question::{Ask, Question};
 use rate::PerSecond;
 pub use record::Run;
@@ -172,6 +172,7 @@ pub struct HallView {
     max_phones: usize,
     /// Requests of the subscriptions in each of the last full seconds, the newest last.
     requests: Vec<u32>,
+    /// Their mean in the last two.
     requests_per_second: f64,
     /// The mean number of other requests of the phones, such as reports.
     apart_per_second: f64,
@@ -330,7 +331,7 @@ impl Hall {
             left_out: total(Phone::left_out),
             max_phones: MAX_PHONES,
             requests: requests.full_seconds(now),
-            requests_per_second: requests.mean(now, 1),
+            requests_per_second: requests.mean(now, 2),
             apart_per_second: apart.mean(now, record::MEAN_SECONDS),
             edges_ms: &record::EDGES_MS,
             summary: record::summaries(phones),

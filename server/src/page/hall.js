@@ -10,6 +10,8 @@ import { TRANSPORTS } from './transports.js';
 const STATE_MS = 250;
 const INTERVALS_MS = [500, 1000, 2000, 5000, 10_000];
 const RATES = [0, 0.2, 1, 2, 5, 10];
+// The sizes of a dot, in pixels.
+const [MIN_DOT, MAX_DOT] = [10, 110];
 const READY = ['last', 'longest', 'requests'];
 
 const get = (id) => document.getElementById(id);
@@ -98,7 +100,7 @@ function showPhones() {
   const { phones } = hall;
   get('invitation').hidden = phones.length > 0;
   const container = get('phones');
-  container.dataset.size = phones.length <= 12 ? 'large' : phones.length <= 60 ? 'medium' : 'small';
+  fitDots(container, phones.length);
   for (const [number, dot] of dots) {
     if (phones.some((phone) => phone.number === number)) continue;
     dot.element.remove();
@@ -119,6 +121,19 @@ function showPhones() {
     if (event > dot.event && !reduced.matches) element.animate([{ transform: 'scale(1.35)', filter: 'brightness(1.6)' }, { transform: 'none', filter: 'none' }], { duration: 600 });
     dot.event = event;
   }
+}
+
+// Makes the dots as large as the area allows.
+function fitDots(container, count) {
+  const { clientWidth: width, clientHeight: height } = container;
+  if (!count || !isNew('dots', [count, width, height])) return;
+  const gap = count <= 100 ? 6 : 2;
+  const fits = (size) => Math.floor((width - 10) / (size + gap)) * Math.floor((height - 16) / (size + gap)) >= count;
+  let size = MAX_DOT;
+  while (size > MIN_DOT && !fits(size)) size -= 1;
+  container.style.setProperty('--size', `${size}px`);
+  container.style.setProperty('--gap', `${gap}px`);
+  container.dataset.numbered = size >= 28;
 }
 
 function summaryRow({ transport, count, median_ms: median, p95_ms: p95, clock_bound_ms: bound, requests_per_event: perEvent }) {

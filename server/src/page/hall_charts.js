@@ -30,7 +30,7 @@ function bars(container, columns, total) {
 // The distribution of delays: a column for each class, with a part for each transport.
 export function distribution(container, { summary, edges_ms: edges }, colourOf) {
   const labels = edges.map((edge) => `< ${inWords(edge)}`.replace('.0', ''));
-  const columns = [...labels, `\u2265`].map((label, index) => ({
+  const columns = [...labels, `\u2265 ${inWords(edges.at(-1))}`].map((label, index) => ({
     label,
     parts: summary.map(({ transport, classes }) => ({ value: classes[index], colour: colourOf(transport) })),
   }));
