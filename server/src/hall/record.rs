@@ -9,8 +9,7 @@ use super::phone::{Phone, Report, Tally};
 use super::{question, transports};
 
 /// The edges between the classes of the distribution, in ms.
-pub const EDGES_MS: [f64; 13] =
-    [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0];
+pub const EDGES_MS: [f64; 10] = [5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0];
 /// How many full seconds the mean number of requests per second covers.
 pub const MEAN_SECONDS: usize = 5;
 
@@ -82,7 +81,7 @@ pub fn summaries(phones: &[Phone]) -> Vec<Summary> {
 /// The whole record.
 #[derive(Serialize)]
 pub struct Run {
-    edges_ms: [f64; 13],
+    edges_ms: [f64; 10],
     summary: Vec<Summary>,
     questions: Vec<question::View>,
     phones: Vec<PhoneRecord>,

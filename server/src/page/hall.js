@@ -178,7 +178,6 @@ function connectControls() {
   get('rate').addEventListener('change', () => post('/control', { rate: Number(get('rate').value), schedule: 'poisson' }));
   get('publish').addEventListener('click', () => post('/publish', new Date().toLocaleTimeString()));
   get('clear').addEventListener('click', () => change({ clear: true }));
-  get('save').addEventListener('click', save);
   get('ask').addEventListener('click', () => get('asking').showModal());
   get('show').addEventListener('click', () => change({ show: true }));
   get('close').addEventListener('click', () => change({ close: true }));
@@ -193,14 +192,6 @@ function connectControls() {
 function ask(question) {
   get('asking').close();
   change({ ask: question });
-}
-
-// Saves the run as two files.
-function save() {
-  for (const name of ['run.json', 'run.csv']) {
-    const link = make('a', '', { href: `/hall/${name}`, download: `hall-${name}` });
-    link.click();
-  }
 }
 
 // Shows everything in the chosen language that does not come with the state.

@@ -7,7 +7,7 @@ function element(name, className, content = '') {
 }
 
 // Shows columns of bars: for each, a label and its parts, { value, colour }. The highest column fills the height.
-function bars(container, columns, total) {
+function bars(container, columns) {
   const highest = Math.max(1, ...columns.map(({ parts }) => parts.reduce((sum, { value }) => sum + value, 0)));
   container.replaceChildren(
     ...columns.map(({ label, parts, marked }) => {
@@ -20,7 +20,7 @@ function bars(container, columns, total) {
         if (colour) piece.style.background = colour;
         bar.append(piece);
       }
-      if (sum > 0 && total) bar.append(element('span', 'count', String(sum)));
+      if (sum > 0) bar.append(element('span', 'count', String(sum)));
       column.append(bar, element('span', 'label', label));
       return column;
     }),
@@ -29,12 +29,14 @@ function bars(container, columns, total) {
 
 // The distribution of delays: a column for each class, with a part for each transport.
 export function distribution(container, { summary, edges_ms: edges }, colourOf) {
-  const labels = edges.map((edge) => `< ${inWords(edge)}`.replace('.0', ''));
-  const columns = [...labels, `\u2265 ${inWords(edges.at(-1))}`].map((label, index) => ({
+  // Below a second, the heading has the unit.
+  const short = (edge) => (edge < 1000 ? String(edge) : inWords(edge));
+  const labels = edges.map((edge) => `<${short(edge)}`);
+  const columns = [...labels, `\u2265${short(edges.at(-1))}`].map((label, index) => ({
     label,
     parts: summary.map(({ transport, classes }) => ({ value: classes[index], colour: colourOf(transport) })),
   }));
-  bars(container, columns, true);
+  bars(container, columns);
 }
 
 // The answers to a question: a column for each choice or class, and the measured value beside them.
@@ -45,7 +47,7 @@ export function answers(container, { counts, choices, max, measured }, { nameOf,
     parts: [{ value }],
     marked: choices.length > 0 && measured?.choice === index,
   }));
-  bars(container, columns, true);
+  bars(container, columns);
   if (max === null || !measured) return;
   const marker = element('div', 'marker');
   marker.style.left = `${100 * Math.min(1, measured.value / max)}%`;
