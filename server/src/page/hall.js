@@ -141,7 +141,7 @@ function summaryRow({ transport, count, median_ms: median, p95_ms: p95, clock_bo
   const name = make('th', text(transport), { scope: 'row' });
   name.style.color = colourOf(transport);
   const value = (ms) => (ms === null ? '\u2013' : inWords(ms));
-  const clock = bound === null ? '' : ` \u00b1${inWords(bound)}`;
+  const clock = bound === null ? '' : ` \u00b1${bound.toFixed(1)}`;
   row.append(name, make('td', String(count)), make('td', value(median) + clock), make('td', value(p95)), make('td', perEvent === null ? '\u2013' : perEvent.toFixed(2)));
   return row;
 }

@@ -41,9 +41,9 @@ export function distribution(container, { summary, edges_ms: edges }, colourOf) 
 
 // The answers to a question: a column for each choice or class, and the measured value beside them.
 export function answers(container, { counts, choices, max, measured }, { nameOf, digits }) {
-  const edge = (index) => ((index * max) / counts.length).toFixed(digits);
+  const upTo = (index) => `${index === counts.length - 1 ? '\u2264' : '<'}${(((index + 1) * max) / counts.length).toFixed(digits)}`;
   const columns = counts.map((value, index) => ({
-    label: max === null ? nameOf(index) : `${edge(index)}\u2013${edge(index + 1)}`,
+    label: max === null ? nameOf(index) : upTo(index),
     parts: [{ value }],
     marked: choices.length > 0 && measured?.choice === index,
   }));

@@ -156,7 +156,7 @@ fn a_viewer_looks_and_a_page_that_is_loaded_again_is_the_same_phone() {
     browser.open(&format!("{}/hall?lang=ko", server.url()));
     let shown = run(
         &browser,
-        "when(() => document.querySelector('.dot'), () => done([...document.querySelectorAll('[data-control]')].filter(control => control.checkVisibility()).length));",
+        "when(() => document.querySelector('.dot'), () => done([...document.querySelectorAll('body [data-control]')].filter(control => control.checkVisibility()).length));",
     );
     assert_eq!(shown, json!(0), "a viewer has no controls");
     assert_eq!(run(&browser, CUT_OFF), json!([[], 0]));

@@ -174,7 +174,7 @@ export default {
   deliveries: 'received',
   middle: 'median',
   p95: '95 %',
-  perEvent: 'requests per event',
+  perEvent: 'requests/event',
   perSecond: 'requests a second',
   hallCounts: ({ joined, received, missed, repeated, head }) =>
     `${joined} joined${head ? `, ${received} received event ${head}` : ''}, ${missed} missed${repeated ? `, ${repeated} received twice` : ''}`,
