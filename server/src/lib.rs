@@ -13,6 +13,7 @@ mod carrier;
 mod counters;
 pub mod fan_out;
 pub mod feed;
+mod hall;
 pub mod limits;
 pub mod logging;
 pub mod options;
@@ -45,6 +46,7 @@ use crate::carrier::{Admission, accept, http};
 use crate::counters::Counters;
 use crate::fan_out::{Worker, WorkerThread, start_worker};
 use crate::feed::{Broker, EventSink, Feed, Publisher};
+use crate::hall::Hall;
 use crate::limits::Room;
 pub use crate::options::Options;
 use crate::quota::Quota;
@@ -150,6 +152,7 @@ impl Server {
             plans: plans.clone(),
             traces: Arc::default(),
             answers: Answers::default(),
+            hall: Hall::default(),
             streams: Quota::new(options.max_connections, options.max_connections_per_address),
             sockjs: Arc::default(),
             socket_io: Arc::default(),

@@ -12,6 +12,7 @@ use crate::budget::Budget;
 use crate::carrier::Identity;
 use crate::counters::Counters;
 use crate::feed::{EventSink, Feed, Plan};
+use crate::hall::Hall;
 use crate::quota::Quota;
 use crate::relay::Relay;
 use crate::sampler::Sampler;
@@ -47,6 +48,8 @@ pub struct ServerState {
     pub compressors: Arc<Budget>,
     /// The answers under way, and those that ended a short while ago.
     pub answers: Answers,
+    /// The phones of an audience.
+    pub hall: Hall,
     /// The streams of HTTP/2 connections.
     pub streams: Arc<Quota>,
     /// The sessions of SockJS clients that use several requests.

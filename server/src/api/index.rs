@@ -49,7 +49,23 @@ pub fn text(addresses: &Addresses, self_signed: bool, token: Option<&str>) -> St
     line("publish", &format!("curl{insecure}{bearer} -d 'hello' {http}/publish"));
     line("ask", &format!("curl{insecure} -N -d '{{\"prompt\":\"why?\",\"stream\":true}}' {http}/answer"));
     line("echo", &format!("websocat{insecure} {ws}/echo"));
+    let json = " -d '{\"transport\":\"polling\",\"poll_interval_ms\":1000}'";
+    line("hall control", &format!("curl{insecure}{bearer}{json} {http}/hall/control"));
+    line("hall join", &format!("curl{insecure} -X POST {http}/hall/join"));
+    let phone = r#""token":"TOKEN FROM /hall/join""#;
+    for (path, body) in [
+        ("phone", r#""version":0"#),
+        ("report", r#""batch":1,"reports":[],"missed":0,"repeated":0"#),
+        ("answer", r#""question":1,"answer":0"#),
+    ] {
+        line(&format!("hall {path}"), &format!("curl{insecure} -d '{{{phone},{body}}}' {http}/hall/{path}"));
+    }
     for (name, path) in [
+        ("hall", "/hall"),
+        ("phone's page", "/join"),
+        ("hall state", "/hall/state"),
+        ("hall run", "/hall/run.json"),
+        ("hall run, CSV", "/hall/run.csv"),
         ("transports", "/transports"),
         ("clock", "/time"),
         ("load", "/load"),

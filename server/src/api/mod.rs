@@ -3,6 +3,7 @@
 mod answer;
 mod control;
 pub(crate) mod echo;
+pub(crate) mod hall;
 pub(crate) mod host;
 pub(crate) mod index;
 mod lecture;

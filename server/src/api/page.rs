@@ -16,6 +16,10 @@ const LANES: &str = include_str!("../page/lanes.html");
 /// The page that the presenter's link opens.
 const PRESENTER: &str = include_str!("../page/presenter.html");
 
+/// A phone's page, and the hall on the big screen.
+const JOIN: &str = include_str!("../page/join.html");
+const HALL: &str = include_str!("../page/hall.html");
+
 /// The content security policy of the pages and their worker: they may load only this server's files, and only its slides may frame them.
 /// WebTransport and the relay at `host`, the name at which the page was requested, have origins of their own.
 fn policy(state: &ServerState, host: &str) -> HeaderValue {
@@ -35,7 +39,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const TRANSPORTS: &str = "transports.js";
 
 /// All other files of the page: the path below `/page/`, the media type, and the content.
-const FILES: [(&str, &str, &str); 42] = [
+const FILES: [(&str, &str, &str); 48] = [
     ("page.css", "text/css; charset=utf-8", include_str!("../page/page.css")),
     ("main.js", SCRIPT, include_str!("../page/main.js")),
     ("answer.js", SCRIPT, include_str!("../page/answer.js")),
@@ -62,6 +66,12 @@ const FILES: [(&str, &str, &str); 42] = [
     ("watch.js", SCRIPT, include_str!("../page/watch.js")),
     (WORKER, SCRIPT, include_str!("../page/worker.js")),
     ("wire.js", SCRIPT, include_str!("../page/wire.js")),
+    ("hall.css", "text/css; charset=utf-8", include_str!("../page/hall.css")),
+    ("hall.js", SCRIPT, include_str!("../page/hall.js")),
+    ("hall_charts.js", SCRIPT, include_str!("../page/hall_charts.js")),
+    ("hall_question.js", SCRIPT, include_str!("../page/hall_question.js")),
+    ("delay.js", SCRIPT, include_str!("../page/delay.js")),
+    ("join.js", SCRIPT, include_str!("../page/join.js")),
     ("transport/request.js", SCRIPT, include_str!("../page/transport/request.js")),
     ("transport/polling.js", SCRIPT, include_str!("../page/transport/polling.js")),
     ("transport/long_polling.js", SCRIPT, include_str!("../page/transport/long_polling.js")),
@@ -95,6 +105,16 @@ pub fn index(state: &ServerState, host: &str, query: Option<&str>) -> Response {
 /// The page that the presenter's link opens.
 pub fn presenter(state: &ServerState, host: &str) -> Response {
     response::page(PRESENTER, policy(state, host))
+}
+
+/// A phone's page.
+pub fn join(state: &ServerState, host: &str) -> Response {
+    response::page(JOIN, policy(state, host))
+}
+
+/// The hall on the big screen.
+pub fn hall(state: &ServerState, host: &str) -> Response {
+    response::page(HALL, policy(state, host))
 }
 
 /// A file of the page; 404 if there is no such file.
@@ -160,7 +180,7 @@ mod tests {
             }
             assert!(!content.contains("http://") && !content.contains("https://"), "{name}");
         }
-        for path in [SCENE, LANES, PRESENTER]
+        for path in [SCENE, LANES, PRESENTER, JOIN, HALL]
             .iter()
             .flat_map(|page| page.split("\"/page/").skip(1))
             .map(|rest| rest.split('"').next().unwrap())

@@ -15,6 +15,7 @@ use protocol::{Cursor, Envelope, Transport, clock};
 use serde::Serialize;
 use tracing::{Level, debug, enabled};
 
+use super::hall::{self, Part};
 use super::presenter::{Credentials, Presenter};
 use super::query::Query;
 use super::response::{self, Polled, Response};
@@ -72,6 +73,8 @@ async fn route(
         Endpoint::Index if request.method() == Method::GET && page::is_wanted(request.headers()) => {
             return page::index(&state, &host_name(&request), request.uri().query());
         }
+        Endpoint::JoinPage => return page::join(&state, &host_name(&request)),
+        Endpoint::HallPage => return page::hall(&state, &host_name(&request)),
         Endpoint::Slides => {
             return match is_presenter(&request, &state).await {
                 Ok(presenter) => lecture::respond(path, request.uri().query(), request.headers(), presenter).await,
@@ -105,6 +108,7 @@ async fn route(
     match route.endpoint {
         Endpoint::Subscribe(transport) => {
             let transport = by_subprotocol(transport, request.headers());
+            state.hall.requested(transport, query.lane.as_deref());
             subscribe(transport, &request, query, feed, dispatcher, socket, may_publish).await
         }
         Endpoint::Ask => answer::ask(request, state, socket).await,
@@ -154,7 +158,13 @@ async fn route(
         Endpoint::Metrics => response::metrics(load::metrics(&load::read(&state).await)),
         Endpoint::Viewers => response::json(StatusCode::OK, &viewers::viewers(&state.addresses)),
         Endpoint::Health => response::text(StatusCode::OK, "ok\n"),
-        Endpoint::Index | Endpoint::Slides | Endpoint::SockJs | Endpoint::SocketIo => response::text(
+        Endpoint::Hall(part) => hall::respond(part, request, &state, &socket, may_publish).await,
+        Endpoint::Index
+        | Endpoint::JoinPage
+        | Endpoint::HallPage
+        | Endpoint::Slides
+        | Endpoint::SockJs
+        | Endpoint::SocketIo => response::text(
             StatusCode::OK,
             index::text(&state.addresses, state.is_self_signed(), state.presenter.as_ref().map(|_| "TOKEN")),
         ),
@@ -322,9 +332,14 @@ async fn check_rights(
         Endpoint::AnswerEvents(transport) => transport.exchange() == Exchange::Socket,
         Endpoint::Watch | Endpoint::SockJs | Endpoint::SocketIo => true,
         Endpoint::Ask | Endpoint::AskSocket | Endpoint::Answer | Endpoint::Mcp => true,
+        Endpoint::Hall(part) => part.is_for_phones(),
         _ => false,
     };
-    let writes = matches!(endpoint, Endpoint::Publish | Endpoint::Control | Endpoint::Presenter);
+    let writes =
+        matches!(endpoint, Endpoint::Publish | Endpoint::Control | Endpoint::Presenter | Endpoint::Hall(Part::Control));
+    if endpoint == Endpoint::Hall(Part::State) {
+        return is_presenter(request, state).await;
+    }
     if !opens && !writes {
         return Ok(false);
     }

@@ -3,6 +3,7 @@
 use protocol::Transport;
 use protocol::transport::Exchange;
 
+use super::hall::Part;
 use crate::transport::{socket_io, sockjs};
 
 /// The resource at a path.
@@ -54,6 +55,12 @@ pub enum Endpoint {
     Viewers,
     /// Responds whenever the server is running.
     Health,
+    /// A phone's page.
+    JoinPage,
+    /// The hall on the big screen.
+    HallPage,
+    /// What phones, the presenter and the hall's page request.
+    Hall(Part),
 }
 
 /// An endpoint, with its methods and parameters.
@@ -109,6 +116,16 @@ pub fn find(path: &str) -> Option<Route> {
         "/metrics" => (Endpoint::Metrics, "GET, HEAD", &[]),
         "/viewers" => (Endpoint::Viewers, "GET, HEAD", &[]),
         "/healthz" => (Endpoint::Health, "GET, HEAD", &[]),
+        "/join" => (Endpoint::JoinPage, "GET, HEAD", &[]),
+        "/hall" => (Endpoint::HallPage, "GET, HEAD", &[]),
+        "/hall/join" => (Endpoint::Hall(Part::Join), "POST", &[]),
+        "/hall/phone" => (Endpoint::Hall(Part::Phone), "POST", &[]),
+        "/hall/report" => (Endpoint::Hall(Part::Report), "POST", &[]),
+        "/hall/answer" => (Endpoint::Hall(Part::Answer), "POST", &[]),
+        "/hall/control" => (Endpoint::Hall(Part::Control), "POST", &[]),
+        "/hall/state" => (Endpoint::Hall(Part::State), "GET, HEAD", &[]),
+        "/hall/run.json" => (Endpoint::Hall(Part::Run), "GET, HEAD", &[]),
+        "/hall/run.csv" => (Endpoint::Hall(Part::Csv), "GET, HEAD", &[]),
         "/slides" => (Endpoint::Slides, "GET, HEAD", &[]),
         path if path.starts_with("/slides/") => (Endpoint::Slides, "GET, HEAD", &[]),
         path if path.starts_with("/page/") => (Endpoint::PageFile, "GET, HEAD", &[]),

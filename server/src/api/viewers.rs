@@ -1,4 +1,4 @@
-//! `GET /viewers`: the URL of the live page for other machines, as text and as a QR code.
+//! `GET /viewers`: the URLs of the live page and of a phone's page for other machines; the latter also as a QR code.
 
 use qrcodegen::{QrCode, QrCodeEcc};
 use serde::Serialize;
@@ -10,9 +10,11 @@ use crate::addresses::Addresses;
 pub struct Viewers {
     /// The page's URL, without the presenter's token.
     pub url: String,
-    /// Whether the URL works on this machine only.
+    /// The URL of a phone's page.
+    pub join: String,
+    /// Whether the URLs work on this machine only.
     pub this_machine_only: bool,
-    /// The URL as a QR code: rows of dark (1) and light (0) modules, without the required margin of four modules around them.
+    /// The URL of a phone's page as a QR code: rows of dark (1) and light (0) modules, without the required margin of four modules around them.
     pub modules: Vec<String>,
 }
 
@@ -20,9 +22,11 @@ pub struct Viewers {
 pub fn viewers(addresses: &Addresses) -> Viewers {
     let addresses = addresses.reachable();
     let url = addresses.http_url() + "/";
-    let code = QrCode::encode_text(&url, QrCodeEcc::Medium).expect("a URL without a path is short");
+    let join = format!("{url}join");
+    let code = QrCode::encode_text(&join, QrCodeEcc::Medium).expect("the URL is short");
     let row = |y| (0..code.size()).map(|x| if code.get_module(x, y) { '1' } else { '0' }).collect();
-    Viewers { url, this_machine_only: addresses.http.ip().is_loopback(), modules: (0..code.size()).map(row).collect() }
+    let modules = (0..code.size()).map(row).collect();
+    Viewers { url, join, this_machine_only: addresses.http.ip().is_loopback(), modules }
 }
 
 #[cfg(test)]
@@ -37,6 +41,7 @@ mod tests {
         };
         let local = viewers("127.0.0.1:8080", false);
         assert_eq!((&*local.url, local.this_machine_only), ("http://127.0.0.1:8080/", true));
+        assert_eq!(local.join, "http://127.0.0.1:8080/join");
         assert!(local.modules.len() >= 21 && local.modules.iter().all(|row| row.len() == local.modules.len()));
         assert_eq!(viewers("127.0.0.1:8080", true).url, "https://127.0.0.1:8080/");
         let http = "0.0.0.0:8443".parse().unwrap();

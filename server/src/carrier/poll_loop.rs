@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::{Buf, Bytes, BytesMut};
 use httparse::{Request, Status};
 use hyper::StatusCode;
-use protocol::Envelope;
+use protocol::Transport;
 use protocol::http2::PREFACE;
 use protocol::transport::Exchange;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,7 +43,7 @@ const MAX_COPIED_BYTES: usize = 4 << 10;
 /// The result of parsing the received bytes.
 enum Parsed {
     /// The request of a poll, `length` bytes long.
-    Poll { length: usize, exchange: PollExchange, envelope: Envelope, query: Query },
+    Poll { length: usize, transport: Transport, exchange: PollExchange, query: Query },
     /// The beginning of a request that may be a poll.
     Incomplete,
     /// Anything else.
@@ -63,9 +63,9 @@ pub async fn serve(socket: &Rc<Socket>, state: &ServerState, dispatcher: &Rc<Dis
     let mut closing = pin!(state.closing());
     loop {
         let due = Instant::now() + state.idle_timeout;
-        let (length, exchange, envelope, query) = loop {
+        let (length, transport, exchange, query) = loop {
             match parse(&received, &state.hosts) {
-                Parsed::Poll { length, exchange, envelope, query } => break (length, exchange, envelope, query),
+                Parsed::Poll { length, transport, exchange, query } => break (length, transport, exchange, query),
                 Parsed::Other => return Some(received.freeze()),
                 Parsed::Incomplete => {}
             }
@@ -88,12 +88,14 @@ pub async fn serve(socket: &Rc<Socket>, state: &ServerState, dispatcher: &Rc<Dis
             }
         };
         state.counters.request();
+        state.hall.requested(transport, query.lane.as_deref());
         socket.trace.request(&received[..length], query.lane.as_deref());
         socket.trace.response(query.lane.as_deref());
         received.advance(length);
         if received.is_empty() {
             received = BytesMut::new();
         }
+        let envelope = transport.envelope();
         let response = match exchange {
             PollExchange::LongPolling => {
                 long_polling::respond(&state.feed, dispatcher.clone(), socket, query, envelope).await
@@ -140,7 +142,6 @@ fn parse(bytes: &[u8], hosts: &[String]) -> Parsed {
         Exchange::LongPoll => PollExchange::LongPolling,
         Exchange::Stream | Exchange::Socket => return Parsed::Other,
     };
-    let envelope = transport.envelope();
     let mut host_headers = 0;
     for header in request.headers.iter() {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -162,7 +163,7 @@ fn parse(bytes: &[u8], hosts: &[String]) -> Parsed {
         }
     }
     match Query::parse(text, route.parameters) {
-        Ok(query) if host_headers == 1 => Parsed::Poll { length, exchange, envelope, query },
+        Ok(query) if host_headers == 1 => Parsed::Poll { length, transport, exchange, query },
         _ => Parsed::Other,
     }
 }

@@ -58,12 +58,18 @@ export function showRights({ server, settings }) {
   for (const control of document.querySelectorAll('[data-control]')) control.disabled = !may;
 }
 
-// Shows how viewers reach this page: its address, and the address as a QR code.
+// Shows how phones join, with a QR code, and how viewers reach this page.
 async function showViewers() {
-  const { url, this_machine_only: only, modules } = await (await fetch('/viewers', { cache: 'no-store' })).json();
-  get('join-url').textContent = url;
+  const { url, join, this_machine_only: only, modules } = await (await fetch('/viewers', { cache: 'no-store' })).json();
+  get('join-url').textContent = join;
+  if (get('watch-url')) get('watch-url').textContent = url;
   get('join-only').hidden = !only;
-  const canvas = get('join-code');
+  drawCode(get('join-code'), modules);
+  get('join').showModal();
+}
+
+// Draws a QR code, with the margin that it needs.
+export function drawCode(canvas, modules) {
   const MARGIN = 4;
   canvas.width = canvas.height = modules.length + 2 * MARGIN;
   const pen = canvas.getContext('2d');
@@ -71,5 +77,4 @@ async function showViewers() {
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.fillStyle = '#000';
   modules.forEach((row, y) => [...row].forEach((module, x) => module === '1' && pen.fillRect(x + MARGIN, y + MARGIN, 1, 1)));
-  get('join').showModal();
 }

@@ -3,6 +3,7 @@
 
 mod driver;
 mod foreign;
+mod hall;
 mod interfaces;
 mod page;
 mod policy;

@@ -218,7 +218,7 @@ fn a_proxy_that_buffers_silences_streams_and_a_lost_upgrade_refuses_the_websocke
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
     open(&browser, &server);
-    break_it(&browser, "h", "buffer");
+    break_it(&browser, "g", "buffer");
     let watch = run(&browser, "done(document.querySelector('.watch-for').textContent.slice(0, 13));");
     assert_eq!(watch, json!("A proxy holds"));
     server.feed().publish(protocol::clock::now_ns(), "held back");

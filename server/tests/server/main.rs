@@ -2,6 +2,7 @@
 
 mod answers;
 mod contract;
+mod hall;
 mod handshake;
 mod libraries;
 mod pages;

@@ -83,6 +83,7 @@ fn the_viewers_url_is_that_of_the_server() {
     let viewers: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((response.status, &viewers["this_machine_only"]), (200, &serde_json::json!(true)));
     assert_eq!(viewers["url"], format!("http://{}/", server.addresses().http));
+    assert_eq!(viewers["join"], format!("http://{}/join", server.addresses().http));
 }
 
 #[test]
@@ -205,6 +206,16 @@ fn the_index_lists_every_endpoint_and_both_ports() {
         "metrics",
         "published",
         "viewers",
+        "hall",
+        "join",
+        "hall/join",
+        "hall/phone",
+        "hall/report",
+        "hall/answer",
+        "hall/control",
+        "hall/state",
+        "hall/run.json",
+        "hall/run.csv",
         "healthz",
     ] {
         let urls = ["http", "ws"].map(|scheme| format!("{scheme}://{http}/{path}"));
