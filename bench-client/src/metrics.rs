@@ -46,9 +46,13 @@ impl Metrics {
         let served = metrics.clone();
         // One after another: it is for one Prometheus server, which asks every few seconds.
         std::thread::Builder::new().name("metrics".into()).spawn(move || {
-            for stream in listener.incoming().flatten() {
-                // An error means that the client has gone.
-                let _ = served.respond(stream);
+            for stream in listener.incoming() {
+                match stream {
+                    // An error means that the client has gone.
+                    Ok(stream) => _ = served.respond(stream),
+                    // Without a free file, this would be repeated at once.
+                    Err(_) => std::thread::sleep(TIMEOUT),
+                }
             }
         })?;
         Ok(metrics)

@@ -109,6 +109,33 @@ fn load(url: &str) -> protocol::status::Load {
 }
 
 #[test]
+fn with_fewer_subscribers_than_workers_some_have_nothing_to_do() {
+    let out = scratch("few-subscribers");
+    let arguments = ["--subscribers=2", "--processes=5", "--transports=sse", "--duration=300ms", "--rounds=1", "--out"];
+    let mut comparison = start(&[&arguments[..], &[out.to_str().unwrap()]].concat());
+    assert!(comparison.0.wait().unwrap().success());
+    assert_eq!(failures(&rounds(&out)[0]), []);
+}
+
+#[test]
+fn a_program_that_is_no_agent_is_not_taken_for_one() {
+    let (_server, url, listen) = setup();
+    let out = scratch("no-agent");
+    let mut comparison = compare(&url, &listen, &out, "1");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let stray = loop {
+        match std::net::TcpStream::connect(&listen) {
+            Ok(stray) => break stray,
+            Err(_) => assert!(std::time::Instant::now() < deadline, "the comparison does not wait for agents"),
+        }
+    };
+    std::io::Write::write_all(&mut &stray, b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let _agents = [(); 2].map(|()| start(&["agent", "--join", &listen]));
+    assert!(comparison.0.wait().unwrap().success());
+    assert!(rounds(&out).iter().all(|round| failures(round).is_empty()));
+}
+
+#[test]
 fn what_cannot_be_is_one_line() {
     let run = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_bench-client")).args(arguments).output().unwrap();

@@ -324,6 +324,7 @@ fn load(field: &str, value: u64) -> String {
         quic_retries: 0,
         answers_refused: 0,
         tokens_generated: 0,
+        is_shared: false,
         events_missing: 0,
         requests: 0,
         head: 0,

@@ -58,6 +58,9 @@ pub struct Load {
     /// Tokens that were generated so far, for all answers together.
     #[serde(default)]
     pub tokens_generated: u64,
+    /// Whether other servers publish to the feed, too.
+    #[serde(default)]
+    pub is_shared: bool,
     /// Events that were missing in a shared feed so far. Subscribers were told of them as a gap.
     #[serde(default)]
     pub events_missing: u64,

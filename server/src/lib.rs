@@ -278,13 +278,10 @@ impl Server {
     pub fn failure(&self) -> impl Future<Output = String> + use<> {
         let failure = self.failure.clone();
         async move {
-            if let Some(mut failure) = failure
-                && let Ok(reason) = failure.wait_for(Option::is_some).await
-                && let Some(reason) = &*reason
-            {
-                return reason.clone();
-            }
-            std::future::pending().await
+            let Some(mut failure) = failure else { return std::future::pending().await };
+            let ended = "the thread that reads the shared feed has ended unexpectedly";
+            let reason = failure.wait_for(Option::is_some).await;
+            reason.map_or(ended.into(), |reason| reason.clone().unwrap_or_default())
         }
     }
 

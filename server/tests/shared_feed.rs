@@ -59,17 +59,22 @@ struct Broker {
 impl Broker {
     /// A broker with an empty store on a free port; `None` if there is no broker on this machine.
     fn start(name: &str) -> Option<Self> {
+        Self::start_with(name, &[])
+    }
+
+    /// The same with options for a login.
+    fn start_with(name: &str, login: &[&str]) -> Option<Self> {
         let program = nats_server()?;
         let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("broker").join(name);
         let _ = std::fs::remove_dir_all(&store);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Self::process(&program, port, &store);
+        let process = Self::process(&program, port, &store, login);
         Some(Self { program, port, store, process })
     }
 
-    fn process(program: &Path, port: u16, store: &Path) -> Process {
+    fn process(program: &Path, port: u16, store: &Path, login: &[&str]) -> Process {
         let mut command = Command::new(program);
-        command.args(["-js", "-a", "127.0.0.1", "-p", &port.to_string(), "-sd"]).arg(store);
+        command.args(["-js", "-a", "127.0.0.1", "-p", &port.to_string(), "-sd"]).arg(store).args(login);
         let process = Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let deadline = Instant::now() + TIMEOUT;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -82,7 +87,7 @@ impl Broker {
     fn restart(&mut self) {
         self.process.kill();
         sleep(Duration::from_millis(500));
-        self.process = Self::process(&self.program, self.port, &self.store);
+        self.process = Self::process(&self.program, self.port, &self.store, &[]);
     }
 
     fn feed(&self) -> String {
@@ -317,9 +322,11 @@ fn a_server_that_starts_later_has_the_newest_events_and_tells_of_those_that_are_
 #[test]
 fn without_the_broker_publishing_is_an_error_and_what_was_published_can_still_be_read() {
     let Some(mut broker) = Broker::start("absent") else { return };
-    let server = Server::start(&broker.feed(), &["--rate", "0"]);
-    assert_eq!(server.publish("before"), 1);
+    // Events of a schedule wait for the broker, too, and must not let a client wait with them.
+    let server = Server::start(&broker.feed(), &["--rate", "2"]);
+    server.publish("before");
     broker.process.kill();
+    sleep(Duration::from_secs(1));
     let (status, body) = server.request("POST", "/publish", "meanwhile");
     assert_eq!(
         (status, body.as_str()),
@@ -328,8 +335,34 @@ fn without_the_broker_publishing_is_an_error_and_what_was_published_can_still_be
     assert!(server.request("GET", "/poll?after=0", "").1.contains("before"));
     broker.restart();
     // The event that was not confirmed may be in the stream: it has been given up, not withdrawn.
-    let seq = server.publish("afterwards");
-    assert!((2..=3).contains(&seq), "{seq}");
+    let after = server.publish("afterwards") - 1;
+    let polled = server.request("GET", &format!("/long-poll?after={after}&wait=20s"), "").1;
+    assert!(polled.contains("afterwards"), "{polled}");
+}
+
+#[test]
+fn the_user_and_the_password_of_the_address_are_used() {
+    let Some(broker) = Broker::start_with("login", &["--user", "lab", "--pass", "p@ss"]) else { return };
+    let server = Server::start(&format!("nats://lab:p%40ss@127.0.0.1:{}/test", broker.port), &["--rate", "0"]);
+    assert_eq!(server.publish("with a login"), 1);
+}
+
+#[test]
+fn a_server_starts_although_the_newest_event_was_deleted() {
+    let Some(broker) = Broker::start("deleted") else { return };
+    let first = Server::start(&broker.feed(), &["--rate", "0"]);
+    (1..=3).for_each(|number| assert_eq!(first.publish("an event"), number));
+    broker.administer(async |stream| {
+        assert!(stream.get_stream("test").await.unwrap().delete_message(3).await.unwrap());
+    });
+    let later = Server::start(&broker.feed(), &["--rate", "0"]);
+    assert_eq!(later.publish("the next one"), 4);
+    let deadline = Instant::now() + TIMEOUT;
+    while later.load().head < 4 {
+        assert!(Instant::now() < deadline);
+        sleep(Duration::from_millis(20));
+    }
+    assert_eq!((later.load().events_missing, first.load().events_missing), (1, 0));
 }
 
 #[test]

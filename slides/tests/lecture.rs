@@ -42,9 +42,13 @@ fn every_live_page_has_a_recording_for_print_and_files() {
         let page = render(language, figures(), Destination::File, Edition::Full).unwrap();
         let frames: Vec<&str> = page.split("<div class=\"live\"").skip(1).collect();
         assert_eq!(frames.len(), 5, "{}", language.code);
-        for (frame, recorded) in
-            frames.iter().zip(["<ol>", "<svg", "content-length: 34", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "content-length: 29"])
-        {
+        for (frame, recorded) in frames.iter().zip([
+            "<ol>",
+            "<svg",
+            "content-length: 34",
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+            "content-length: 29",
+        ]) {
             let frame = frame.split("<aside").next().unwrap();
             assert!(
                 frame.contains("<div class=\"recorded\">") && frame.contains(recorded),

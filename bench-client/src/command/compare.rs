@@ -289,6 +289,10 @@ pub async fn scenario(options: &Fixed, subscribers: u32) -> anyhow::Result<Scena
         options.url.is_none() || !options.network.loses_packets(),
         "a network with loss or a queue is a link to a server that is started for each round; leave out --url, or the loss and the queue"
     );
+    ensure!(
+        !running.as_ref().is_some_and(|load| load.is_shared),
+        "the server at --url shares its feed with others (--feed), so its schedule is not the only one; measure a server with a feed of its own"
+    );
     let running = running.as_ref();
     let rate = running.map_or(options.rate, |load| load.rate);
     let polls = transports.iter().any(|transport| transport.exchange() == Exchange::Poll);

@@ -13,12 +13,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::processes::Task;
-use super::worker::{Worker, carry_out};
+use super::worker::{Worker, carry_out, reply};
 use crate::endpoint::Endpoint;
 use crate::test_bed::control::Control;
 
 /// How long a round waits for agents to join.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What an agent sends first, so that another program that happens to connect is not taken for one.
+const GREETING: &str = concat!("agent ", env!("CARGO_PKG_VERSION"));
 
 /// The agents of a comparison.
 pub struct Agents {
@@ -40,25 +43,38 @@ impl Agents {
         Ok(agents)
     }
 
-    /// All agents, for a round; waits until they have joined.
+    /// How many agents there are to be.
+    pub(super) fn count(&self) -> u32 {
+        self.count as u32
+    }
+
+    /// That many of the agents, for a round; waits until all have joined.
     ///
     /// # Errors
     /// When too few have joined after a minute.
-    pub(super) async fn take(&self) -> anyhow::Result<Vec<Worker>> {
+    pub(super) async fn take(&self, needed: usize) -> anyhow::Result<Vec<Worker>> {
         let mut workers = self.idle.take();
         let deadline = Instant::now() + JOIN_TIMEOUT;
         while workers.len() < self.count {
-            match timeout_at(deadline, self.listener.accept()).await {
-                Ok(accepted) => workers.push(Worker::agent(accepted?.0)?),
+            let joined = async {
+                let mut worker = Worker::agent(self.listener.accept().await?.0)?;
+                let greeting: String = worker.receive().await?;
+                anyhow::ensure!(greeting == GREETING, "it is no agent of this version");
+                anyhow::Ok(worker)
+            };
+            match timeout_at(deadline, joined).await {
+                Ok(Ok(worker)) => workers.push(worker),
+                Ok(Err(error)) => eprintln!("whoever has connected cannot take part: {error:#}"),
                 Err(_) => bail!("only {} of {} agents have joined within a minute", workers.len(), self.count),
             }
         }
+        self.idle.replace(workers.split_off(needed));
         Ok(workers)
     }
 
     /// Takes back the agents that are left after a round.
     pub(super) fn give_back(&self, workers: Vec<Worker>) {
-        self.idle.replace(workers);
+        self.idle.borrow_mut().extend(workers);
     }
 }
 
@@ -73,6 +89,7 @@ pub async fn run(address: &str) -> anyhow::Result<()> {
     eprintln!("joined the comparison at {address}");
     let (commands, mut replies) = stream.into_split();
     let mut commands = BufReader::new(commands).lines();
+    reply(&mut replies, &GREETING).await?;
     let mut tasks = 0;
     while carry_out(&mut commands, &mut replies, by_own_clock).await? {
         tasks += 1;

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
 use protocol::network::Network;
 use protocol::result::{Faults, Headers};
 use protocol::status::Published;
@@ -97,7 +96,7 @@ pub struct GroupStatus {
 }
 
 /// What the subscribers have observed in a round.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Observations {
     /// Deliveries of events that were scheduled in the window.
     pub delivered: u64,
@@ -166,18 +165,29 @@ impl Subscribers {
         agents: Option<&Agents>,
         deliveries: Arc<AtomicU64>,
     ) -> anyhow::Result<Self> {
-        let mut workers = match agents {
-            Some(agents) => agents.take().await?,
+        let (shares, mut workers) = match agents {
+            Some(agents) => {
+                // With fewer subscribers than agents, the others have nothing to do in this round.
+                let shares: Vec<Share> = task.share.split(agents.count()).collect();
+                let workers = agents.take(shares.len()).await?;
+                (shares, workers)
+            }
             None if processes == 1 => {
                 return Ok(Self::Local(Box::new(LocalSubscribers::connect(task, deliveries).await?)));
             }
-            None => (0..processes).map(|_| Worker::start()).collect::<anyhow::Result<_>>()?,
+            None => {
+                let shares: Vec<Share> = task.share.split(processes).collect();
+                let workers: Vec<Worker> = shares.iter().map(|_| Worker::start()).collect::<anyhow::Result<_>>()?;
+                (shares, workers)
+            }
         };
-        let shares = task.share.split(workers.len() as u32);
-        for (worker, share) in workers.iter_mut().zip(shares) {
-            worker.send(&Task { share, ..task.clone() }).await?;
+        let mut lost = Box::<Lost>::default();
+        // From the last one on, so that a worker that is removed does not shift the others.
+        for (index, share) in shares.into_iter().enumerate().rev() {
+            let sent = workers[index].send(&Task { share, ..task.clone() }).await;
+            keep(&mut workers, &mut lost, index, sent)?;
         }
-        let mut subscribers = Self::Workers { workers, lost: Box::default(), deliveries };
+        let mut subscribers = Self::Workers { workers, lost, deliveries };
         // All workers connect at the same time. Each sends its first status when its subscribers have connected.
         subscribers.receive::<GroupStatus>().await?;
         Ok(subscribers)
@@ -219,7 +229,7 @@ impl Subscribers {
     /// have been lost. Agents that are left can be used for the next round.
     ///
     /// # Errors
-    /// When a process has ended, or no agent is left.
+    /// When a process has ended.
     pub async fn close(
         mut self,
         sent: &[Published],
@@ -242,7 +252,7 @@ impl Subscribers {
                 }
             }
         }
-        Ok((observed.context("all agents have disappeared")?, lost.names))
+        Ok((observed.unwrap_or_default(), lost.names))
     }
 
     /// Sends a command to all workers.

@@ -5,6 +5,7 @@
 
 use std::pin::Pin;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::Context;
 use protocol::status::Published;
@@ -13,8 +14,12 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{self, Child};
+use tokio::time::timeout;
 
 use super::processes::{GroupStatus, LocalSubscribers, Task};
+
+/// How long an agent may take to reply: as long as many subscribers take to connect, and more.
+const AGENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A command to a worker. Commands are sent after the task.
 #[derive(Serialize, Deserialize)]
@@ -95,7 +100,11 @@ impl Worker {
     /// # Errors
     /// When the worker has ended.
     pub async fn receive<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
-        let line = self.output.next_line().await?;
+        let line = match self.is_agent() {
+            // One that is suspended, or whose network has failed, says nothing.
+            true => timeout(AGENT_TIMEOUT, self.output.next_line()).await.context("it does not respond")??,
+            false => self.output.next_line().await?,
+        };
         let line = line.with_context(|| format!("{} has ended unexpectedly; see its error message", self.name))?;
         Ok(serde_json::from_str(&line)?)
     }
@@ -140,7 +149,11 @@ pub async fn carry_out(
     Ok(false)
 }
 
-async fn reply(replies: &mut (impl AsyncWrite + Unpin), message: &impl Serialize) -> anyhow::Result<()> {
+/// Sends a reply.
+///
+/// # Errors
+/// When the connection fails.
+pub async fn reply(replies: &mut (impl AsyncWrite + Unpin), message: &impl Serialize) -> anyhow::Result<()> {
     let line = serde_json::to_string(message)? + "\n";
     replies.write_all(line.as_bytes()).await?;
     Ok(replies.flush().await?)

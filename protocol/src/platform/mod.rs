@@ -96,10 +96,14 @@ mod tests {
         let mut command = std::process::Command::new(if cfg!(windows) { "cmd" } else { "sh" });
         command.args(if cfg!(windows) { ["/c", "pause"] } else { ["-c", "sleep 60 & wait"] });
         lead_group(&mut command);
-        let mut child = command.spawn().unwrap();
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(50));
         end_group(&mut child, false);
         assert!(!child.wait().unwrap().success());
+        // The output ends only when the last process that could write to it has ended.
+        let mut output = String::new();
+        std::io::Read::read_to_string(&mut child.stdout.take().unwrap(), &mut output).unwrap();
+        assert_eq!(output, "");
     }
 
     #[cfg(target_os = "linux")]

@@ -38,8 +38,10 @@ pub fn max_open_files() -> u64 {
 /// Raises the soft limit on open files to the hard limit.
 pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
-    // An error leaves the limit as it was.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    // macOS refuses a soft limit that is unlimited, or beyond this constant (`OPEN_MAX`). An error leaves the limit as it was.
+    let most =
+        if cfg!(target_os = "macos") { Some(limit.maximum.unwrap_or(u64::MAX).min(10_240)) } else { limit.maximum };
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: limit.maximum });
 }
 
 /// The system's name and version, as `uname` reports them.

@@ -99,7 +99,7 @@ pub fn raise_open_files() {}
 /// Sleeps have no setting.
 pub fn sleep_precisely() {}
 
-/// The system's version; it has no call without surprises for that.
+/// The system's version; what its calls return depends on the program's manifest, so they are not used.
 pub fn version() -> Option<String> {
     None
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use protocol::clock;
 use protocol::status::Load;
 
+use crate::feed::EventSink;
 use crate::state::ServerState;
 
 /// Reads all figures. Clocks and counters are read immediately; the figures from the sampler are at most 50 ms older.
@@ -30,6 +31,7 @@ pub async fn read(state: &ServerState) -> Load {
         compressions_refused: counters.compressions_refused(),
         answers_refused: counters.answers_refused(),
         tokens_generated: counters.tokens_generated(),
+        is_shared: matches!(state.sink, EventSink::Broker(_)),
         events_missing: counters.events_missing(),
         echoes_refused: counters.echoes_refused(),
         tokens_refused: counters.tokens_refused(),

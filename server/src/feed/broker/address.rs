@@ -6,6 +6,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::api::query;
+
+/// The port if the address names none.
+const DEFAULT_PORT: u16 = 4222;
 /// The stream if the address names none.
 const DEFAULT_STREAM: &str = "transport-lab";
 
@@ -19,9 +23,16 @@ pub struct BrokerAddress {
 }
 
 impl BrokerAddress {
-    /// The URL of the broker, without the stream.
-    pub(super) fn server(&self) -> &str {
-        self.url.as_str()
+    /// Where the broker listens.
+    pub(super) fn server(&self) -> String {
+        format!("nats://{}:{}", self.url.host_str().unwrap_or_default(), self.url.port().unwrap_or(DEFAULT_PORT))
+    }
+
+    /// The user and the password, if the address has them.
+    pub(super) fn credentials(&self) -> Option<(String, String)> {
+        let decoded = |text: &str| String::from_utf8_lossy(&query::decode(text.as_bytes())).into_owned();
+        let user = self.url.username();
+        (!user.is_empty()).then(|| (decoded(user), decoded(self.url.password().unwrap_or_default())))
     }
 
     /// The subject under which events are published.
@@ -73,7 +84,7 @@ impl From<BrokerAddress> for String {
 /// Without the password.
 impl fmt::Display for BrokerAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (host, port) = (self.url.host_str().unwrap_or_default(), self.url.port().unwrap_or(4222));
+        let (host, port) = (self.url.host_str().unwrap_or_default(), self.url.port().unwrap_or(DEFAULT_PORT));
         write!(formatter, "nats://{host}:{port}/{}", self.stream)
     }
 }
@@ -95,6 +106,7 @@ mod tests {
         assert_eq!(parsed("nats://127.0.0.1:4333/class-1").as_deref(), Ok("nats://127.0.0.1:4333/class-1"));
         assert_eq!(parsed("nats://me:secret@[::1]:1/x").as_deref(), Ok("nats://[::1]:1/x"));
         let whole: BrokerAddress = "nats://me:secret@h:1/x".parse().unwrap();
+        assert_eq!((whole.server(), whole.credentials()), ("nats://h:1".into(), Some(("me".into(), "secret".into()))));
         assert_eq!(String::from(whole), "nats://me:secret@h:1/x");
         for bad in [
             "",

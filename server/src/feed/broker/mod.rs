@@ -109,7 +109,10 @@ impl Drop for Broker {
 }
 
 async fn connect(address: &BrokerAddress) -> anyhow::Result<(jetstream::Context, Stream)> {
-    let options = async_nats::ConnectOptions::new().name("transport-lab").connection_timeout(TIMEOUT);
+    let mut options = async_nats::ConnectOptions::new().name("transport-lab").connection_timeout(TIMEOUT);
+    if let Some((user, password)) = address.credentials() {
+        options = options.user_and_password(user, password);
+    }
     let client =
         tokio::time::timeout(TIMEOUT, options.connect(address.server())).await.context("no connection in 10 s")?;
     let client = client.map_err(|error| anyhow::anyhow!("no broker responds there: {error}"))?;

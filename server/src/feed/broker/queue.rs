@@ -1,7 +1,8 @@
 //! Publishes to the stream, one event after the other.
 //!
-//! An event is sent again, with the same id, until the broker has confirmed that it is stored; the broker stores an id once. The next event
-//! is sent only then. So what goes through a server keeps its order, also across a restart of the broker, and nothing is stored twice.
+//! An event is sent again, with the same id, until the broker has confirmed that it is stored; the broker stores an id once within its
+//! window of two minutes. The next event is sent only then. So what goes through a server keeps its order, also across a restart of the broker, and
+//! nothing is stored twice unless the broker is away for longer than that window.
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub struct Queue(mpsc::Sender<Waiting>);
 
 struct Waiting {
     /// When the event was due, in ns since 1970, since the clock of another machine is read with it.
-    at_unix_ns: i128,
+    at_unix_ns: i64,
     data: String,
     /// For a client that waits for the event's number; `None` for an event of the schedule.
     client: Option<(Instant, oneshot::Sender<u64>)>,
@@ -48,6 +49,10 @@ impl Queue {
             let server: u128 = rand_id();
             let mut number = 0u64;
             while let Some(waiting) = receiver.recv().await {
+                // The client has been told that its event was not published, so it must not be any more.
+                if waiting.client.as_ref().is_some_and(|(deadline, _)| Instant::now() >= *deadline) {
+                    continue;
+                }
                 number += 1;
                 let id = format!("{server:032x}-{number}");
                 let publish = || {
@@ -77,9 +82,10 @@ impl Queue {
     /// When too many events are waiting, or the broker does not respond within five seconds.
     pub async fn publish(&self, at: u64, data: &str) -> Result<u64, Unavailable> {
         let (reply, stored) = oneshot::channel();
-        let client = Some((Instant::now() + CLIENT_TIMEOUT, reply));
+        let deadline = Instant::now() + CLIENT_TIMEOUT;
+        let client = Some((deadline, reply));
         self.0.try_send(Waiting { at_unix_ns: to_unix_ns(at), data: data.into(), client }).map_err(|_| Unavailable)?;
-        stored.await.map_err(|_| Unavailable)
+        timeout_at(deadline, stored).await.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
     }
 
     /// Publishes an event of the schedule, from a thread, which waits if too many events are waiting.

@@ -28,6 +28,8 @@ pub struct Reader {
     stream: Stream,
     epoch: Epoch,
     newest: u64,
+    /// How many events follow the last one that was read, as the broker said with it, or when the reader subscribed.
+    pending: Option<u64>,
     counters: Arc<Counters>,
     messages: Option<Ordered>,
 }
@@ -39,15 +41,15 @@ impl Reader {
         let kept = (state.last_sequence + 1).saturating_sub(max_events as u64);
         let oldest = kept.max(state.first_sequence).max(1);
         let feed = Arc::new(Feed::shared(max_events, max_bytes, oldest, epoch(info)));
-        Self { feed, stream, epoch: epoch(info), newest: oldest - 1, counters, messages: None }
+        Self { feed, stream, epoch: epoch(info), newest: oldest - 1, pending: None, counters, messages: None }
     }
 
-    /// Reads until the event `last` is in the feed.
+    /// Reads the events that are in the stream, up to number `last`, unless that was deleted.
     ///
     /// # Errors
     /// When the stream cannot be continued.
     pub async fn catch_up(&mut self, last: u64) -> anyhow::Result<()> {
-        while self.newest < last {
+        while self.newest < last && self.pending != Some(0) {
             self.step().await?;
         }
         Ok(())
@@ -74,11 +76,14 @@ impl Reader {
         match message {
             Ok(Some(Ok(message))) => {
                 let seq = match message.info() {
-                    Ok(info) => info.stream_sequence,
+                    Ok(info) => {
+                        self.pending = Some(info.pending);
+                        info.stream_sequence
+                    }
                     Err(error) => anyhow::bail!("the broker sent a message without a sequence number: {error}"),
                 };
                 let headers = message.headers.as_ref();
-                let at = headers.and_then(|headers| headers.get(PUBLISHED_AT)?.as_str().parse().ok());
+                let at = headers.and_then(|headers| headers.get(PUBLISHED_AT)?.as_str().parse::<i64>().ok());
                 let at = at.map_or_else(clock::now_ns, from_unix_ns);
                 self.add(seq, at, &String::from_utf8_lossy(&message.payload));
                 Ok(())
@@ -114,9 +119,13 @@ impl Reader {
         let start_sequence = self.newest + 1;
         let config =
             OrderedConfig { deliver_policy: DeliverPolicy::ByStartSequence { start_sequence }, ..Default::default() };
-        let subscribed = async { anyhow::Ok(self.stream.create_consumer(config).await?.messages().await?) };
+        let subscribed = async {
+            let consumer = self.stream.create_consumer(config).await?;
+            let pending = consumer.cached_info().num_pending;
+            anyhow::Ok((pending, consumer.messages().await?))
+        };
         match timeout(super::TIMEOUT, subscribed).await {
-            Ok(Ok(messages)) => self.messages = Some(messages),
+            Ok(Ok((pending, messages))) => (self.pending, self.messages) = (Some(pending), Some(messages)),
             Ok(Err(error)) => {
                 warn!("cannot read the stream: {error:#}");
                 sleep(SILENCE).await;
@@ -148,7 +157,7 @@ impl Reader {
             "the broker has lost events that it had stored: its last one is {last}, and {before} was delivered; delete the stream and start the \
              servers again"
         );
-        if last > self.newest {
+        if last > self.newest && self.pending != Some(0) {
             info!("subscribing anew: the newest event is {}, and the stream has {last}", self.newest);
             self.messages = None;
         }
@@ -157,13 +166,14 @@ impl Reader {
 }
 
 /// A time of the monotonic clock as ns since 1970. Both clocks are read now, so only their drift since that time is an error.
-pub fn to_unix_ns(at: u64) -> i128 {
-    unix_now_ns() - (i128::from(clock::now_ns()) - i128::from(at))
+pub fn to_unix_ns(at: u64) -> i64 {
+    let unix_ns = unix_now_ns() - (i128::from(clock::now_ns()) - i128::from(at));
+    i64::try_from(unix_ns).unwrap_or(i64::MAX)
 }
 
 /// A time in ns since 1970 on the monotonic clock; 0 if it was before that clock began.
-fn from_unix_ns(unix_ns: i128) -> u64 {
-    let at = i128::from(clock::now_ns()) - (unix_now_ns() - unix_ns);
+fn from_unix_ns(unix_ns: i64) -> u64 {
+    let at = i128::from(clock::now_ns()) - (unix_now_ns() - i128::from(unix_ns));
     u64::try_from(at).unwrap_or(0)
 }
 
