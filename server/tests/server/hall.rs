@@ -206,8 +206,8 @@ fn a_full_hall_a_full_record_and_a_flood_are_bounded() {
 
     // Twenty requests are admitted in each second that has begun.
     let began = Instant::now();
-    let send = |number| post(&server, "/hall/report", &batch(&phone, 10 + number, &[])).0;
-    let statuses: Vec<u16> = (0..100u64).map(send).collect();
+    let send = |number: u64| post(&server, "/hall/report", &batch(&phone, 10 + number, &[])).0;
+    let statuses: Vec<u16> = (0..100).map(send).collect();
     let admitted = statuses.iter().filter(|&&status| status == 204).count();
     assert!(admitted as u64 <= 20 * (began.elapsed().as_secs() + 2), "{statuses:?}");
     assert!(statuses.iter().all(|status| [204, 429].contains(status)), "{statuses:?}");
