@@ -1,6 +1,7 @@
 //! What the slides show of a run: its charts, the table of its comparison, and its verdicts on the claims.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use anyhow::Context;
 use protocol::experiment::{Experiment, Status, Verdict};
@@ -14,6 +15,14 @@ use crate::{chart, findings};
 
 /// The recorded run that the lecture shows by default; the report in the same directory is made from the same file.
 const RECORDED: &[u8] = include_bytes!("../../reports/record/all/run.json");
+
+/// Reads the recorded run, without the rounds of its experiments.
+///
+/// # Errors
+/// When its schema has another version than this program reads.
+pub fn recorded() -> anyhow::Result<Run> {
+    findings::read(RECORDED).context("the recorded run")
+}
 
 /// The charts, the table and the verdicts of a run.
 pub struct Figures {
@@ -49,7 +58,18 @@ impl Figures {
     /// # Errors
     /// When its schema has another version than this program reads, or its facts are incomplete.
     pub fn recorded() -> anyhow::Result<Self> {
-        Self::of(&findings::read(RECORDED).context("the recorded run")?)
+        Self::of(&recorded()?)
+    }
+
+    /// Draws the charts of the run in a file; without one, of the recorded run.
+    ///
+    /// # Errors
+    /// When the file has no run that this program can read, the run has no comparison, or its facts are incomplete.
+    pub fn read(file: Option<&Path>) -> anyhow::Result<Self> {
+        match file {
+            Some(file) => Self::of(&reports::read(file)?),
+            None => Self::recorded(),
+        }
     }
 
     /// Draws the charts of a run.

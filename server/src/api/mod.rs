@@ -5,6 +5,7 @@ mod control;
 pub(crate) mod echo;
 pub(crate) mod host;
 pub(crate) mod index;
+mod learn;
 mod lecture;
 mod load;
 mod mcp;

@@ -19,7 +19,7 @@ use super::presenter::{Credentials, Presenter};
 use super::query::Query;
 use super::response::{self, Polled, Response};
 use super::routes::{self, Endpoint};
-use super::{answer, control, echo, host, index, lecture, load, mcp, origin, page, publish, viewers};
+use super::{answer, control, echo, host, index, learn, lecture, load, mcp, origin, page, publish, viewers};
 use crate::budget::Reservation;
 use crate::carrier::{self, Compression, Socket};
 use crate::fan_out::{Dispatcher, Subscription};
@@ -78,6 +78,7 @@ async fn route(
                 Err(refusal) => *refusal,
             };
         }
+        Endpoint::Learn => return learn::respond(path, request.uri().query(), request.headers()).await,
         Endpoint::SockJs | Endpoint::SocketIo => {
             let may_publish = match check_rights(route.endpoint, &request, &state).await {
                 Ok(may_publish) => may_publish,
@@ -154,7 +155,7 @@ async fn route(
         Endpoint::Metrics => response::metrics(load::metrics(&load::read(&state).await)),
         Endpoint::Viewers => response::json(StatusCode::OK, &viewers::viewers(&state.addresses)),
         Endpoint::Health => response::text(StatusCode::OK, "ok\n"),
-        Endpoint::Index | Endpoint::Slides | Endpoint::SockJs | Endpoint::SocketIo => response::text(
+        Endpoint::Index | Endpoint::Slides | Endpoint::Learn | Endpoint::SockJs | Endpoint::SocketIo => response::text(
             StatusCode::OK,
             index::text(&state.addresses, state.is_self_signed(), state.presenter.as_ref().map(|_| "TOKEN")),
         ),

@@ -42,6 +42,8 @@ pub enum Endpoint {
     PageFile,
     /// The lecture.
     Slides,
+    /// The story to scroll through alone.
+    Learn,
     /// The live page, or the list of endpoints as text.
     Index,
     /// The server's clock.
@@ -111,6 +113,8 @@ pub fn find(path: &str) -> Option<Route> {
         "/healthz" => (Endpoint::Health, "GET, HEAD", &[]),
         "/slides" => (Endpoint::Slides, "GET, HEAD", &[]),
         path if path.starts_with("/slides/") => (Endpoint::Slides, "GET, HEAD", &[]),
+        "/learn" => (Endpoint::Learn, "GET, HEAD", &[]),
+        path if path.starts_with("/learn/") => (Endpoint::Learn, "GET, HEAD", &[]),
         path if path.starts_with("/page/") => (Endpoint::PageFile, "GET, HEAD", &[]),
         _ => return None,
     };
