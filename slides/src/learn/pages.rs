@@ -35,7 +35,8 @@ pub fn files(run: &Run, destination: Destination) -> anyhow::Result<Vec<File>> {
     let measured = Measured::of(run)?;
     let mut files = Vec::new();
     for language in &LANGUAGES {
-        let content = page(language, &measured, destination).with_context(|| format!("the story, {}", language.code))?;
+        let content =
+            page(language, &measured, destination).with_context(|| format!("the story, {}", language.code))?;
         files.push(File { name: page_name(language), content_type: "text/html; charset=utf-8", content });
     }
     files.push(File {
@@ -73,10 +74,8 @@ fn page(language: &Language, measured: &Measured, destination: Destination) -> a
             "right": texts.right, "wrong": texts.wrong, "sentence": texts.sentence, "move": texts.r#move,
         },
     });
-    let machine = Words::from([
-        ("cores", measured.environment.cores.to_string()),
-        ("cpu", measured.environment.cpu.clone()),
-    ]);
+    let machine =
+        Words::from([("cores", measured.environment.cores.to_string()), ("cpu", measured.environment.cpu.clone())]);
     let other = LANGUAGES.iter().find(|other| other.code == language.other).context("there is another language")?;
     let lecture = match destination {
         Destination::File => format!("lecture/{}-handout.html", language.code),
@@ -107,7 +106,7 @@ fn page(language: &Language, measured: &Measured, destination: Destination) -> a
         ("{{data}}", &data.to_string().replace('<', "\\u003c")),
     ];
     let template = include_str!("page/index.html");
-    Ok(parts.iter().fold(template.to_string(), |page, (placeholder, text)| page.replacen(placeholder, text, 1)))
+    Ok(parts.iter().fold(template.to_string(), |page, (placeholder, text)| page.replace(placeholder, text)))
 }
 
 fn section(
@@ -125,7 +124,9 @@ fn section(
         Prediction::Choice { .. } => {
             let option = |(index, option): (usize, &String)| {
                 let option = escape(option);
-                format!("<label><input type=\"radio\" name=\"{name}\" value=\"{index}\"> <span>{option}</span></label>\n")
+                format!(
+                    "<label><input type=\"radio\" name=\"{name}\" value=\"{index}\"> <span>{option}</span></label>\n"
+                )
             };
             own.options.iter().enumerate().map(option).collect()
         }

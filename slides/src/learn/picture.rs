@@ -1,10 +1,10 @@
 //! The pictures, as SVG or HTML, each with the same in words. They are as wide as a phone's screen, and scaled up on larger ones.
 
-use protocol::{Layer, Transport};
 use protocol::experiment::{Cell, Lines, Map};
 use protocol::facts::fallback::Attempt;
 use protocol::facts::frames::FrameHeader;
 use protocol::facts::ladder::{Chunk, WireTrace};
+use protocol::{Layer, Transport};
 use reports::chart::scale::{Scale, tick_text};
 use reports::html::escape;
 use reports::number::{short, thousands};
@@ -158,9 +158,8 @@ pub fn bars(rows: &[&Row], texts: &Texts, dictionary: &Dictionary) -> anyhow::Re
         }
         sheet.bold((from + 12.0, top + 66.0), &format!("{total} B"), Anchor::Start);
         let present = parts_of(row).into_iter().zip(&texts.parts).filter(|part| part.0 > 0.0);
-        let parts = present.map(|(bytes, part)| {
-            fill(&texts.part, &Words::from([("part", part.clone()), ("bytes", short(bytes))]))
-        });
+        let parts = present
+            .map(|(bytes, part)| fill(&texts.part, &Words::from([("part", part.clone()), ("bytes", short(bytes))])));
         words.push(format!("{name}: {total} B ({})", parts.collect::<anyhow::Result<Vec<_>>>()?.join(", ")));
     }
     Ok(still(sheet.finish(), words))
@@ -175,8 +174,7 @@ pub fn ways(responses: &[(&str, &str); 3], texts: &Texts) -> anyhow::Result<Pict
     for ((way, (response, status)), index) in texts.ways.iter().zip(responses).zip(0..) {
         let (top, has_proxy, is_tls) = (PITCH * f64::from(index), index > 0, index == 2);
         let opens = status.starts_with("101");
-        let (result, paint) =
-            if opens { (&texts.opens, "var(--good)") } else { (&texts.refused, "var(--bad)") };
+        let (result, paint) = if opens { (&texts.opens, "var(--good)") } else { (&texts.refused, "var(--bad)") };
         sheet.bold((0.0, top + 18.0), way, Anchor::Start);
         let (request, answer) = (top + 76.0, top + 126.0);
         if has_proxy {
@@ -201,8 +199,7 @@ pub fn ways(responses: &[(&str, &str); 3], texts: &Texts) -> anyhow::Result<Pict
         sheet.arrow((WIDTH, answer), (0.0, answer), paint, 5.0);
         let line = format!("{status}: {result}");
         sheet.text((10.0, answer + 28.0), &line, paint, Anchor::Start);
-        let figures =
-            Words::from([("way", way.clone()), ("status", status.to_string()), ("result", result.clone())]);
+        let figures = Words::from([("way", way.clone()), ("status", status.to_string()), ("result", result.clone())]);
         let text = fill(&texts.way, &figures)?;
         words.push(format!("{}<pre>{}</pre>", escape(&text), escape(response.trim_end())));
     }
@@ -226,9 +223,14 @@ pub fn frame(
         let name = escape(&fill(name, &length)?);
         parts += &format!("<div><code>{}</code><span>{name}</span></div>\n", &bits[field]);
     }
-    let bytes: String =
-        payload.iter().map(|&byte| format!("<code>{byte:02x} <b>{}</b></code> ", escape(&char::from(byte).to_string()))).collect();
-    let mut html = format!("<div class=\"bits\">\n{parts}<div class=\"payload\"><span>{bytes}</span><span>{}</span></div>\n</div>\n<ul>\n", escape(&texts.payload));
+    let bytes: String = payload
+        .iter()
+        .map(|&byte| format!("<code>{byte:02x} <b>{}</b></code> ", escape(&char::from(byte).to_string())))
+        .collect();
+    let mut html = format!(
+        "<div class=\"bits\">\n{parts}<div class=\"payload\"><span>{bytes}</span><span>{}</span></div>\n</div>\n<ul>\n",
+        escape(&texts.payload)
+    );
     for header in headers {
         let figures = Words::from([
             ("payload", thousands(header.payload_bytes)),
@@ -301,9 +303,10 @@ pub fn lines(drawing: &Lines, texts: &Texts, dictionary: &Dictionary) -> anyhow:
         let at = (f64::from(index % 2) * 300.0, bottom + 110.0 + f64::from(index / 2) * 44.0);
         sheet.mark(transport, (at.0 + 14.0, at.1), 11.0);
         sheet.text((at.0 + 36.0, at.1), &name, INK, Anchor::Start);
-        let each = line.points.iter().map(|point| {
-            fill(&texts.point, &Words::from([("x", thousands(point.x as u64)), ("y", short(point.y))]))
-        });
+        let each = line
+            .points
+            .iter()
+            .map(|point| fill(&texts.point, &Words::from([("x", thousands(point.x as u64)), ("y", short(point.y))])));
         let each = each.collect::<anyhow::Result<Vec<_>>>()?.join("; ");
         words.push(fill(&texts.line, &Words::from([("transport", name), ("points", each)]))?);
     }
@@ -333,7 +336,8 @@ pub fn map(map: &Map, texts: &Texts, dictionary: &Dictionary) -> Picture {
             .collect();
         body += &format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escape(label));
     }
-    let columns: String = map.columns.iter().map(|column| format!("<th scope=\"col\">{}</th>", escape(column))).collect();
+    let columns: String =
+        map.columns.iter().map(|column| format!("<th scope=\"col\">{}</th>", escape(column))).collect();
     let html = format!(
         "<table class=\"map\">\n<thead><tr><td></td><th colspan=\"{}\">{}</th></tr>\n<tr><th>{}</th>{columns}</tr></thead>\n<tbody>{body}</tbody>\n</table>\n",
         map.columns.len(),
