@@ -158,7 +158,10 @@ fn section(
         (None, None) => String::new(),
         _ => anyhow::bail!("the scene {name} has a claim without a text, or a text without a claim"),
     };
-    let separator = if scene.command.is_empty() { "" } else { " -- " };
+    let arguments = match scene.command {
+        "" => String::new(),
+        command => format!(" <span>-- {command}</span>"),
+    };
     // A picture that is SVG is an image with its caption as name; its parts are in the list of words.
     let (role, caption) = (if picture.words.is_empty() { "" } else { " role=\"img\"" }, text(&own.caption)?);
     Ok(format!(
@@ -173,9 +176,9 @@ fn section(
 {prediction}</fieldset>
 <button disabled>{show}</button>
 </form>
-<p class=\"sentence\" role=\"status\"></p>
 </div>
 <div class=\"shown\">
+<p class=\"sentence\" role=\"status\"></p>
 <p class=\"waiting\">{predict_first}</p>
 <div class=\"measurement\" hidden>
 <figure>
@@ -183,7 +186,7 @@ fn section(
 {html}</div>
 <figcaption>{caption}</figcaption>
 </figure>
-{replay}{listed}<p class=\"again\">{claim}{again} <code>cargo run --release{separator}{command}</code></p>
+{replay}{listed}<p class=\"again\">{claim}{again} <code>cargo run --release{arguments}</code></p>
 </div>
 </div>
 </section>
@@ -196,6 +199,5 @@ fn section(
         predict_first = escape(&texts.predict_first),
         html = picture.html,
         again = escape(&texts.again),
-        command = scene.command,
     ))
 }

@@ -40,8 +40,8 @@ fn escaped(words: Vec<String>) -> Vec<String> {
 /// A sequence diagram of a trace: time runs down, and a thick line beside the server is an event that waits.
 pub fn ladder(trace: &WireTrace, length_ms: f64, texts: &Texts) -> anyhow::Result<Picture> {
     const HEIGHT: f64 = 640.0;
-    const CLIENT: f64 = 165.0;
-    const SERVER: f64 = 435.0;
+    const CLIENT: f64 = 150.0;
+    const SERVER: f64 = 440.0;
     const TOP: f64 = 44.0;
     let y = |ms: f64| TOP + ms / length_ms * (HEIGHT - TOP - 10.0);
     let colour = colour(trace.transport);
@@ -60,9 +60,13 @@ pub fn ladder(trace: &WireTrace, length_ms: f64, texts: &Texts) -> anyhow::Resul
         words.push((published, fill(&texts.published, &figures(published))?));
         words.push((delivered, fill(&texts.delivered, &figures(delivered))?));
         let sent = measured::sent_ms(trace, index);
-        let beside = SERVER + 8.0 + 9.0 * index as f64;
+        // Two events that wait at the same time are side by side.
+        let is_second = index > 0 && measured::sent_ms(trace, index - 1) > published;
+        let beside = SERVER + if is_second { 18.0 } else { 8.0 };
         sheet.at(published, |sheet| {
-            sheet.line((beside, y(published)), (beside, y(sent).max(y(published) + 3.0)), &colour, 8.0);
+            if sent > published + 1.0 {
+                sheet.line((beside, y(published)), (beside, y(sent)), &colour, 8.0);
+            }
             sheet.circle((SERVER, y(published)), 7.0, INK);
         });
         sheet.at(delivered, |sheet| sheet.circle((CLIENT, y(delivered)), 8.0, &colour));
@@ -98,7 +102,7 @@ pub fn ladder(trace: &WireTrace, length_ms: f64, texts: &Texts) -> anyhow::Resul
             sheet.at(at, |sheet| sheet.text((x, height), label, INK, anchor));
         }
     };
-    column(&trace.published_ms, &names, WIDTH, Anchor::End);
+    column(&trace.published_ms, &names, SERVER + 40.0, Anchor::Start);
     let numbered: Vec<String> = (1..).zip(&took).map(|(number, took)| format!("{number}: {took}")).collect();
     column(&trace.delivered_ms, &numbered, CLIENT - 20.0, Anchor::End);
     words.sort_by(|one, other| one.0.total_cmp(&other.0));
@@ -139,7 +143,10 @@ pub fn bars(rows: &[&Row], texts: &Texts, dictionary: &Dictionary) -> anyhow::Re
         bytes
     };
     let mut sheet = Sheet::new(WIDTH, TOP + PITCH * rows.len() as f64);
-    for ((name, layer), index) in texts.parts.iter().zip(&LAYERS).zip(0..) {
+    // A part without a byte, or with a fraction of one, would not be seen.
+    let is_seen = |part: usize| rows.iter().any(|row| parts_of(row)[part] >= 1.0);
+    let seen = texts.parts.iter().zip(&LAYERS).enumerate().filter(|(part, _)| is_seen(*part));
+    for ((_, (name, layer)), index) in seen.zip(0..) {
         let (x, y) = (f64::from(index % 2) * 280.0, f64::from(index / 2) * 36.0);
         sheet.rectangle((x, y + 4.0), (24.0, 24.0), layer.variable, 1.0);
         sheet.text((x + 34.0, y + 16.0), name, INK, Anchor::Start);
@@ -167,7 +174,7 @@ pub fn bars(rows: &[&Row], texts: &Texts, dictionary: &Dictionary) -> anyhow::Re
 
 /// Handshakes directly, through a proxy, and through it within TLS, each with its response and its status.
 pub fn ways(responses: &[(&str, &str); 3], texts: &Texts) -> anyhow::Result<Picture> {
-    const PITCH: f64 = 190.0;
+    const PITCH: f64 = 205.0;
     const BOX: (f64, f64) = (240.0, 360.0);
     let mut sheet = Sheet::new(WIDTH, PITCH * 3.0);
     let mut words = Vec::new();
@@ -175,30 +182,31 @@ pub fn ways(responses: &[(&str, &str); 3], texts: &Texts) -> anyhow::Result<Pict
         let (top, has_proxy, is_tls) = (PITCH * f64::from(index), index > 0, index == 2);
         let opens = status.starts_with("101");
         let (result, paint) = if opens { (&texts.opens, "var(--good)") } else { (&texts.refused, "var(--bad)") };
+        let (request, answer) = (top + 82.0, top + 132.0);
         sheet.bold((0.0, top + 18.0), way, Anchor::Start);
-        let (request, answer) = (top + 76.0, top + 126.0);
         if has_proxy {
-            sheet.rectangle((BOX.0, top + 46.0), (BOX.1 - BOX.0, 104.0), GRID, 1.0);
-            sheet.text(((BOX.0 + BOX.1) / 2.0, top + 101.0), &texts.proxy, INK, Anchor::Middle);
+            sheet.rectangle((BOX.0, top + 40.0), (BOX.1 - BOX.0, 110.0), GRID, 1.0);
+            sheet.text(((BOX.0 + BOX.1) / 2.0, (request + answer) / 2.0), &texts.proxy, INK, Anchor::Middle);
         }
-        // Within TLS the request passes through the proxy as it is.
+        sheet.text((0.0, request - 26.0), "GET, Upgrade", INK, Anchor::Start);
+        sheet.text((0.0, (request + answer) / 2.0), &texts.phone, FAINT, Anchor::Start);
+        sheet.text((WIDTH, (request + answer) / 2.0), &texts.server, FAINT, Anchor::End);
         if is_tls {
+            // The proxy forwards what is within TLS as it is.
+            sheet.text((WIDTH, request - 26.0), "TLS", FAINT, Anchor::End);
             for y in [request, answer] {
-                sheet.line((0.0, y), (WIDTH, y), GRID, 22.0);
+                sheet.rectangle((0.0, y - 11.0), (WIDTH, 22.0), "var(--accent)", 0.25);
             }
         }
         if has_proxy && !is_tls {
             sheet.arrow((0.0, request), (BOX.0, request), INK, 3.0);
-            sheet.arrow((BOX.1, request), (WIDTH, request), FAINT, 3.0);
-            sheet.text((10.0, request - 20.0), "GET, Upgrade", INK, Anchor::Start);
-            sheet.text((WIDTH - 40.0, request - 20.0), "GET", FAINT, Anchor::End);
+            sheet.arrow((BOX.1, request), (WIDTH, request), INK, 3.0);
+            sheet.text((WIDTH, request - 26.0), "GET", INK, Anchor::End);
         } else {
             sheet.arrow((0.0, request), (WIDTH, request), INK, 3.0);
-            sheet.text((10.0, request - 20.0), "GET, Upgrade", INK, Anchor::Start);
         }
         sheet.arrow((WIDTH, answer), (0.0, answer), paint, 5.0);
-        let line = format!("{status}: {result}");
-        sheet.text((10.0, answer + 28.0), &line, paint, Anchor::Start);
+        sheet.text((0.0, answer + 32.0), &format!("{status}: {result}"), paint, Anchor::Start);
         let figures = Words::from([("way", way.clone()), ("status", status.to_string()), ("result", result.clone())]);
         let text = fill(&texts.way, &figures)?;
         words.push(format!("{}<pre>{}</pre>", escape(&text), escape(response.trim_end())));
@@ -227,20 +235,22 @@ pub fn frame(
         .iter()
         .map(|&byte| format!("<code>{byte:02x} <b>{}</b></code> ", escape(&char::from(byte).to_string())))
         .collect();
-    let mut html = format!(
-        "<div class=\"bits\">\n{parts}<div class=\"payload\"><span>{bytes}</span><span>{}</span></div>\n</div>\n<ul>\n",
-        escape(&texts.payload)
+    let message = escape(&texts.payload);
+    let rows: String = headers
+        .iter()
+        .map(|header| {
+            let (payload, down, up) = (thousands(header.payload_bytes), header.down.len(), header.up_bytes);
+            format!("<tr><td>{payload} B</td><td>{down} B</td><td>{up} B</td></tr>\n")
+        })
+        .collect();
+    let columns: String =
+        texts.sizes.iter().map(|heading| format!("<th scope=\"col\">{}</th>", escape(heading))).collect();
+    let compared = escape(&fill(&texts.headers_compared, &Words::from([("bytes", short(polled))]))?);
+    let html = format!(
+        "<div class=\"bits\">\n{parts}<div class=\"payload\"><span>{bytes}</span><span>{message}</span></div>\n</div>\n\
+         <table class=\"sizes\"><thead><tr>{columns}</tr></thead>\n<tbody>{rows}</tbody></table>\n<p>{compared}</p>\n"
     );
-    for header in headers {
-        let figures = Words::from([
-            ("payload", thousands(header.payload_bytes)),
-            ("down", header.down.len().to_string()),
-            ("up", header.up_bytes.to_string()),
-        ]);
-        html += &format!("<li>{}</li>\n", escape(&fill(&texts.sizes, &figures)?));
-    }
-    let compared = fill(&texts.headers_compared, &Words::from([("bytes", short(polled))]))?;
-    Ok(still(html + &format!("<li>{}</li>\n</ul>\n", escape(&compared)), Vec::new()))
+    Ok(still(html, Vec::new()))
 }
 
 /// A dot for each event that was published, filled if it arrived.

@@ -55,7 +55,7 @@ pub struct Texts {
     pub way: String,
     pub bits: [String; 5],
     pub payload: String,
-    pub sizes: String,
+    pub sizes: [String; 3],
     pub headers_compared: String,
     pub attempt: String,
     pub line: String,

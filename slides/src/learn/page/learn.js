@@ -68,8 +68,9 @@ function start(scene, section, link) {
     section.dataset.done = '';
     link.dataset.done = '';
     play(section);
-    // On a narrow screen the measurement is below what is on the screen.
-    if (measurement.getBoundingClientRect().top > 0.6 * innerHeight) get('.sentence').scrollIntoView({ block: 'start' });
+    // On a narrow screen the measurement is below the prediction, and beyond what is on the screen.
+    const isBelow = get('.shown').offsetTop > get('.tell').offsetTop;
+    (isBelow ? get('.sentence') : section).scrollIntoView({ block: 'start' });
   });
   get('.replay')?.addEventListener('click', () => play(section));
 }
