@@ -158,8 +158,8 @@ fn the_handshakes_are_those_that_were_recorded() {
     };
     let (plain, secure) = (status("through_proxy"), status("through_proxy_within_tls"));
     assert!(plain.starts_with("426") && secure.starts_with("101"), "the second option is the right one");
-    assert_answer("upgrade", 1.0, &plain);
-    assert_answer("upgrade", 1.0, &secure);
+    assert_answer("upgrade", 1.0, &plain[..3]);
+    assert_answer("upgrade", 1.0, &secure[..3]);
     assert!(section(page("index.html"), "upgrade").contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
 }
 

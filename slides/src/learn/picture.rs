@@ -12,7 +12,7 @@ use reports::summary::Row;
 
 use super::measured;
 use super::texts::{Texts, Words, fill};
-use crate::chart::sheet::{Anchor, FAINT, GRID, INK, Sheet, apart, colour};
+use crate::chart::sheet::{Anchor, FAINT, GRID, INK, Sheet, TEXT, apart, colour};
 use crate::dictionary::Dictionary;
 use crate::palette::LAYERS;
 
@@ -80,7 +80,13 @@ pub fn ladder(trace: &WireTrace, length_ms: f64, texts: &Texts) -> anyhow::Resul
         sheet.at(chunk.left_ms, |sheet| {
             sheet.arrow((from, left), (to, arrived), stroke, width);
             if chunk.bytes > 0 || chunk.up {
-                sheet.text(((from + to) / 2.0, (left + arrived) / 2.0), &label, INK, Anchor::Middle);
+                // The arrow has a gap for its label.
+                let middle = ((from + to) / 2.0, (left + arrived) / 2.0);
+                let half = width_of(&label) / 2.0;
+                let slope = half * (arrived - left) / (to - from);
+                let (start, end) = ((middle.0 - half, middle.1 - slope), (middle.0 + half, middle.1 + slope));
+                sheet.line(start, end, "var(--paper)", 10.0);
+                sheet.text(middle, &label, INK, Anchor::Middle);
             }
         });
         let what = Words::from([("label", label), ("bytes", chunk.bytes.to_string())]);
@@ -108,6 +114,12 @@ pub fn ladder(trace: &WireTrace, length_ms: f64, texts: &Texts) -> anyhow::Resul
     words.sort_by(|one, other| one.0.total_cmp(&other.0));
     let words = words.into_iter().map(|(_, word)| word).collect();
     Ok(Picture { html: sheet.finish(), words: escaped(words), is_played: true })
+}
+
+/// About the width of a text: letters of Korean are as wide as they are high.
+fn width_of(text: &str) -> f64 {
+    let width = |letter: char| if letter.is_ascii() { 0.6 } else { 1.0 };
+    f64::from(TEXT) * text.chars().map(width).sum::<f64>()
 }
 
 /// What a message is: its method and path, its status, and the number of events in it.
@@ -174,7 +186,7 @@ pub fn bars(rows: &[&Row], texts: &Texts, dictionary: &Dictionary) -> anyhow::Re
 
 /// Handshakes directly, through a proxy, and through it within TLS, each with its response and its status.
 pub fn ways(responses: &[(&str, &str); 3], texts: &Texts) -> anyhow::Result<Picture> {
-    const PITCH: f64 = 205.0;
+    const PITCH: f64 = 215.0;
     const BOX: (f64, f64) = (240.0, 360.0);
     let mut sheet = Sheet::new(WIDTH, PITCH * 3.0);
     let mut words = Vec::new();
@@ -182,10 +194,10 @@ pub fn ways(responses: &[(&str, &str); 3], texts: &Texts) -> anyhow::Result<Pict
         let (top, has_proxy, is_tls) = (PITCH * f64::from(index), index > 0, index == 2);
         let opens = status.starts_with("101");
         let (result, paint) = if opens { (&texts.opens, "var(--good)") } else { (&texts.refused, "var(--bad)") };
-        let (request, answer) = (top + 82.0, top + 132.0);
+        let (request, answer) = (top + 82.0, top + 142.0);
         sheet.bold((0.0, top + 18.0), way, Anchor::Start);
         if has_proxy {
-            sheet.rectangle((BOX.0, top + 40.0), (BOX.1 - BOX.0, 110.0), GRID, 1.0);
+            sheet.rectangle((BOX.0, top + 40.0), (BOX.1 - BOX.0, 120.0), GRID, 1.0);
             sheet.text(((BOX.0 + BOX.1) / 2.0, (request + answer) / 2.0), &texts.proxy, INK, Anchor::Middle);
         }
         sheet.text((0.0, request - 26.0), "GET, Upgrade", INK, Anchor::Start);

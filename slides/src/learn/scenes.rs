@@ -43,6 +43,11 @@ fn status(response: &str) -> &str {
     line.split_once(' ').map_or(line, |(_, status)| status).trim()
 }
 
+/// A response's status code.
+fn code(response: &str) -> &str {
+    status(response).split(' ').next().unwrap_or_default()
+}
+
 fn steps(from: u32, to: u32, by: u32) -> Vec<f64> {
     (from..=to).step_by(by as usize).map(f64::from).collect()
 }
@@ -155,7 +160,7 @@ fn upgrade(measured: &Measured, texts: &Texts) -> anyhow::Result<Scene> {
         claim: Some(18),
         command: "experiment handshake",
         prediction: Prediction::Choice { answer },
-        words: Words::from([("plain", status(plain).into()), ("secure", status(secure).into())]),
+        words: Words::from([("plain", code(plain).into()), ("secure", code(secure).into())]),
         picture: picture::ways(&[direct, plain, secure].map(|response| (response, status(response))), texts)?,
     })
 }
