@@ -42,7 +42,7 @@ const ALL_SCENES: &str = "
         const text = measurement.querySelector('ol li, table');
         check(scene, 'the picture has a text version', text && text.textContent.length > 10);
     });
-    done({ names: scenes.map(scene => scene.name), wrong, wide: document.documentElement.scrollWidth - innerWidth });
+    done({ names: scenes.map(scene => scene.name), wrong, wide: document.documentElement.scrollWidth - document.documentElement.clientWidth });
 ";
 
 /// The addresses of everything that the page has loaded.
