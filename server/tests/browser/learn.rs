@@ -47,7 +47,11 @@ const ALL_SCENES: &str = "
 
 /// The addresses of everything that the page has loaded.
 fn loaded(browser: &Browser) -> Vec<String> {
-    let names = browser.run("done(performance.getEntriesByType('resource').map(entry => entry.name));");
+    let names = browser.run(
+        "const resources = performance.getEntriesByType('resource').map(entry => entry.name);
+         const [scripts, styles] = [[...document.scripts].map(({ src }) => src), [...document.styleSheets].map(({ href }) => href)];
+         done([...resources, ...scripts, ...styles].filter(Boolean));",
+    );
     names.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_string()).collect()
 }
 

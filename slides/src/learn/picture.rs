@@ -118,7 +118,7 @@ pub fn ladder(trace: &WireTrace, length_ms: f64, texts: &Texts) -> anyhow::Resul
 
 /// About the width of a text: letters of Korean are as wide as they are high.
 fn width_of(text: &str) -> f64 {
-    let width = |letter: char| if letter.is_ascii() { 0.6 } else { 1.0 };
+    let width = |letter: char| if letter.is_ascii() { 0.56 } else { 1.0 };
     f64::from(TEXT) * text.chars().map(width).sum::<f64>()
 }
 
