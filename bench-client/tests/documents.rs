@@ -50,14 +50,16 @@ fn every_command_is_valid() {
     let commands: Vec<_> = texts.into_iter().flat_map(|path| commands(&read(path))).collect();
     assert!(commands.len() > 15, "{commands:?}");
     // Commands that write no report are not run, since nothing would stop them.
-    let none = ["verify", "agent", "demo", "check", "--help", "completions", "manual"];
+    let none = ["verify", "agent", "demo", "check", "export-site", "--help", "completions", "manual"];
     // Those that read a report or a file of the reader's fail earlier.
     let writes_report = |arguments: &&Vec<String>| {
         !none.contains(&&*arguments[0])
             && !arguments.iter().any(|argument| argument.starts_with("lab-report") || argument.starts_with("my-"))
     };
     // Their options are parsed before the help is printed.
-    for arguments in commands.iter().filter(|arguments| ["verify", "demo", "check"].contains(&&*arguments[0])) {
+    for arguments in
+        commands.iter().filter(|arguments| ["verify", "demo", "check", "export-site"].contains(&&*arguments[0]))
+    {
         let output = Command::new(env!("CARGO_BIN_EXE_bench-client")).args(arguments).arg("--help").output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }

@@ -55,6 +55,16 @@ pub fn write(run: &Run, directory: &Path) -> anyhow::Result<()> {
     put(directory, "index.html", html::page(run, &chapters, &figures, loads.as_ref()).as_bytes())
 }
 
+/// Writes a report again from the result in `file`, next to it or into another directory. Returns its page.
+///
+/// # Errors
+/// When the result cannot be read, or the report cannot be written.
+pub fn redraw(file: &Path, directory: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let directory = directory.unwrap_or_else(|| file.parent().unwrap_or(Path::new(".")));
+    write(&read(file)?, directory)?;
+    Ok(directory.join("index.html"))
+}
+
 /// The files and directories of a report.
 const FILES: [&str; 6] = ["run.json", "summary.csv", "index.html", "charts", "tables", "baseline"];
 

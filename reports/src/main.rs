@@ -1,6 +1,6 @@
 //! Generates a report again from its `run.json`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -27,10 +27,9 @@ fn main() -> ExitCode {
         print!("{}", Run::schema());
         return ExitCode::SUCCESS;
     };
-    let out = out.unwrap_or_else(|| file.parent().unwrap_or(Path::new(".")).into());
-    match reports::read(&file).and_then(|run| reports::write(&run, &out)) {
-        Ok(()) => {
-            println!("{}", out.join("index.html").display());
+    match reports::redraw(&file, out.as_deref()) {
+        Ok(page) => {
+            println!("{}", page.display());
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -1,6 +1,7 @@
 //! What the slides show of a run: its charts, the table of its comparison, and its verdicts on the claims.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use anyhow::Context;
 use protocol::experiment::{Experiment, Status, Verdict};
@@ -17,6 +18,14 @@ const RECORDED: &[u8] = include_bytes!("../../reports/record/all/run.json");
 
 /// A later run of some of its experiments, which also measures HTTP/2 and WebTransport. The lecture shows these instead.
 const RECORDED_LATER: &[u8] = include_bytes!("../../reports/record/http2/run.json");
+
+/// Reads the recorded run, without the rounds of its experiments.
+///
+/// # Errors
+/// When its schema has another version than this program reads.
+pub fn recorded() -> anyhow::Result<Run> {
+    findings::read(RECORDED).context("the recorded run")
+}
 
 /// The charts, the table and the verdicts of a run.
 pub struct Figures {
@@ -52,7 +61,7 @@ impl Figures {
     /// # Errors
     /// When its schema has another version than this program reads, or its facts are incomplete.
     pub fn recorded() -> anyhow::Result<Self> {
-        let mut run = findings::read(RECORDED).context("the recorded run")?;
+        let mut run = recorded()?;
         let later = findings::read(RECORDED_LATER).context("the later recorded run")?;
         let name = |part: &Part| match part {
             Part::Experiment(experiment) => Some(experiment.name.clone()),
@@ -62,6 +71,17 @@ impl Figures {
         run.parts.retain(|part| name(part).is_none_or(|name| !measured_again.contains(&name)));
         run.parts.extend(later.parts);
         Self::of(&run)
+    }
+
+    /// Draws the charts of the run in a file; without one, of the recorded run.
+    ///
+    /// # Errors
+    /// When the file has no run that this program can read, the run has no comparison, or its facts are incomplete.
+    pub fn read(file: Option<&Path>) -> anyhow::Result<Self> {
+        match file {
+            Some(file) => Self::of(&reports::read(file)?),
+            None => Self::recorded(),
+        }
     }
 
     /// Draws the charts of a run.

@@ -1,12 +1,10 @@
 //! Renders the lecture into self-contained pages: for each language, one with all slides, and a handout without the solutions.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
-use slides::{Destination, EDITIONS, Figures, LANGUAGES};
+use slides::Figures;
 
 /// Render the lecture into self-contained pages: for each language, one with the solutions of the exercises, and a handout without them.
 /// Open a page in a browser, and press ? for the list of its keys.
@@ -32,19 +30,8 @@ fn main() -> ExitCode {
 }
 
 fn render(Arguments { run, out }: &Arguments) -> anyhow::Result<()> {
-    let figures = match run {
-        Some(file) => Figures::of(&reports::read(file)?)?,
-        None => Figures::recorded()?,
-    };
-    reports::prepare(out)?;
-    fs::create_dir_all(out).with_context(|| format!("cannot make the directory {}", out.display()))?;
-    for language in &LANGUAGES {
-        for edition in EDITIONS {
-            let page = slides::render(language, &figures, Destination::File, edition)?;
-            let file = out.join(format!("{}.html", edition.file_name(language.code)));
-            fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
-            println!("{}", file.display());
-        }
+    for file in slides::write(&Figures::read(run.as_deref())?, out)? {
+        println!("{}", file.display());
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ pub fn demo(options: &Options) -> anyhow::Result<()> {
         }
         let url = server.presenter_page(&base, &query);
         println!(
-            "{url}\n\nThis is the live page. Press Ctrl-C to stop the server.\nSlides: {}",
+            "{url}\n\nThis is the live page. Press Ctrl-C to stop the server.\nSlides: {}\nTo read alone: {base}/learn",
             server.presenter_slides(&base)
         );
         if let Some(viewers) = server.viewers() {

@@ -1,9 +1,11 @@
-//! The command line of the load client: `compare`, which also runs without a command, the experiments, `verify`, `demo` and `serve`.
+//! The command line of the load client: `compare`, which also runs without a command, the experiments, `verify`, `demo`, `serve`, and what
+//! is drawn from runs: `redraw`, `lecture` and `export-site`.
 
 pub mod compare;
 mod compare_runs;
 mod conditions;
 mod demo;
+mod drawn;
 mod plan;
 mod settings;
 mod target;
@@ -62,6 +64,12 @@ enum Command {
     Plan(plan::Options),
     /// Show the transports live in a browser
     Demo(demo::Options),
+    /// Generate every file of a report again, byte for byte, from the result of its run
+    Redraw(drawn::Redraw),
+    /// Render the lecture into self-contained pages, with and without the solutions of its exercises
+    Lecture(drawn::Lecture),
+    /// Write the story of /learn and the lecture as a site of files, which needs neither a server nor a network
+    ExportSite(drawn::ExportSite),
     /// Check on this machine that measurements are correct
     Verify(verify::Options),
     /// Print a script that completes commands and options in a shell
@@ -126,6 +134,9 @@ pub fn main() -> ExitCode {
         Some(Command::Experiment { names, options }) => named(&options, &names),
         Some(Command::All(options)) => claims::all(&options, command_line()),
         Some(Command::Demo(options)) => demo::demo(&options),
+        Some(Command::Redraw(options)) => drawn::redraw(&options),
+        Some(Command::Lecture(options)) => drawn::lecture(&options),
+        Some(Command::ExportSite(options)) => drawn::export_site(&options),
         Some(Command::Verify(options)) => verify::verify(&options),
         Some(Command::Agent { join }) => report::block_on(agents::run(&join)),
         Some(Command::Subscribe) => report::block_on(worker::run_child()),

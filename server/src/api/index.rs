@@ -72,6 +72,7 @@ pub fn text(addresses: &Addresses, self_signed: bool, token: Option<&str>) -> St
         ("metrics", "/metrics"),
         ("publish times", "/published?after=0"),
         ("viewers", "/viewers"),
+        ("story", "/learn/index.html"),
         ("liveness", "/healthz"),
     ] {
         line(name, &format!("curl{insecure} '{http}{path}'"));

@@ -5,15 +5,34 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context;
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue, LOCATION};
+use hyper::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue};
 use ring::digest::{SHA256, digest};
+use slides::learn::{self, File};
 use slides::{Destination, EDITIONS, Edition, Figures, LANGUAGES};
 use tokio::sync::watch;
 
 use super::response::{self, Response};
 
-/// The pages, in the order of [`LANGUAGES`] and for each language in that of [`EDITIONS`]; or the error of rendering them.
-type Pages = Result<Arc<[Page]>, String>;
+/// What is rendered from the recorded run; or the error of rendering it.
+type Pages = Result<Arc<Rendered>, String>;
+
+/// What is rendered from the recorded run, which is read once for both.
+pub struct Rendered {
+    /// The lecture's pages, in the order of [`LANGUAGES`] and for each language in that of [`EDITIONS`].
+    lecture: Vec<Page>,
+    /// The files of the story.
+    pub story: Vec<StoryFile>,
+}
+
+/// A file of the story.
+pub struct StoryFile {
+    /// Its name below `/learn/`.
+    pub name: &'static str,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Its content, which all responses share.
+    pub content: Bytes,
+}
 
 /// The pages, once they are rendered; requests that come earlier wait for them.
 static PAGES: Mutex<Option<watch::Receiver<Option<Pages>>>> = Mutex::new(None);
@@ -28,11 +47,7 @@ struct Page {
 /// query. Viewers receive the slides without the solutions of the exercises, and so does a presenter with `solutions=0`.
 pub async fn respond(path: &str, query: Option<&str>, headers: &HeaderMap, presenter: bool) -> Response {
     if matches!(path, "/slides" | "/slides/") {
-        let mut response = response::empty(StatusCode::FOUND);
-        let query = query.map_or(String::new(), |query| format!("?{query}"));
-        let location = HeaderValue::try_from(format!("/slides/{}.html{query}", wanted(headers)));
-        response.headers_mut().insert(LOCATION, location.expect("hyper accepts no control character in a target"));
-        return response;
+        return response::found(&format!("/slides/{}.html", wanted(headers)), query);
     }
     let name = path.strip_prefix("/slides/").and_then(|file| file.strip_suffix(".html"));
     let Some(index) = LANGUAGES.iter().position(|language| Some(language.code) == name) else {
@@ -42,8 +57,8 @@ pub async fn respond(path: &str, query: Option<&str>, headers: &HeaderMap, prese
     let edition = if presenter && !without { Edition::Full } else { Edition::Handout };
     let edition = EDITIONS.iter().position(|other| *other == edition).expect("every edition is in the list");
     let index = index * EDITIONS.len() + edition;
-    match pages().await {
-        Ok(pages) => response::page(pages[index].html.clone(), pages[index].policy.clone()),
+    match rendered().await {
+        Ok(rendered) => response::page(rendered.lecture[index].html.clone(), rendered.lecture[index].policy.clone()),
         Err(error) => {
             response::text(StatusCode::INTERNAL_SERVER_ERROR, format!("the slides cannot be rendered: {error}\n"))
         }
@@ -52,7 +67,7 @@ pub async fn respond(path: &str, query: Option<&str>, headers: &HeaderMap, prese
 
 /// The rendered pages. Drawing the charts takes a while, and the subscribers of this worker must not wait for that. So the first request
 /// starts a thread for it, which continues even if the client of that request disconnects.
-async fn pages() -> Pages {
+pub async fn rendered() -> Pages {
     let start = || {
         let (rendered, pages) = watch::channel(None);
         let render = move || _ = rendered.send_replace(Some(render()));
@@ -71,14 +86,18 @@ async fn pages() -> Pages {
 
 fn render() -> Pages {
     let render = || {
-        let figures = Figures::recorded()?;
+        let run = slides::recorded()?;
+        let figures = Figures::of(&run)?;
         let page = |(language, edition)| {
             let html = slides::render(language, &figures, Destination::Server, edition)?;
             let policy = HeaderValue::try_from(policy(&html)?)?;
             Ok(Page { html: html.into(), policy })
         };
         let editions = LANGUAGES.iter().flat_map(|language| EDITIONS.map(|edition| (language, edition)));
-        editions.map(page).collect::<anyhow::Result<_>>()
+        let lecture = editions.map(page).collect::<anyhow::Result<_>>()?;
+        let file = |File { name, content_type, content }| StoryFile { name, content_type, content: content.into() };
+        let story = learn::files(&run, Destination::Server)?.into_iter().map(file).collect();
+        anyhow::Ok(Arc::new(Rendered { lecture, story }))
     };
     render().map_err(|error| format!("{error:#}"))
 }
@@ -113,7 +132,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// The first of the browser's preferred languages in which the lecture is available; otherwise the first available language.
-fn wanted(headers: &HeaderMap) -> &'static str {
+pub fn wanted(headers: &HeaderMap) -> &'static str {
     let named = headers.get(ACCEPT_LANGUAGE).and_then(|languages| languages.to_str().ok()).unwrap_or_default();
     let mut named = named.split(',').filter_map(|language| language.trim().get(..2));
     named.find_map(|code| LANGUAGES.iter().find(|language| language.code == code)).unwrap_or(&LANGUAGES[0]).code

@@ -6,6 +6,7 @@ pub(crate) mod echo;
 pub(crate) mod hall;
 pub(crate) mod host;
 pub(crate) mod index;
+mod learn;
 mod lecture;
 mod load;
 mod mcp;

@@ -20,7 +20,7 @@ use super::presenter::{Credentials, Presenter};
 use super::query::Query;
 use super::response::{self, Polled, Response};
 use super::routes::{self, Endpoint};
-use super::{answer, control, echo, host, index, lecture, load, mcp, origin, page, publish, viewers};
+use super::{answer, control, echo, host, index, learn, lecture, load, mcp, origin, page, publish, viewers};
 use crate::budget::Reservation;
 use crate::carrier::{self, Compression, Socket};
 use crate::fan_out::{Dispatcher, Subscription};
@@ -81,6 +81,7 @@ async fn route(
                 Err(refusal) => *refusal,
             };
         }
+        Endpoint::Learn => return learn::respond(path, request.uri().query(), request.headers()).await,
         Endpoint::SockJs | Endpoint::SocketIo => {
             let may_publish = match check_rights(route.endpoint, &request, &state).await {
                 Ok(may_publish) => may_publish,
@@ -163,6 +164,7 @@ async fn route(
         | Endpoint::JoinPage
         | Endpoint::HallPage
         | Endpoint::Slides
+        | Endpoint::Learn
         | Endpoint::SockJs
         | Endpoint::SocketIo => response::text(
             StatusCode::OK,

@@ -12,7 +12,7 @@ use hyper::StatusCode;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER, VARY,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use protocol::envelope::jsonp;
@@ -168,6 +168,15 @@ pub fn allowed(mut response: Response, policy: HeaderValue) -> Response {
 /// A status without a body.
 pub fn empty(status: StatusCode) -> Response {
     guarded(response(status, Body::Complete(VecDeque::new())))
+}
+
+/// A redirect to a path of this server, with the query of the request.
+pub fn found(path: &str, query: Option<&str>) -> Response {
+    let mut response = empty(StatusCode::FOUND);
+    let query = query.map_or(String::new(), |query| format!("?{query}"));
+    let location = HeaderValue::try_from(format!("{path}{query}"));
+    response.headers_mut().insert(LOCATION, location.expect("hyper accepts no control character in a target"));
+    response
 }
 
 /// Figures in the text format of Prometheus.

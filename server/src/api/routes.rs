@@ -43,6 +43,8 @@ pub enum Endpoint {
     PageFile,
     /// The lecture.
     Slides,
+    /// The story to scroll through alone.
+    Learn,
     /// The live page, or the list of endpoints as text.
     Index,
     /// The server's clock.
@@ -128,6 +130,8 @@ pub fn find(path: &str) -> Option<Route> {
         "/hall/run.csv" => (Endpoint::Hall(Part::Csv), "GET, HEAD", &[]),
         "/slides" => (Endpoint::Slides, "GET, HEAD", &[]),
         path if path.starts_with("/slides/") => (Endpoint::Slides, "GET, HEAD", &[]),
+        "/learn" => (Endpoint::Learn, "GET, HEAD", &[]),
+        path if path.starts_with("/learn/") => (Endpoint::Learn, "GET, HEAD", &[]),
         path if path.starts_with("/page/") => (Endpoint::PageFile, "GET, HEAD", &[]),
         _ => return None,
     };

@@ -150,6 +150,13 @@ impl Browser {
         self.command("Emulation.setEmulatedMedia", &json!({ "media": "print" }));
     }
 
+    /// Takes the network away from this tab; only files can be loaded then.
+    pub fn disconnect(&self) {
+        self.command("Network.enable", &json!({}));
+        let offline = json!({ "offline": true, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0 });
+        self.command("Network.emulateNetworkConditions", &offline);
+    }
+
     /// Runs a script in each page that this tab opens from now on, before the page's own scripts.
     pub fn before_each_page(&self, script: &str) {
         self.command("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script }));

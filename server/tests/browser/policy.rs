@@ -17,7 +17,7 @@ fn server() -> Server {
 fn an_injected_script_does_not_run() {
     let Some(browser) = Browser::start() else { return };
     let server = server();
-    for path in ["/?lang=en", "/presenter", "/slides/en.html"] {
+    for path in ["/?lang=en", "/presenter", "/slides/en.html", "/learn/index.html"] {
         browser.open(&format!("{}{path}", server.url()));
         let ran = browser.run(
             "const script = document.createElement('script');
@@ -36,7 +36,7 @@ fn a_page_of_another_origin_can_frame_neither_the_live_page_nor_the_slides() {
     let Some(browser) = Browser::start() else { return };
     let server = server();
     let foreign = foreign::page();
-    for path in ["/?lang=en", "/presenter", "/slides/en.html", "/load"] {
+    for path in ["/?lang=en", "/presenter", "/slides/en.html", "/learn/index.html", "/load"] {
         browser.open(&format!("http://{foreign}/"));
         browser.run(&format!(
             "const frame = document.createElement('iframe');

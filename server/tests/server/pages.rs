@@ -48,6 +48,26 @@ fn the_slides_are_available_in_the_language_that_the_browser_prefers() {
 }
 
 #[test]
+fn the_story_is_available_in_the_language_that_the_browser_prefers() {
+    let server = start();
+    for (language, page) in [("ko-KR, en", "/learn/index.ko.html"), ("de", "/learn/index.html")] {
+        let (response, _) = fetch(&server, "GET", "/learn?scene=3", &[&format!("Accept-Language: {language}")]);
+        assert_eq!((response.status, response.header("location")), (302, Some(&*format!("{page}?scene=3"))));
+        let (response, text) = get(&server, page);
+        assert_eq!((response.status, response.header("content-type")), (200, Some("text/html; charset=utf-8")));
+        let policy = response.header("content-security-policy").unwrap();
+        assert!(policy.contains("script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+        assert!(text.contains("<script src=\"learn.js\"></script>") && !text.contains("style="));
+    }
+    for (file, kind) in [("learn.js", "text/javascript; charset=utf-8"), ("learn.css", "text/css; charset=utf-8")] {
+        assert_eq!(get(&server, &format!("/learn/{file}")).0.header("content-type"), Some(kind));
+    }
+    assert_eq!(get(&server, "/learn/none.html").0.status, 404);
+    assert_eq!(get(&server, "/learning").0.status, 404);
+    assert_eq!(fetch(&server, "POST", "/learn", &["Content-Length: 0"]).0.status, 405);
+}
+
+#[test]
 fn viewers_get_the_slides_without_the_solutions_of_the_exercises() {
     let open = start();
     let protected = Server::start(&Options { token: Some("abcdefgh12345678".into()), ..options(10) }).unwrap();

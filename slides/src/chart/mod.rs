@@ -6,7 +6,7 @@ mod ladder;
 mod lanes;
 mod lines;
 mod map;
-mod sheet;
+pub mod sheet;
 
 use std::collections::HashMap;
 

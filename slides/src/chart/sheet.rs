@@ -136,6 +136,13 @@ impl Sheet {
         self.polygon(&[to, corner(1.0), corner(-1.0)], colour);
     }
 
+    /// A group of what is drawn, with the time in ms at which it appears when the picture is played.
+    pub fn at(&mut self, ms: f64, draw: impl FnOnce(&mut Self)) {
+        self.write(format_args!("<g data-at=\"{ms:.1}\">"));
+        draw(self);
+        self.write(format_args!("</g>"));
+    }
+
     fn write(&mut self, element: std::fmt::Arguments) {
         writeln!(self.svg, "{element}").expect("writing to memory");
     }

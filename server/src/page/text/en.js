@@ -37,6 +37,7 @@ export default {
   language: '한국어',
   viewers: 'Viewers',
   slides: 'Slides',
+  learn: 'Story',
   joinOnly: 'This address works on this machine only. In a lecture hall, start the server with --listen 0.0.0.0:8080',
   send: 'Send from here',
   late: 'last latency',

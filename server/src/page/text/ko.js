@@ -37,6 +37,7 @@ export default {
   language: 'English',
   viewers: '접속 주소',
   slides: '슬라이드',
+  learn: '이야기',
   joinOnly: '이 주소는 이 컴퓨터에서만 열립니다. 강의실에서 함께 보려면 --listen 0.0.0.0:8080 옵션으로 서버를 시작하세요.',
   send: '여기서 보내기',
   late: '최근 지연',
