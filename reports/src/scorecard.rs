@@ -9,7 +9,7 @@ use protocol::facts::upstream::UpstreamFacts;
 use protocol::result::Comparison;
 use protocol::run::{Part, Run};
 
-use crate::experiment::crossover;
+use crate::experiment::crossover::{self, SubscriberCost};
 use crate::number::short;
 use crate::summary::rows;
 
@@ -32,29 +32,11 @@ const APPLICATIONS: [Application; 2] = [
     Application { name: "ticker", busy: true, rate: 10.0, max_age_ms: 1_000 },
 ];
 
-/// What a transport costs for an application.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Cost {
-    /// The transport.
-    pub transport: Transport,
-    /// The latency that 95 % of the deliveries do not exceed, in ms.
-    pub p95_ms: f64,
-    /// Server CPU time of a subscriber, in us for each second.
-    pub cpu_us_per_s: f64,
-}
-
-impl Cost {
-    /// Whether more than a few of the events were older than that when they arrived.
-    pub(crate) fn is_late(&self, max_age_ms: u64) -> bool {
-        self.p95_ms > max_age_ms as f64
-    }
-}
-
 /// An application's load in the run, and the costs of all transports there.
 struct Measured {
     load: String,
     max_age_ms: u64,
-    costs: Vec<Cost>,
+    costs: Vec<SubscriberCost>,
 }
 
 impl Measured {
@@ -197,11 +179,11 @@ fn load(comparison: &Comparison) -> String {
 }
 
 /// The costs of a comparison's transports.
-fn compared(comparison: &Comparison) -> Vec<Cost> {
+fn compared(comparison: &Comparison) -> Vec<SubscriberCost> {
     let cost = |row: crate::summary::Row| {
         let (p95_ms, cpu_us) = (row.latency_ms(0.95)?, row.cpu_us()?);
         let cpu_us_per_s = cpu_us * comparison.scenario.rate;
-        Some(Cost { transport: row.transport, p95_ms, cpu_us_per_s })
+        Some(SubscriberCost { transport: row.transport, p95_ms, cpu_us_per_s })
     };
     rows(comparison).into_iter().filter_map(cost).collect()
 }
@@ -235,8 +217,8 @@ mod tests {
 
     #[test]
     fn the_lowest_cost_and_those_near_it_count_as_the_cheapest() {
-        let cost = |transport, cpu_us_per_s| Cost { transport, p95_ms: 1.0, cpu_us_per_s };
-        let late = Cost { p95_ms: 1_001.0, ..cost(Transport::LongPolling, 1.0) };
+        let cost = |transport, cpu_us_per_s| SubscriberCost { transport, p95_ms: 1.0, cpu_us_per_s };
+        let late = SubscriberCost { p95_ms: 1_001.0, ..cost(Transport::LongPolling, 1.0) };
         let costs =
             vec![cost(Transport::Polling, 31.0), late, cost(Transport::WebSocket, 20.0), cost(Transport::Sse, 30.0)];
         let measured = Measured { load: "64 events a second".into(), max_age_ms: 1_000, costs };

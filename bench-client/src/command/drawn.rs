@@ -28,9 +28,7 @@ pub struct Lecture {
     pub out: PathBuf,
 }
 
-/// Write the story of /learn as a site of files: eight scenes, each with a prediction and what was measured, in English (index.html) and in
-/// Korean (index.ko.html), with the lecture beside it. It needs neither a server nor a network. Other pages can show a scene in a frame:
-/// index.html?scene=3.
+/// Write the story and the lecture as a site of files.
 #[derive(Debug, Clone, Args)]
 pub struct ExportSite {
     /// Directory to write to: a new or an empty one, or one with a site that was exported before, which is replaced

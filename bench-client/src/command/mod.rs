@@ -69,6 +69,9 @@ enum Command {
     /// Render the lecture into self-contained pages, with and without the solutions of its exercises
     Lecture(drawn::Lecture),
     /// Write the story of /learn and the lecture as a site of files, which needs neither a server nor a network
+    ///
+    /// The story has eight scenes, each with a prediction and what was measured, in English (index.html) and in Korean (index.ko.html). Other
+    /// pages can show a single scene in a frame: index.html?scene=3. The lecture is in the folder lecture.
     ExportSite(drawn::ExportSite),
     /// Check on this machine that measurements are correct
     Verify(verify::Options),

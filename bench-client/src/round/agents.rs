@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::processes::Task;
+use super::task::Task;
 use super::worker::{Worker, carry_out, reply};
 use crate::endpoint::Endpoint;
 use crate::test_bed::control::Control;

@@ -4,8 +4,10 @@
 pub(crate) mod agents;
 mod contents;
 pub mod group;
+mod local;
 pub(crate) mod processes;
 pub mod recorder;
 mod run;
 pub(crate) mod series;
+mod task;
 pub(crate) mod worker;

@@ -3,121 +3,18 @@
 //! One thread receives some hundred thousand events per second. If that limits a measurement, `--processes` adds worker processes, and
 //! `--agents` takes other machines (see `worker.rs` and `agents.rs`).
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
-use std::ops::Range;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use protocol::network::Network;
-use protocol::result::{Faults, Headers};
+use protocol::clock;
 use protocol::status::Published;
-use protocol::timetable::Timetable;
-use protocol::{Bookmark, Histogram, Ledger, Transport, clock};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use tokio::task::{JoinHandle, spawn_local};
 
-use crate::endpoint::Endpoint;
 use crate::round::agents::Agents;
-use crate::round::group::{Share, SubscriberGroup};
-use crate::round::recorder::{Recorder, Sample};
+use crate::round::group::Share;
+use crate::round::local::LocalSubscribers;
+use crate::round::task::{GroupStatus, Observations, Task};
 use crate::round::worker::{Command, Worker};
-use crate::subscriber::{BackOff, Target};
-use crate::target::message::Source;
-use crate::wire::quic::QuicEndpoint;
-
-/// How often the lag of the client's own event loop is measured.
-const LAG_INTERVAL: Duration = Duration::from_millis(20);
-
-/// The task of a group of subscribers: where they subscribe, and what is measured.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Task {
-    /// The transport over which they subscribe.
-    pub transport: Transport,
-    /// The server's URL.
-    pub url: String,
-    /// Whether any certificate of the server is accepted.
-    pub insecure: bool,
-    /// The server's address for raw TCP.
-    pub tcp: SocketAddr,
-    /// Where the server offers WebTransport.
-    pub quic: Option<QuicEndpoint>,
-    /// Where a server of another kind sends events.
-    pub source: Option<Source>,
-    /// Which headers they send.
-    pub headers: Headers,
-    /// Time from the start of one poll to the start of the next.
-    pub poll_interval: Duration,
-    /// The modelled network.
-    pub network: Network,
-    /// How many subscribers share a connection over HTTP/2.
-    pub streams_per_connection: u32,
-    /// How far the server's clock is ahead of ours, in ns.
-    pub clock_ahead_ns: i64,
-    /// The cursor at which they start.
-    pub after: Bookmark,
-    /// Which of the round's subscribers they are.
-    pub share: Share,
-    /// The seed of the pollers' phases, and of jitter.
-    pub seed: u64,
-    /// The time until which they may connect, in ns of this host's clock.
-    pub deadline: u64,
-    /// When a poll interval begins, in ns of this host's clock; the same for all processes.
-    pub poll_origin_ns: u64,
-    /// The server's schedule.
-    pub timetable: Timetable,
-    /// The measurement window, in ns.
-    pub window: Range<u64>,
-    /// The expected number of deliveries, for which memory is allocated beforehand.
-    pub expected: usize,
-}
-
-/// The state of a group of subscribers.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub struct GroupStatus {
-    /// How many subscribers are connected, or have been.
-    pub connected: u32,
-    /// Time from starting to connect until all were connected, or the deadline, in ns.
-    pub connect_ns: u64,
-    /// All deliveries so far.
-    pub deliveries: u64,
-    /// Of these, those of events that were scheduled in the window.
-    pub in_window: u64,
-    /// The bytes so far.
-    pub ledger: Ledger,
-    /// CPU time of the processes so far, in ns.
-    pub cpu_ns: u64,
-    /// For an agent: how far its clock, as it was set against the server's, may be off, in ns.
-    pub clock_bound_ns: u64,
-}
-
-/// What the subscribers have observed in a round.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Observations {
-    /// Deliveries of events that were scheduled in the window.
-    pub delivered: u64,
-    /// Delivery latency t2 - t0: the time from when an event was due until the subscriber received it.
-    pub latency_ns: Histogram,
-    /// Naive latency t2 - t1: the latency from the time at which the event entered the feed, which ignores that the event may have been
-    /// published late.
-    pub naive_latency_ns: Histogram,
-    /// The slowest delivery of each event, in ns, by sequence number.
-    pub slowest_ns: BTreeMap<u64, u64>,
-    /// How late the event loops of the processes were.
-    pub lag_ns: Histogram,
-    /// The bytes of all connections.
-    pub ledger: Ledger,
-    /// What went wrong.
-    pub faults: Faults,
-    /// Why subscribers gave up, one entry per subscriber.
-    pub given_up: Vec<String>,
-    /// Whether all closed in time.
-    pub all_closed: bool,
-}
 
 /// The subscribers of a round.
 pub enum Subscribers {
@@ -140,18 +37,6 @@ pub struct Lost {
     names: Vec<String>,
     /// Their last statuses together, so that no sum becomes smaller.
     last: GroupStatus,
-}
-
-impl GroupStatus {
-    fn add(&mut self, other: &Self) {
-        self.connected += other.connected;
-        self.connect_ns = self.connect_ns.max(other.connect_ns);
-        self.deliveries += other.deliveries;
-        self.in_window += other.in_window;
-        self.cpu_ns += other.cpu_ns;
-        self.ledger += other.ledger;
-        self.clock_bound_ns = self.clock_bound_ns.max(other.clock_bound_ns);
-    }
 }
 
 impl Subscribers {
@@ -219,7 +104,7 @@ impl Subscribers {
     /// When a process has ended.
     pub async fn measure_lag(&mut self, on: bool) -> anyhow::Result<()> {
         match self {
-            Self::Local(local) => local.lag.measure(on),
+            Self::Local(local) => local.measure_lag(on),
             Self::Workers { .. } => self.send(&Command::MeasureLag(on)).await?,
         }
         Ok(())
@@ -294,175 +179,5 @@ fn keep<T>(
             Ok(None)
         }
         Err(error) => Err(error),
-    }
-}
-
-impl Observations {
-    fn add(&mut self, other: Self) {
-        self.delivered += other.delivered;
-        self.latency_ns.merge(&other.latency_ns);
-        self.naive_latency_ns.merge(&other.naive_latency_ns);
-        for (seq, ns) in other.slowest_ns {
-            let slowest = self.slowest_ns.entry(seq).or_default();
-            *slowest = ns.max(*slowest);
-        }
-        self.lag_ns.merge(&other.lag_ns);
-        self.ledger += other.ledger;
-        self.faults += other.faults;
-        self.given_up.extend(other.given_up);
-        self.all_closed &= other.all_closed;
-    }
-}
-
-/// Subscribers in this process.
-pub struct LocalSubscribers {
-    group: SubscriberGroup,
-    lag: Lag,
-    timetable: Timetable,
-    window: Range<u64>,
-}
-
-impl LocalSubscribers {
-    /// Connects the subscribers of a task.
-    ///
-    /// # Errors
-    /// When the server's host has no address.
-    pub async fn connect(task: Task, deliveries: Arc<AtomicU64>) -> anyhow::Result<Self> {
-        let Task { transport, after, share, seed, deadline, timetable, window, .. } = task;
-        let target = Target {
-            endpoint: Endpoint::named(&task.url, task.insecure)?,
-            tcp: task.tcp,
-            quic: task.quic,
-            source: task.source,
-            feed: String::new(),
-            headers: task.headers,
-            poll_interval: task.poll_interval,
-            poll_origin_ns: task.poll_origin_ns,
-            network: task.network,
-            streams_per_connection: task.streams_per_connection,
-            trace: None,
-            back_off: BackOff::default(),
-            clock_ahead_ns: task.clock_ahead_ns,
-        };
-        let expected = task.expected / share.of.max(1) as usize * share.count as usize;
-        let mut recorder = Recorder::new(window.clone(), expected, deliveries);
-        after.epoch.into_iter().for_each(|epoch| recorder.contents.begin(epoch));
-        let group = SubscriberGroup::connect(transport, target, after, share, recorder, seed, deadline).await;
-        Ok(Self { group, lag: Lag::default(), timetable, window })
-    }
-
-    /// Their status.
-    pub fn status(&self) -> GroupStatus {
-        GroupStatus {
-            connected: self.group.connected(),
-            connect_ns: self.group.connect_ns,
-            deliveries: self.group.deliveries(),
-            in_window: self.group.recorder.borrow().samples.len() as u64,
-            ledger: *self.group.recorder.borrow().ledger.borrow(),
-            cpu_ns: clock::process_cpu_ns(),
-            clock_bound_ns: 0,
-        }
-    }
-
-    /// Starts or stops measuring the lag of the event loop.
-    pub fn measure_lag(&mut self, on: bool) {
-        self.lag.measure(on);
-    }
-
-    /// Closes all subscriptions; returns what they have observed of the events that were `sent` in the window.
-    pub async fn close(self, sent: &[Published]) -> Observations {
-        let (mut recorder, all_closed) = self.group.close().await;
-        let latencies = Latencies::of(&recorder.samples, sent);
-        let due = self.timetable.due(self.window);
-        recorder.faults.altered += latencies.altered + recorder.contents.altered(&self.timetable, &due, sent);
-        Observations {
-            delivered: recorder.samples.len() as u64,
-            latency_ns: latencies.latency,
-            naive_latency_ns: latencies.naive,
-            slowest_ns: latencies.slowest,
-            lag_ns: self.lag.histogram.take(),
-            ledger: *recorder.ledger.borrow(),
-            faults: recorder.faults,
-            given_up: recorder.given_up,
-            all_closed,
-        }
-    }
-}
-
-/// The latencies of the samples, computed from the times at which the events entered the feed.
-#[derive(Default)]
-struct Latencies {
-    /// Delivery latency t2 - t0.
-    latency: Histogram,
-    /// Naive latency t2 - t1.
-    naive: Histogram,
-    /// The slowest delivery of each event, in ns, by sequence number.
-    slowest: BTreeMap<u64, u64>,
-    /// Deliveries whose time t0 differs from the one with which the event was published.
-    altered: u64,
-}
-
-impl Latencies {
-    fn of(samples: &[Sample], sent: &[Published]) -> Self {
-        let published: HashMap<u64, &Published> = sent.iter().map(|event| (event.seq, event)).collect();
-        let mut found = Self::default();
-        for sample in samples {
-            found.latency.record_between(sample.at, sample.received);
-            let slowest = found.slowest.entry(sample.seq).or_default();
-            *slowest = sample.received.saturating_sub(sample.at).max(*slowest);
-            if let Some(event) = published.get(&sample.seq) {
-                found.naive.record_between(event.entered, sample.received);
-                found.altered += u64::from(event.at != sample.at);
-            }
-        }
-        found
-    }
-}
-
-/// The lag of this process's event loop.
-#[derive(Default)]
-struct Lag {
-    histogram: Rc<RefCell<Histogram>>,
-    meter: Option<JoinHandle<()>>,
-}
-
-impl Lag {
-    fn measure(&mut self, on: bool) {
-        if let Some(meter) = self.meter.take() {
-            meter.abort();
-        }
-        if on {
-            self.meter = Some(spawn_local(measure_lag(self.histogram.clone())));
-        }
-    }
-}
-
-async fn measure_lag(lag: Rc<RefCell<Histogram>>) {
-    let mut due = tokio::time::Instant::now();
-    loop {
-        due += LAG_INTERVAL;
-        tokio::time::sleep_until(due).await;
-        lag.borrow_mut().record(due.elapsed().as_nanos() as u64);
-        // A freeze is one sample: the checks that were due during it are skipped.
-        while due + LAG_INTERVAL <= tokio::time::Instant::now() {
-            due += LAG_INTERVAL;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(flavor = "local")]
-    async fn a_freeze_of_the_event_loop_is_one_long_sample() {
-        let mut lag = Lag::default();
-        lag.measure(true);
-        tokio::time::sleep(2 * LAG_INTERVAL).await;
-        std::thread::sleep(10 * LAG_INTERVAL);
-        tokio::time::sleep(2 * LAG_INTERVAL).await;
-        lag.measure(false);
-        let long = lag.histogram.borrow().count_above(4 * LAG_INTERVAL.as_nanos() as u64);
-        assert_eq!(long, 1);
     }
 }

@@ -16,7 +16,8 @@ use tokio::net::TcpStream;
 use tokio::process::{self, Child};
 use tokio::time::timeout;
 
-use super::processes::{GroupStatus, LocalSubscribers, Task};
+use super::local::LocalSubscribers;
+use super::task::{GroupStatus, Task};
 
 /// How long an agent may take to reply: as long as many subscribers take to connect, and more.
 const AGENT_TIMEOUT: Duration = Duration::from_secs(60);

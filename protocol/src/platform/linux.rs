@@ -15,8 +15,8 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::figures::{CpuTime, Usage};
 pub use super::unix::*;
-use super::{CpuTime, Usage};
 use crate::ledger::KernelCount;
 
 /// The most processes that are looked at.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
+use super::figures::{CpuTime, Usage};
 pub use super::timer::Timer;
 pub use super::unix::*;
-use super::{CpuTime, Usage};
 use crate::ledger::KernelCount;
 
 fn task() -> Option<libc::proc_taskinfo> {

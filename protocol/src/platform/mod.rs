@@ -3,6 +3,7 @@
 //! What a system does not tell is `None`, and appears in results as not measured. What a system cannot do without loss is an error of the
 //! kind `Unsupported`.
 
+mod figures;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -21,29 +22,12 @@ use macos as system;
 #[cfg(windows)]
 use windows as system;
 
+pub use figures::{CpuTime, Usage};
 pub use system::{
     StopSignals, Timer, context_switches, cpu_name, cpu_pressure_us, cpu_time, end_group, freeze, interrupt,
     lead_group, max_open_files, memory_bytes, monotonic_ns, open_files, process_cpu_ns, raise_open_files,
     resident_bytes, set_user_timeout, sleep_precisely, tcp_counts, thread_cpu_ns, usage,
 };
-
-/// The time of all processors together since the machine was started, in any unit.
-#[derive(Debug, Clone, Copy)]
-pub struct CpuTime {
-    /// All time.
-    pub all: u64,
-    /// The time that the hypervisor gave to other machines.
-    pub stolen: u64,
-}
-
-/// What a process and its children have used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// CPU time, in ns.
-    pub cpu_ns: u64,
-    /// Resident memory, in bytes.
-    pub resident_bytes: u64,
-}
 
 /// The system's name and version.
 pub fn system_name() -> String {

@@ -14,8 +14,8 @@ use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS
 use windows_sys::Win32::System::SystemInformation::{GlobalMemoryStatusEx, MEMORYSTATUSEX};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetCurrentThread, GetProcessTimes, GetThreadTimes};
 
+use super::figures::{CpuTime, Usage};
 pub use super::timer::Timer;
-use super::{CpuTime, Usage};
 use crate::ledger::KernelCount;
 
 /// The current time, in ns on a clock that all processes of the host share (`QueryPerformanceCounter`).

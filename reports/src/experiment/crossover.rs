@@ -10,7 +10,6 @@ use protocol::{Layer, Transport};
 use super::draw::doubts;
 use crate::judge::is_sound;
 use crate::number::short;
-use crate::scorecard;
 
 /// The share of the deliveries that must not be older than the acceptable staleness; a transport that delivers fewer in time is left out.
 const MIN_IN_TIME: f64 = 0.95;
@@ -61,15 +60,33 @@ fn in_time(comparison: &Comparison, transport: Transport, staleness_ms: u64) -> 
     latency.is_some_and(|ns| ns <= staleness_ms * 1_000_000)
 }
 
+/// What a subscriber costs over a transport, and how late its events are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct SubscriberCost {
+    /// The transport.
+    pub transport: Transport,
+    /// The latency that 95 % of the deliveries do not exceed, in ms.
+    pub p95_ms: f64,
+    /// Server CPU time of a subscriber, in us for each second.
+    pub cpu_us_per_s: f64,
+}
+
+impl SubscriberCost {
+    /// Whether more than a few of the events were older than that when they arrived.
+    pub(crate) fn is_late(&self, max_age_ms: u64) -> bool {
+        self.p95_ms > max_age_ms as f64
+    }
+}
+
 /// The cost of each transport with its cheapest setting, among those that were in time if any was; the comparisons have the same rate and delay.
-pub(crate) fn costs(comparisons: &[&Comparison], staleness_ms: u64) -> Vec<scorecard::Cost> {
-    let mut found: Vec<scorecard::Cost> = Vec::new();
+pub(crate) fn costs(comparisons: &[&Comparison], staleness_ms: u64) -> Vec<SubscriberCost> {
+    let mut found: Vec<SubscriberCost> = Vec::new();
     for comparison in comparisons {
         for &transport in &comparison.scenario.transports {
             let p95 = comparison.rounds_of(transport).next().and_then(|round| round.latency_ns.quantile(MIN_IN_TIME));
             let (Some(p95), Some(cost)) = (p95, cost(comparison, transport)) else { continue };
-            let cost = scorecard::Cost { transport, p95_ms: p95 as f64 / 1e6, cpu_us_per_s: cost.cpu_us };
-            let rank = |cost: &scorecard::Cost| (cost.is_late(staleness_ms), cost.cpu_us_per_s);
+            let cost = SubscriberCost { transport, p95_ms: p95 as f64 / 1e6, cpu_us_per_s: cost.cpu_us };
+            let rank = |cost: &SubscriberCost| (cost.is_late(staleness_ms), cost.cpu_us_per_s);
             match found.iter_mut().find(|known| known.transport == transport) {
                 Some(known) if rank(known) <= rank(&cost) => {}
                 Some(known) => *known = cost,

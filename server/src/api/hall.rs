@@ -79,6 +79,9 @@ pub async fn respond(
     }
     match part {
         Part::State => return response::json(StatusCode::OK, &hall.view(control, head, state.plan.borrow().rate)),
+        Part::Run | Part::Csv if !control => {
+            return response::text(StatusCode::FORBIDDEN, "the record is the presenter's to save\n");
+        }
         Part::Run => return saved(response::json(StatusCode::OK, &hall.run()), "json"),
         Part::Csv => return saved(response::file("text/csv; charset=utf-8", hall.csv()), "csv"),
         Part::Join | Part::Phone | Part::Report | Part::Answer | Part::Control => {}

@@ -20,10 +20,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use protocol::{Bookmark, Cursor, Epoch, Gap, clock};
 use tokio::sync::watch;
 
-pub use broker::{Broker, BrokerAddress};
+pub use broker::{Broker, BrokerAddress, Unavailable};
 pub use entry::{Encoding, Entry, max_event_bytes};
 pub use publisher::{Plan, Publisher, Stall};
-pub use sink::{EventSink, Unavailable};
+pub use sink::EventSink;
 
 /// The next item after a cursor.
 pub enum Next {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Feed;
-use super::broker::Queue;
+use super::broker::{Queue, Unavailable};
 
 /// Where a server publishes. Cloning it is shallow.
 #[derive(Clone)]
@@ -13,12 +13,6 @@ pub enum EventSink {
     /// A broker. An event comes back from there with its number, and then enters the feed.
     Broker(Queue),
 }
-
-/// Why an event was not published: the broker does not respond, or too many events are waiting for it. In the first case, the event may still
-/// appear in the feed, once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the broker of the feed does not respond; whether the event was published is unknown")]
-pub struct Unavailable;
 
 impl EventSink {
     /// Publishes an event that was due at `at` (ns, monotonic clock), and returns its sequence number. With a broker, this takes until the broker

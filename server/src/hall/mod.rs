@@ -2,17 +2,18 @@
 //!
 //! A phone's page joins, subscribes as any other client does, and reports the delay of each event that it receives. Its reports, and the
 //! settings that it waits for, have endpoints of their own, whose requests are counted apart from those of the subscriptions. A phone is
-//! known by random names only; nothing about its owner is kept.
+//! known by random names; besides them, only its address is kept in memory, for the limit, until it is removed.
 
+mod delays;
 mod phone;
 mod question;
 mod rate;
 mod record;
+mod rules;
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use protocol::{Transport, clock};
 use serde::{Deserialize, Serialize};
@@ -22,10 +23,11 @@ use crate::api::presenter::secret;
 use crate::quota::Quota;
 pub use phone::Batch;
 use phone::Phone;
-use question::{Ask, Question};
+use question::{Ask, Polls, Question};
 use rate::PerSecond;
 pub use record::Run;
 use record::Summary;
+pub use rules::{MAX_WAIT, Refusal, transports};
 
 /// The most phones.
 const MAX_PHONES: usize = 500;
@@ -33,23 +35,8 @@ const MAX_PHONES: usize = 500;
 const MAX_PHONES_PER_ADDRESS: usize = 250;
 /// The most closed questions that are kept.
 const MAX_ASKED: usize = 50;
-/// How long a phone's request for the settings waits for a change of them.
-pub const MAX_WAIT: Duration = Duration::from_secs(10);
 /// The poll intervals that the presenter may choose, in ms.
 const POLL_INTERVALS: std::ops::RangeInclusive<u64> = 100..=60_000;
-
-/// Why a request is refused.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It is not valid.
-    Invalid(String),
-    /// Its token is that of no phone.
-    Unknown,
-    /// It comes too late, or a second time.
-    Conflict(&'static str),
-    /// There are too many phones or requests.
-    TooMany(&'static str),
-}
 
 /// What a phone does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -68,6 +55,8 @@ pub struct Hall {
 
 struct State {
     settings: Settings,
+    /// The second in which the settings were changed, and the newest event then.
+    settled: (u64, u64),
     /// In the order in which they joined.
     phones: Vec<Phone>,
     joined: u32,
@@ -86,6 +75,7 @@ impl Default for Hall {
     fn default() -> Self {
         let state = State {
             settings: Settings { transport: Transport::Sse, poll_interval_ms: 2_000 },
+            settled: (0, 0),
             phones: Vec::new(),
             joined: 0,
             requests: PerSecond::default(),
@@ -101,11 +91,6 @@ impl Default for Hall {
             version: watch::Sender::new(1),
         }
     }
-}
-
-/// The transports that a phone can use: those that a browser has without a library.
-pub fn transports() -> Vec<Transport> {
-    Transport::all_where(|transport| transport.is_today() && transport.is_lane())
 }
 
 fn this_second() -> u64 {
@@ -291,8 +276,13 @@ impl Hall {
         }
         let here = state.phones.iter().filter(|phone| phone.is_here()).count();
         let asked = change.ask.map(|ask| Question::new(state.questions + 1, ask, here, head)).transpose()?;
-        state.settings.transport = change.transport.unwrap_or(state.settings.transport);
-        state.settings.poll_interval_ms = change.poll_interval_ms.unwrap_or(state.settings.poll_interval_ms);
+        let settings = Settings {
+            transport: change.transport.unwrap_or(state.settings.transport),
+            poll_interval_ms: change.poll_interval_ms.unwrap_or(state.settings.poll_interval_ms),
+        };
+        if settings != state.settings {
+            (state.settings, state.settled) = (settings, (this_second(), head));
+        }
         if change.clear {
             state.clear(head);
         }
@@ -304,9 +294,17 @@ impl Hall {
             state.asked.drain(..excess);
         }
         if change.show {
-            let State { question, phones, requests, .. } = &mut *state;
-            let per_second = requests.mean(this_second(), record::MEAN_SECONDS);
-            question.iter_mut().for_each(|question| question.measure(phones, per_second));
+            let State { question, phones, requests, settings, settled, .. } = &mut *state;
+            // The second in which the phones were told is not a full one, nor is the next, in which they follow.
+            let seconds = this_second().saturating_sub(settled.0 + 2).min(record::MEAN_SECONDS as u64);
+            let polls = (settings.transport == Transport::Polling).then(|| Polls {
+                interval_ms: settings.poll_interval_ms,
+                after: settled.1,
+                requests_per_second: (seconds > 0).then(|| requests.mean(this_second(), seconds as usize)),
+            });
+            if let Some(question) = question {
+                question.measure(phones, polls);
+            }
         }
         drop(state);
         self.changed();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use protocol::Transport;
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_WAIT, Refusal, transports};
+use super::rules::{MAX_WAIT, Refusal, transports};
 use crate::quota::Place;
 
 /// The most reports that are kept of a phone.
@@ -66,6 +66,8 @@ pub struct Phone {
     /// The question that it has answered last; 0 if none.
     pub answered: u64,
     pub reports: Vec<Report>,
+    /// The newest event that it has reported, also if there was no more room for it.
+    newest: Option<Report>,
     pub missed: u64,
     pub repeated: u64,
     pub tallies: BTreeMap<Transport, Tally>,
@@ -96,6 +98,7 @@ impl Phone {
             token,
             answered: 0,
             reports: Vec::new(),
+            newest: None,
             missed: 0,
             repeated: 0,
             tallies: BTreeMap::new(),
@@ -121,11 +124,7 @@ impl Phone {
 
     /// The newest event that it has reported; 0 if there is none.
     pub fn last(&self) -> u64 {
-        self.newest().map_or(0, |report| report.event)
-    }
-
-    fn newest(&self) -> Option<&Report> {
-        self.reports.iter().max_by_key(|report| report.event)
+        self.newest.as_ref().map_or(0, |report| report.event)
     }
 
     /// How many of its reports were not kept.
@@ -134,7 +133,7 @@ impl Phone {
     }
 
     pub fn view(&self) -> View {
-        let newest = self.newest();
+        let newest = self.newest.as_ref();
         View {
             number: self.number,
             here: self.is_here(),
@@ -181,6 +180,9 @@ impl Phone {
         self.missed += u64::from(batch.missed);
         self.repeated += u64::from(batch.repeated);
         for report in batch.reports.iter().filter(|report| report.event > cleared_at) {
+            if report.event > self.last() {
+                self.newest = Some(report.clone());
+            }
             match self.reports.len() < MAX_REPORTS {
                 true => self.reports.push(report.clone()),
                 false => self.tally(report.transport).left_out += 1,
@@ -192,6 +194,7 @@ impl Phone {
     /// Forgets what was reported.
     pub fn clear(&mut self) {
         self.reports.clear();
+        self.newest = None;
         self.tallies.clear();
         (self.missed, self.repeated) = (0, 0);
     }

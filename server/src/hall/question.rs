@@ -3,9 +3,9 @@
 use protocol::Transport;
 use serde::{Deserialize, Serialize};
 
+use super::delays::{quantile, sorted};
 use super::phone::{Phone, Report};
-use super::record::{quantile, sorted};
-use super::{Refusal, transports};
+use super::rules::{Refusal, transports};
 
 /// The longest text of a question and of a choice, in characters.
 const MAX_TEXT: usize = 200;
@@ -77,6 +77,16 @@ pub struct View {
     measured: Option<Measured>,
 }
 
+/// What is known while all phones poll.
+pub struct Polls {
+    /// The poll interval.
+    pub interval_ms: u64,
+    /// The newest event when they began to.
+    pub after: u64,
+    /// Requests of the subscriptions in the full seconds since then; `None` if there is none yet.
+    pub requests_per_second: Option<f64>,
+}
+
 impl Question {
     /// Opens a question for `phones` phones; events after `head` will be measured.
     pub fn new(id: u64, ask: Ask, phones: usize, head: u64) -> Result<Self, Refusal> {
@@ -127,9 +137,10 @@ impl Question {
     }
 
     /// Ends the answers, and derives the measured value from what the phones have reported since the question was opened.
-    pub fn measure(&mut self, phones: &[Phone], requests_per_second: f64) {
+    pub fn measure(&mut self, phones: &[Phone], polls: Option<Polls>) {
+        let after = polls.as_ref().map_or(self.after, |polls| self.after.max(polls.after));
         let of = |transport: Transport| {
-            let since = |report: &&Report| report.event > self.after && report.transport == transport;
+            let since = |report: &&Report| report.event > after && report.transport == transport;
             sorted(phones.iter().flat_map(|phone| &phone.reports).filter(since))
         };
         self.shown = true;
@@ -140,12 +151,14 @@ impl Question {
                 });
                 medians.max_by(|a, b| a.value.total_cmp(&b.value))
             }
-            Ask::Longest => {
+            Ask::Longest => polls.filter(|polls| polls.interval_ms == 2_000).and_then(|_| {
                 let delays = of(Transport::Polling);
                 let longest = |&delay: &f64| Measured { choice: None, value: delay / 1e3, reports: delays.len() };
                 delays.last().map(longest)
-            }
-            Ask::Requests => Some(Measured { choice: None, value: requests_per_second, reports: 0 }),
+            }),
+            Ask::Requests => polls
+                .filter(|polls| polls.interval_ms == 1_000)
+                .and_then(|polls| Some(Measured { choice: None, value: polls.requests_per_second?, reports: 0 })),
             Ask::Free { .. } => None,
         };
     }

@@ -5,8 +5,10 @@ use std::fmt::Write;
 use protocol::Transport;
 use serde::Serialize;
 
+use super::delays::{quantile, sorted};
 use super::phone::{Phone, Report, Tally};
-use super::{question, transports};
+use super::question;
+use super::rules::transports;
 
 /// The edges between the classes of the distribution, in ms.
 pub const EDGES_MS: [f64; 10] = [5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0];
@@ -34,19 +36,6 @@ pub struct Summary {
     pub requests: u64,
     /// Requests for each delivered event.
     pub requests_per_event: Option<f64>,
-}
-
-/// The smallest of the sorted values that a part `q` of them does not exceed.
-pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
-    let rank = (q * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).copied()
-}
-
-/// The delays of these reports, sorted.
-pub fn sorted<'a>(reports: impl Iterator<Item = &'a Report>) -> Vec<f64> {
-    let mut delays: Vec<f64> = reports.map(|report| report.delay_ms).collect();
-    delays.sort_unstable_by(f64::total_cmp);
-    delays
 }
 
 fn summary(transport: Transport, phones: &[Phone]) -> Summary {

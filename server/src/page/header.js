@@ -27,8 +27,8 @@ export function connectHeader(onLanguage) {
   // Each control has a key, which works unless the focus is in a field that uses it.
   document.addEventListener('keydown', (event) => {
     const { target, key } = event;
-    if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input:not([type=range]), canvas')) return;
-    if (target.matches('button, a, select, summary') && (key === ' ' || key === 'Enter')) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input:not([type=range]), select, canvas')) return;
+    if (target.matches('button, a, summary') && (key === ' ' || key === 'Enter')) return;
     if (handleKey(key) && key === ' ') event.preventDefault();
   });
   addEventListener('message', ({ origin, data }) => origin === location.origin && handleKey(data.key));
@@ -39,7 +39,9 @@ export function connectHeader(onLanguage) {
 // Handles a key, and returns whether it has a meaning here. One without is passed to the slide that contains this page, if one does.
 function handleKey(key) {
   const controls = document.querySelectorAll(`[data-key~="${key === ' ' ? 'space' : CSS.escape(key.toLowerCase())}"]`);
-  const control = [...controls].find((found) => found.checkVisibility() && !found.disabled);
+  // Behind a dialog, nothing has a key.
+  const dialog = document.querySelector('dialog:modal');
+  const control = [...controls].find((found) => found.checkVisibility() && !found.disabled && (!dialog || dialog.contains(found)));
   if (control) control.click();
   else if (window.parent !== window) window.parent.postMessage({ key }, location.origin);
   return Boolean(control);

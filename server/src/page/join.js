@@ -56,6 +56,7 @@ function store() {
 
 // Joins the hall, unless this phone has.
 async function join() {
+  while (!start) await begin();
   while (!phone) {
     const response = await post('/hall/join', {}).catch(() => null);
     if (response?.ok) {
@@ -81,7 +82,8 @@ async function follow() {
       subscribe();
     } else if (response?.status === 403) {
       // The server was restarted, or this phone was gone for long.
-      phone = view = null;
+      phone = view = start = null;
+      state = 'joining';
       lane?.stop();
       lane = null;
     } else {
@@ -96,8 +98,9 @@ async function follow() {
 function subscribe() {
   const { transport, poll_interval_ms: interval } = view;
   const isOther = lane?.name !== transport;
-  if (!isOther && session.pollInterval === interval) return;
+  const isUnchanged = session.pollInterval === interval || transport !== 'polling';
   session.pollInterval = interval;
+  if (!isOther && isUnchanged) return;
   if (isOther) {
     const before = lane ?? start;
     lane?.stop();
@@ -156,7 +159,7 @@ async function answer(value) {
   sending = id;
   show();
   const response = await post('/hall/answer', { token: phone.token, question: id, answer: value }).catch(() => null);
-  if (view?.question?.id === id && (response?.ok || response?.status === 409)) view.answered = true;
+  if (view?.question?.id === id && (response?.ok || response?.status === 409)) view.answered = response.ok || (await response.text()).includes('already');
   sending = 0;
   show();
 }
@@ -168,7 +171,7 @@ function flash() {
 
 function show() {
   const dot = get('dot');
-  dot.dataset.state = state === 'on' ? (lane.state === 'lost' ? 'away' : 'on') : state;
+  dot.dataset.state = state === 'on' ? (lane?.state === 'lost' ? 'away' : 'on') : state;
   if (last !== null) dot.dataset.delay = delayClass(last);
   get('last-delay').textContent = state === 'on' && last !== null ? inWords(last) : '';
   get('said').textContent = state === 'on' ? text(last === null ? 'waitsForEvent' : 'afterPublication') : text(`phone ${state}`);
@@ -178,7 +181,7 @@ function show() {
 }
 
 function how({ transport, poll_interval_ms: interval }) {
-  const words = text(`how ${transport}`);
+  const words = text(transport === 'sse' ? 'how ndjson' : `how ${transport}`);
   return typeof words === 'function' ? words(interval / 1000) : words;
 }
 
@@ -217,8 +220,20 @@ function showValue() {
   get('value').textContent = `${Number(get('guess').value).toFixed(digits)} ${unit}`;
 }
 
-// Where the first subscription starts.
+// Where the first subscription starts: events from before this phone joined are not its own.
 let start = null;
+
+async function begin() {
+  try {
+    await session.clock.synchronize();
+    const { head, epoch } = await (await fetch('/load', { cache: 'no-store' })).json();
+    start = { cursor: head, epoch };
+  } catch {
+    state = 'away';
+    show();
+    await pause(RETRY_MS);
+  }
+}
 
 async function run() {
   translate();
@@ -229,17 +244,7 @@ async function run() {
   get('guess').addEventListener('input', showValue);
   get('send').addEventListener('click', () => answer(Number(get('guess').value)));
   show();
-  while (!start) {
-    try {
-      await session.clock.synchronize();
-      const { head, epoch } = await (await fetch('/load', { cache: 'no-store' })).json();
-      start = { cursor: head, epoch };
-    } catch {
-      state = 'away';
-      show();
-      await pause(RETRY_MS);
-    }
-  }
+  while (!start) await begin();
   session.clock.keepSynchronized();
   // While a phone sleeps, its clock may stop.
   document.addEventListener('visibilitychange', () => document.hidden || session.clock.synchronize().catch(() => {}));

@@ -5,7 +5,7 @@ import { text } from './text.js';
 const KEYS = { off: 'n', buffer: 'g', 'drop-upgrade': 'u', 'cut-idle': 'i', 'half-open': 'o', crash: 'k' };
 
 // A time in words.
-const seconds = (ms) => (ms < 1000 ? `${ms} ms` : `${ms / 1000} s`);
+const seconds = (ms) => (ms < 1000 ? `${ms} ms` : `${ms / 1000} ${text('s')}`);
 
 export class NetworkControls {
   #shared;

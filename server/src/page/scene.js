@@ -38,7 +38,7 @@ const columns = new Map();
 let goals = 0;
 // What the class says: { name, seconds }, the phone that is last and its delay.
 const prediction = { name: null, seconds: Number(get('seconds').value) };
-// The event that is shown: { event, goal, began, time, done }, where `goal` is its number among those shown; `began` is when the slow motion began, of this page's clock, and `time` the moment
+// The event that is shown: { event, goal, flights, began, time, done, elapsed }, where `goal` is its number among those shown; `began` is when the slow motion began, of this page's clock, and `time` the moment
 // that is drawn, of the server's. Null until there is an event.
 let play = null;
 // Events up to this time, of the server's clock, are not shown.
@@ -104,6 +104,19 @@ function colours(column) {
   return (column.colours = { ink: of('--ink'), faint: of('--faint'), paper: of('--paper'), lane: getComputedStyle(column.part('name')).color });
 }
 
+// How the shown event has travelled to each phone. What is known of a way stays known, although lanes forget after a minute.
+function allFlights() {
+  return lanes.map((lane) => {
+    if (!play) return { lane, flight: {} };
+    const known = play.flights.get(lane) ?? {};
+    const found = known.leftAt === undefined || known.arrivedAt === undefined ? { ...known, ...definedOf(flight(lane, play.event)) } : known;
+    play.flights.set(lane, found);
+    return { lane, flight: found };
+  });
+}
+
+const definedOf = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+
 // Draws everything as it was at one moment.
 function paint() {
   if (!columns.size || !shared.settings) return;
@@ -111,7 +124,7 @@ function paint() {
     const event = shared.published.find(({ at }) => at > ignoredUpTo);
     if (event) begin(event);
   }
-  const flights = lanes.map((lane) => ({ lane, flight: play ? flight(lane, play.event) : {} }));
+  const flights = allFlights();
   let time = moment();
   if (play && !play.done && time > play.event.at && reduced.matches) time = stepped(time, flights);
   if (play) finishAt(time, flights);
@@ -139,7 +152,7 @@ function paintColumn(lane, { leftAt, arrivedAt, delay }, time) {
 // Begins to show an event.
 function begin(event) {
   goals += 1;
-  play = { event, goal: goals, began: null, time: event.at, done: false };
+  play = { event, goal: goals, flights: new Map(), began: null, time: event.at, done: false };
   set(get('verdict'), '');
   set(get('account'), '');
   showButtons();
@@ -156,6 +169,7 @@ function finishAt(time, flights) {
   const complete = arrivals.length === flights.length || shared.now() - at > limit;
   if (play.time < latest || !complete) return;
   play.done = true;
+  play.elapsed ??= shared.now() - at;
   set(get('verdict'), verdict(flights));
   const arrived = flights.filter(({ flight }) => flight.arrivedAt !== undefined).toSorted((a, b) => a.flight.delay - b.flight.delay);
   const parts = arrived.map(({ lane, flight }) => `${text(lane.name)} ${inSeconds(flight.delay)} ${text('s')}`);
@@ -169,7 +183,7 @@ function verdict(flights) {
   const missing = flights.filter(({ flight }) => flight.arrivedAt === undefined);
   if (missing.length) {
     const names = missing.map(({ lane }) => text(lane.name)).join(', ');
-    return said + text('notHeard')(names, inSeconds(shared.now() - play.event.at));
+    return said + text('notHeard')(names, inSeconds(play.elapsed));
   }
   const { lane, flight, by } = lastOf(flights);
   const facts = {
@@ -177,7 +191,8 @@ function verdict(flights) {
     delay: inSeconds(flight.delay),
     by: inSeconds(by),
     interval: shared.pollInterval / 1000,
-    waited: inSeconds((flight.leftAt ?? play.event.at) - play.event.at),
+    // Without the bytes in the trace, the wait was not measured.
+    waited: flight.leftAt === undefined ? null : inSeconds(flight.leftAt - play.event.at),
   };
   return said + text(lane.name === 'polling' ? 'wasPolling' : 'wasOther')(facts);
 }
@@ -229,7 +244,7 @@ function showTexts() {
   tools.translate();
   showPrediction();
   showConditions();
-  if (play?.done) set(get('verdict'), verdict(lanes.map((lane) => ({ lane, flight: flight(lane, play.event) }))));
+  if (play?.done) set(get('verdict'), verdict(allFlights()));
 }
 
 async function start() {

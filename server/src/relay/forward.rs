@@ -50,15 +50,27 @@ pub async fn forward(
                 return Err(error);
             }
             None => {
-                let _ = conditions.wait_for(|new| new.fault != Fault::HalfOpen).await;
+                half_open(&mut near, &mut conditions).await;
                 reset(far.stream);
             }
         }
     } else {
-        let _ = conditions.wait_for(|new| new.fault != Fault::HalfOpen).await;
+        half_open(&mut near, &mut conditions).await;
     }
     reset(near);
     Ok(())
+}
+
+/// Forwards nothing until the fault changes, or the client has left, whose place others need.
+async fn half_open(near: &mut TcpStream, conditions: &mut Receiver<Conditions>) {
+    let left = async {
+        let mut buffer = [0; READ_BYTES];
+        while near.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+    };
+    tokio::select! {
+        _ = conditions.wait_for(|new| new.fault != Fault::HalfOpen) => {}
+        () = left => {}
+    }
 }
 
 /// Ends a connection with a reset. Without it, bytes in the kernel's buffers would still be sent.

@@ -25,7 +25,7 @@ const SHOWN: [(&str, &[Transport]); 6] = [
     ("poll-interval-bytes", &[Transport::Polling, Transport::WebSocket]),
     ("rate-requests-a-second", &[Transport::Polling, Transport::LongPolling]),
     ("delay-latency", &[Transport::LongPolling, Transport::WebSocket]),
-    ("idle-cpu", &[Transport::Polling, Transport::LongPolling, Transport::WebSocket]),
+    ("idle-cpu", &[Transport::Polling, Transport::WebSocket]),
     ("herd-requests", &[Transport::LongPolling, Transport::WebSocket]),
 ];
 

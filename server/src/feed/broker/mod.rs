@@ -15,18 +15,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_nats::jetstream;
 use async_nats::jetstream::stream::{Config, StorageType, Stream};
-use protocol::Epoch;
 use tokio::sync::{oneshot, watch};
 
 pub use address::BrokerAddress;
-pub use queue::Queue;
+pub use queue::{Queue, Unavailable};
 
 use super::Feed;
 use crate::counters::Counters;
-use reader::Reader;
-
-/// How long the broker may take to accept a connection, to reply to a request, and to send the events that are in the stream at the start.
-const TIMEOUT: Duration = Duration::from_secs(10);
+use reader::{Reader, TIMEOUT};
 
 /// How long the broker remembers the ids of published events. An event that is sent again within this time is stored once.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -135,9 +131,4 @@ async fn connect(address: &BrokerAddress) -> anyhow::Result<(jetstream::Context,
         address.stream
     );
     Ok((context, stream))
-}
-
-/// The epoch of a stream: when it was created, in ms since 1970.
-fn epoch(info: &jetstream::stream::Info) -> Epoch {
-    Epoch((info.created.unix_timestamp_nanos() / 1_000_000) as u64)
 }

@@ -13,7 +13,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
 
-use super::super::sink::Unavailable;
 use super::reader::{PUBLISHED_AT, to_unix_ns};
 
 /// How many events may wait for the broker.
@@ -27,6 +26,12 @@ const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The pause after an attempt that failed.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Why an event was not published: the broker does not respond, or too many events are waiting for it. In the first case, the event may still
+/// appear in the feed, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the broker of the feed does not respond; whether the event was published is unknown")]
+pub struct Unavailable;
 
 /// The events that wait for the broker. Cloning it is shallow.
 #[derive(Clone)]

@@ -12,11 +12,13 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::super::Feed;
-use super::epoch;
 use crate::counters::Counters;
 
 /// The header with the time at which an event was due, in ns since 1970.
 pub const PUBLISHED_AT: &str = "Published-At";
+
+/// How long the broker may take to accept a connection, to reply to a request, and to send the events that are in the stream at the start.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// After this time without an event, the stream is asked whether there is one. The client library notices a broker's restart only after a minute.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -124,7 +126,7 @@ impl Reader {
             let pending = consumer.cached_info().num_pending;
             anyhow::Ok((pending, consumer.messages().await?))
         };
-        match timeout(super::TIMEOUT, subscribed).await {
+        match timeout(TIMEOUT, subscribed).await {
             Ok(Ok((pending, messages))) => (self.pending, self.messages) = (Some(pending), Some(messages)),
             Ok(Err(error)) => {
                 warn!("cannot read the stream: {error:#}");
@@ -141,7 +143,7 @@ impl Reader {
     async fn check(&mut self) -> anyhow::Result<()> {
         // Since messages may come while the reply is under way, only what was true before counts.
         let before = self.newest;
-        let info = match timeout(super::TIMEOUT, self.stream.info()).await {
+        let info = match timeout(TIMEOUT, self.stream.info()).await {
             Ok(Ok(info)) => info,
             Ok(Err(error)) => {
                 warn!("the broker does not tell the state of the stream: {error}");
@@ -163,6 +165,11 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// The epoch of a stream: when it was created, in ms since 1970.
+fn epoch(info: &Info) -> Epoch {
+    Epoch((info.created.unix_timestamp_nanos() / 1_000_000) as u64)
 }
 
 /// A time of the monotonic clock as ns since 1970. Both clocks are read now, so only their drift since that time is an error.

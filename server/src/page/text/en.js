@@ -126,9 +126,9 @@ export default {
   connectionOpen: 'connection stays open',
   youSaid: (name, seconds) => `You said ${name}, ${seconds} s.`,
   wasPolling: ({ name, delay, by, interval, waited }) =>
-    `It was ${name}, ${delay} s after the goal and ${by} s after the others: its phone asks only every ${interval} s, so the news waited at the server for ${waited} s.`,
+    `It was ${name}, ${delay} s after the goal and ${by} s after the one before it: its phone asks only every ${interval} s${waited ? `, so the news waited at the server for ${waited} s` : ''}.`,
   wasOther: ({ name, delay, by, waited }) =>
-    `It was ${name}, ${delay} s after the goal and ${by} s after the one before it: the news waited at the server for ${waited} s.`,
+    `It was ${name}, ${delay} s after the goal and ${by} s after the one before it${waited ? `: the news waited at the server for ${waited} s` : ''}.`,
   notHeard: (names, seconds) => `After ${seconds} s, these have heard nothing: ${names}.`,
   account: (seq) => `Event ${seq} arrived after:`,
   delay: 'Network delay, one way',
@@ -137,7 +137,7 @@ export default {
   breakIt: 'Break it:',
   'fault off': 'All works',
   'fault buffer': 'Proxy holds back',
-  'fault drop-upgrade': 'Proxy refuses Upgrade',
+  'fault drop-upgrade': 'Proxy drops Upgrade',
   'fault cut-idle': 'Proxy cuts idle',
   'fault half-open': 'Half open',
   'fault crash': 'Crash',

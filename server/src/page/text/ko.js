@@ -126,9 +126,9 @@ export default {
   connectionOpen: '연결이 열려 있음',
   youSaid: (name, seconds) => `예측은 ${name}, ${seconds}초였습니다.`,
   wasPolling: ({ name, delay, by, interval, waited }) =>
-    `실제 꼴찌는 ${name}: 골 이후 ${delay}초, 다른 휴대폰보다 ${by}초 늦었습니다. ${interval}초마다 물어보므로 소식이 서버에서 ${waited}초 기다렸습니다.`,
+    `실제 꼴찌는 ${name}: 골 이후 ${delay}초, 바로 앞 휴대폰보다 ${by}초 늦었습니다. ${interval}초마다 물어보기 때문입니다.${waited ? ` 소식은 서버에서 ${waited}초 기다렸습니다.` : ''}`,
   wasOther: ({ name, delay, by, waited }) =>
-    `실제 꼴찌는 ${name}: 골 이후 ${delay}초, 바로 앞 휴대폰보다 ${by}초 늦었습니다. 소식이 서버에서 기다린 시간은 ${waited}초입니다.`,
+    `실제 꼴찌는 ${name}: 골 이후 ${delay}초, 바로 앞 휴대폰보다 ${by}초 늦었습니다.${waited ? ` 소식이 서버에서 기다린 시간은 ${waited}초입니다.` : ''}`,
   notHeard: (names, seconds) => `${seconds}초가 지나도록 소식을 받지 못한 휴대폰: ${names}.`,
   account: (seq) => `이벤트 ${seq}의 도착 시간:`,
   delay: '네트워크 지연(편도)',
@@ -137,7 +137,7 @@ export default {
   breakIt: '고장 내기:',
   'fault off': '정상',
   'fault buffer': '프록시 버퍼링',
-  'fault drop-upgrade': '프록시 Upgrade 거부',
+  'fault drop-upgrade': '프록시 Upgrade 제거',
   'fault cut-idle': '프록시 유휴 종료',
   'fault half-open': '한쪽만 끊긴 연결',
   'fault crash': '장애 3초',
