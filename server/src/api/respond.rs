@@ -339,7 +339,7 @@ async fn check_rights(
     };
     let writes =
         matches!(endpoint, Endpoint::Publish | Endpoint::Control | Endpoint::Presenter | Endpoint::Hall(Part::Control));
-    if endpoint == Endpoint::Hall(Part::State) {
+    if matches!(endpoint, Endpoint::Hall(Part::State | Part::Run | Part::Csv)) {
         return is_presenter(request, state).await;
     }
     if !opens && !writes {

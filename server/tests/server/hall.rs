@@ -147,6 +147,7 @@ fn a_phone_answers_once_and_the_measurement_is_of_events_since_the_question() {
     publish(&server, &["before"]);
     let polled = |event: u64, delay: f64| json!({ "event": event, "transport": "polling", "delay_ms": delay, "clock_bound_ms": 1 });
     post(&server, "/hall/report", &batch(&phones[0], 1, &[polled(1, 9_000.0)]));
+    change(&server, &json!({ "transport": "polling", "poll_interval_ms": 2000 }));
     change(&server, &json!({ "ask": { "kind": "longest" } }));
     let answer = |phone: &Value, question: u64, answer: f64| {
         post(&server, "/hall/answer", &json!({ "token": phone["token"], "question": question, "answer": answer }))
@@ -165,17 +166,21 @@ fn a_phone_answers_once_and_the_measurement_is_of_events_since_the_question() {
     assert_eq!(state(&server)["question"]["measured"], json!({ "choice": null, "value": 1.9, "reports": 2 }));
     assert_eq!(answer(&phones[2], 1, 1.0).0, 409, "the measurement is shown");
 
+    // Over another transport, what the question asks about is not measured.
+    change(&server, &json!({ "transport": "sse", "ask": { "kind": "requests" }, "show": true }));
+    assert_eq!(state(&server)["question"]["measured"], json!(null));
+
     change(&server, &json!({ "ask": { "kind": "free", "text": "Which?", "choices": ["a", "b"] } }));
     for (wrong, phone) in [(2.0, 0), (0.5, 0), (-1.0, 0)] {
-        assert_eq!(answer(&phones[phone], 2, wrong).0, 400, "{wrong}");
+        assert_eq!(answer(&phones[phone], 3, wrong).0, 400, "{wrong}");
     }
-    assert_eq!(answer(&phones[0], 2, 1.0).0, 204, "another question");
+    assert_eq!(answer(&phones[0], 3, 1.0).0, 204, "another question");
     assert_eq!(state(&server)["question"]["counts"], json!([0, 1]));
     change(&server, &json!({ "close": true }));
-    assert_eq!(answer(&phones[1], 2, 1.0).0, 409);
+    assert_eq!(answer(&phones[1], 3, 1.0).0, 409);
     assert_eq!(state(&server)["question"], json!(null));
     let run: Value = serde_json::from_str(&get(&server, "/hall/run.json").1).unwrap();
-    assert_eq!((&run["questions"][0]["kind"], &run["questions"][1]["text"]), (&json!("longest"), &json!("Which?")));
+    assert_eq!((&run["questions"][0]["kind"], &run["questions"][2]["text"]), (&json!("longest"), &json!("Which?")));
 }
 
 #[test]
