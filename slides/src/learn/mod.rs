@@ -1,8 +1,8 @@
 //! The story: eight scenes that a reader scrolls through alone. Each has one idea, a prediction, and what was measured.
 //!
-//! [`measured`] selects what it shows of a run, [`scenes`] derives predictions and figures from that, [`picture`] draws it, and [`pages`]
+//! `measured.rs` selects what it shows of a run, `scenes.rs` derives predictions and figures from that, `picture.rs` draws it, and `pages.rs`
 //! writes the pages. The texts are in `text/`, one file per language. The script of the page, in `page/`, hides each measurement until the
-//! reader has predicted it. [`site`] writes all of it as files.
+//! reader has predicted it. `site.rs` writes all of it as files.
 
 mod measured;
 mod pages;

@@ -179,7 +179,7 @@ export default {
   distribution: '휴대폰이 보고한 지연(ms)',
   deliveries: '수신',
   middle: '중앙값',
-  p95: '95 %',
+  p95: '95 % 이내',
   perEvent: '이벤트당 요청',
   perSecond: '요청/초',
   hallCounts: ({ joined, received, missed, repeated, head }) =>
@@ -188,7 +188,7 @@ export default {
   answerCount: (count, unit) => `답변 ${count}개${unit ? `(${unit})` : ''}.`,
   measuredIs: (value) => `측정값: ${value}`,
   nothingMeasured: '질문한 뒤로 측정된 값이 없습니다.',
-  'ask last': '어느 방식이 가장 늦을까요?',
+  'ask last': '어느 방식이 가장 늦게 도착할까요?',
   'ask longest': '2초마다 폴링하면 최대 얼마나 늦을까요?',
   'ask requests': (phones) => `우리 ${phones}명이 모두 1초마다 폴링하면 서버가 받는 요청은 초당 몇 개일까요?`,
   phone: (number) => `휴대폰 ${number}`,
