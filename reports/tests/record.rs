@@ -24,6 +24,7 @@ fn redrawing_the_recorded_run_gives_every_file_byte_for_byte() {
     redraw("token-stream");
     redraw("loss");
     redraw("servers");
+    redraw("handshake");
 }
 
 fn redraw(name: &str) {

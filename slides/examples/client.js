@@ -3,7 +3,8 @@
 let cursor = 0;
 
 async function receive(response) {
-  if (response.status !== 200) return;
+  if (response.status === 204) return;
+  if (!response.ok) throw new Error(response.status);
   cursor = Number(response.headers.get('Cursor'));
   const lines = (await response.text()).trim().split('\n');
   for (const line of lines) show(JSON.parse(line));

@@ -16,8 +16,9 @@ use crate::{chart, findings};
 /// The recorded run that the lecture shows by default; the report in the same directory is made from the same file.
 const RECORDED: &[u8] = include_bytes!("../../reports/record/all/run.json");
 
-/// A later run of some of its experiments, which also measures HTTP/2 and WebTransport. The lecture shows these instead.
-const RECORDED_LATER: &[u8] = include_bytes!("../../reports/record/http2/run.json");
+/// Later runs of some of its experiments, which also measure HTTP/2 and WebTransport. The lecture shows these instead.
+const RECORDED_LATER: [&[u8]; 2] =
+    [include_bytes!("../../reports/record/http2/run.json"), include_bytes!("../../reports/record/handshake/run.json")];
 
 /// Reads the recorded run, without the rounds of its experiments.
 ///
@@ -25,6 +26,14 @@ const RECORDED_LATER: &[u8] = include_bytes!("../../reports/record/http2/run.jso
 /// When its schema has another version than this program reads.
 pub fn recorded() -> anyhow::Result<Run> {
     findings::read(RECORDED).context("the recorded run")
+}
+
+/// The name of a part's experiment.
+fn name(part: &Part) -> Option<String> {
+    match part {
+        Part::Experiment(experiment) => Some(experiment.name.clone()),
+        Part::Comparison(_) | Part::Measured(_) | Part::Claims => None,
+    }
 }
 
 /// The charts, the table and the verdicts of a run.
@@ -61,15 +70,20 @@ impl Figures {
     /// # Errors
     /// When its schema has another version than this program reads, or its facts are incomplete.
     pub fn recorded() -> anyhow::Result<Self> {
-        let mut run = recorded()?;
-        let later = findings::read(RECORDED_LATER).context("the later recorded run")?;
-        let name = |part: &Part| match part {
-            Part::Experiment(experiment) => Some(experiment.name.clone()),
-            Part::Comparison(_) | Part::Measured(_) | Part::Claims => None,
-        };
-        let measured_again: Vec<String> = later.parts.iter().filter_map(name).collect();
-        run.parts.retain(|part| name(part).is_none_or(|name| !measured_again.contains(&name)));
-        run.parts.extend(later.parts);
+        Self::with_later(recorded()?)
+    }
+
+    /// The same from the recorded run, which was read before.
+    ///
+    /// # Errors
+    /// As with [`Self::recorded`].
+    pub fn with_later(mut run: Run) -> anyhow::Result<Self> {
+        for later in RECORDED_LATER {
+            let later = findings::read(later).context("a later recorded run")?;
+            let measured_again: Vec<String> = later.parts.iter().filter_map(name).collect();
+            run.parts.retain(|part| name(part).is_none_or(|name| !measured_again.contains(&name)));
+            run.parts.extend(later.parts);
+        }
         Self::of(&run)
     }
 

@@ -92,3 +92,40 @@ fn the_server_of_the_slides_delivers_over_every_way() {
     socket.read_exact(&mut frame).unwrap();
     assert_eq!(frame, protocol::envelope::websocket::text(payload));
 }
+
+/// Runs a client of the slides with stand-ins for the browser, and prints what it did.
+const CLIENT: &str = r"
+const code = require('fs').readFileSync(process.argv[1], 'utf8');
+const did = [];
+const statuses = [503, 200, 204, 503];
+const response = (status) => ({
+  status, ok: status < 300, headers: { get: () => '7' }, text: async () => JSON.stringify({ seq: 7 }) + '\n',
+});
+const page = {
+  fetch: async (path) => {
+    const status = statuses.shift();
+    did.push(path + ' ' + status);
+    return response(status);
+  },
+  show: (event) => did.push('event ' + event.seq),
+  setTimeout: (again, ms) => {
+    did.push('pause ' + ms);
+    if (statuses.length) again();
+    else console.log(did.join(', '));
+  },
+};
+require('vm').runInNewContext(code + '; longPoll()', page);
+";
+
+#[test]
+fn long_polling_asks_again_at_once_but_pauses_after_an_error() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/client.js");
+    let Ok(output) = Command::new("node").args(["-e", CLIENT]).arg(script).output() else {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "CI needs Node");
+        eprintln!("skipped: Node is not installed");
+        return;
+    };
+    let first = "/long-poll?after=0 503, pause 1000, /long-poll?after=0 200, event 7";
+    let then = "/long-poll?after=7 204, /long-poll?after=7 503, pause 1000";
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), format!("{first}, {then}"), "{output:?}");
+}

@@ -313,8 +313,11 @@ fn an_exported_site_refers_only_to_its_own_files() {
             }
         }
     }
-    // It is written again, but not over anything else.
+    // It is written again, but not beside a file that is somebody's own.
     learn::export(&directory).unwrap();
+    fs::write(directory.join("notes.txt"), "mine").unwrap();
+    let error = format!("{:#}", learn::export(&directory).unwrap_err());
+    assert!(error.contains("contains notes.txt, which is not of an exported site"), "{error}");
 }
 
 #[test]
@@ -322,9 +325,12 @@ fn other_files_are_never_overwritten() {
     let directory = scratch("mine");
     fs::write(directory.join("index.html"), "<p>my own page</p>").unwrap();
     let error = format!("{:#}", learn::export(&directory).unwrap_err());
-    assert!(error.contains("contains other files") && !error.contains('\n'), "{error}");
+    assert!(
+        error.contains("contains index.html, which is not of an exported site") && !error.contains('\n'),
+        "{error}"
+    );
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
     assert_eq!(fs::read_to_string(directory.join("index.html")).unwrap(), "<p>my own page</p>");
     let error = format!("{:#}", learn::export(&directory.join("index.html")).unwrap_err());
-    assert!(error.contains("is a file, where a directory is wanted"), "{error}");
+    assert!(error.contains("as a directory"), "{error}");
 }

@@ -13,10 +13,10 @@ use tokio::sync::watch;
 
 use super::response::{self, Response};
 
-/// What is rendered from the recorded run; or the error of rendering it.
+/// The lecture and the story, or the error of rendering them.
 type Pages = Result<Arc<Rendered>, String>;
 
-/// What is rendered from the recorded run, which is read once for both.
+/// The lecture and the story, rendered from the recorded run, which is read once for both.
 pub struct Rendered {
     /// The lecture's pages, in the order of [`LANGUAGES`] and for each language in that of [`EDITIONS`].
     lecture: Vec<Page>,
@@ -87,7 +87,9 @@ pub async fn rendered() -> Pages {
 fn render() -> Pages {
     let render = || {
         let run = slides::recorded()?;
-        let figures = Figures::of(&run)?;
+        let file = |File { name, content_type, content }| StoryFile { name, content_type, content: content.into() };
+        let story = learn::files(&run, Destination::Server)?.into_iter().map(file).collect();
+        let figures = Figures::with_later(run)?;
         let page = |(language, edition)| {
             let html = slides::render(language, &figures, Destination::Server, edition)?;
             let policy = HeaderValue::try_from(policy(&html)?)?;
@@ -95,8 +97,6 @@ fn render() -> Pages {
         };
         let editions = LANGUAGES.iter().flat_map(|language| EDITIONS.map(|edition| (language, edition)));
         let lecture = editions.map(page).collect::<anyhow::Result<_>>()?;
-        let file = |File { name, content_type, content }| StoryFile { name, content_type, content: content.into() };
-        let story = learn::files(&run, Destination::Server)?.into_iter().map(file).collect();
         anyhow::Ok(Arc::new(Rendered { lecture, story }))
     };
     render().map_err(|error| format!("{error:#}"))

@@ -43,6 +43,10 @@ fn the_slides_are_available_in_the_language_that_the_browser_prefers() {
         assert!(page.contains(&format!("<html lang=\"{language}\"")));
     }
     assert_eq!(get(&server, "/slides?\u{7f}").0.status, 400);
+    // The same as the programs render: with the later recorded runs.
+    let figures = slides::Figures::recorded().unwrap();
+    let rendered = slides::render(&slides::LANGUAGES[0], &figures, slides::Destination::Server, slides::Edition::Full);
+    assert_eq!(get(&server, "/slides/en.html").1, rendered.unwrap());
     assert_eq!(get(&server, "/slides/fr.html").0.status, 404);
     assert_eq!(get(&server, "/slidesen.html").0.status, 404);
 }

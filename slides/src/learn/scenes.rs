@@ -101,6 +101,7 @@ fn wait(measured: &Measured, texts: &Texts) -> anyhow::Result<Scene> {
         waits.enumerate().max_by(|one, other| one.1.total_cmp(&other.1)).context("no event was published")?;
     let gaps = trace.published_ms.windows(2).map(|pair| pair[1] - pair[0]);
     let sent = trace.chunks.iter().filter(|chunk| chunk.up && chunk.bytes > 0 && chunk.arrived_ms <= length);
+    ensure!(waited >= 1.0, "no event waited over long polling, although the scene says that one does");
     let which = texts.scenes["wait"].which.get(answer).context("there is no ordinal for the event that waited")?;
     Ok(Scene {
         name: "wait",
@@ -186,7 +187,7 @@ fn frame(measured: &Measured, texts: &Texts) -> anyhow::Result<Scene> {
     })
 }
 
-/// A cut connection: who comes back goes on from the cursor.
+/// A cut connection: a client that reconnects resumes after its cursor.
 fn cut(measured: &Measured, texts: &Texts, dictionary: &Dictionary) -> anyhow::Result<Scene> {
     let attempts: Vec<_> = measured.cut().collect();
     let socket = attempts.iter().find(|attempt| attempt.transport == Transport::WebSocket);
@@ -237,6 +238,7 @@ fn choose(measured: &Measured, texts: &Texts, dictionary: &Dictionary) -> anyhow
     let cell = map.cells.last().and_then(|row| row.last()).context("the map has no cell")?;
     let (Some(rate), Some(age)) = (map.columns.last(), map.rows.last()) else { anyhow::bail!("the map has no axes") };
     let Cell { best, cost, against } = cell;
+    ensure!(!cost.is_empty(), "no transport was in time where the scene asks for the cheapest");
     let answer = match best {
         None => 3,
         Some(best) if best.is_push() => 2,
