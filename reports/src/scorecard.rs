@@ -3,18 +3,19 @@
 use protocol::Transport;
 use protocol::experiment::Table;
 use protocol::facts::Facts;
+use protocol::facts::crossover::CrossoverFacts;
 use protocol::facts::fallback::{FallbackFacts, Proxy};
 use protocol::facts::idle::IdleFacts;
 use protocol::facts::upstream::UpstreamFacts;
 use protocol::result::Comparison;
 use protocol::run::{Part, Run};
 
-use crate::experiment::crossover::{self, SubscriberCost};
-use crate::number::short;
+use crate::experiment::crossover::{self, MIN_RATIO_CPU, SubscriberCost};
+use crate::experiment::idle::cpu_ms_per_s;
+use crate::experiment::upstream::Means;
+use crate::number::{short, thousands};
 use crate::summary::rows;
 
-/// The largest ratio to the lowest cost that still counts as the lowest: single rounds of CPU time differ by as much.
-const ABOUT: f64 = 1.5;
 const NOT_MEASURED: &str = "not measured";
 
 /// An application, by how many events it has and how old they may be when they arrive.
@@ -44,7 +45,7 @@ impl Measured {
     fn cheapest(&self) -> Vec<Transport> {
         let fresh = || self.costs.iter().filter(|cost| !cost.is_late(self.max_age_ms));
         let lowest = fresh().map(|cost| cost.cpu_us_per_s).fold(f64::INFINITY, f64::min);
-        fresh().filter(|cost| cost.cpu_us_per_s <= ABOUT * lowest).map(|cost| cost.transport).collect()
+        fresh().filter(|cost| cost.cpu_us_per_s <= MIN_RATIO_CPU * lowest).map(|cost| cost.transport).collect()
     }
 
     /// How fresh a transport was and what it cost, as texts.
@@ -52,12 +53,34 @@ impl Measured {
         let cost = self.costs.iter().find(|cost| cost.transport == transport)?;
         let late = if cost.is_late(self.max_age_ms) { ", too late" } else { "" };
         let lowest = if self.cheapest().contains(&transport) { " ✓" } else { "" };
-        Some([short(cost.p95_ms) + late, short(cost.cpu_us_per_s) + lowest])
+        let polls = cost.poll_interval_ms.map_or(String::new(), |interval| format!(", a poll each {interval} ms"));
+        Some([short(cost.p95_ms) + late, short(cost.cpu_us_per_s) + lowest + &polls])
     }
 }
 
-/// The sentence and the table; `None` for a run without any of the figures.
-pub fn of(run: &Run) -> Option<(String, Table)> {
+/// The opening of a report.
+pub struct Scorecard {
+    /// What suits each application.
+    pub sentence: String,
+    /// The figures of each transport.
+    pub table: Table,
+    /// How to read the table, and what the run has not measured.
+    pub legend: String,
+}
+
+/// The columns after the transport, and what each is about.
+const COLUMNS: [(&str, &str); 7] = [
+    ("chat: fresh, 95 % within ms", "a chat"),
+    ("chat: busy cost, CPU us/s", "a chat"),
+    ("ticker: fresh, 95 % within ms", "a ticker"),
+    ("ticker: busy cost, CPU us/s", "a ticker"),
+    ("idle cost, CPU us/s", "idle subscribers"),
+    ("two-way, bytes to send a message", "sending to the server"),
+    ("survives proxies", "faulty proxies"),
+];
+
+/// The scorecard; `None` for a run without any of its figures.
+pub fn of(run: &Run) -> Option<Scorecard> {
     let facts: Vec<&Facts> = run
         .parts
         .iter()
@@ -66,90 +89,98 @@ pub fn of(run: &Run) -> Option<(String, Table)> {
             Part::Comparison(_) | Part::Claims | Part::Experiment(_) => None,
         })
         .collect();
+    macro_rules! facts_of {
+        ($variant:ident) => {
+            facts.iter().find_map(|facts| match facts {
+                Facts::$variant(facts) => Some(facts),
+                _ => None,
+            })
+        };
+    }
     // The servers of others have rounds of their own, which say nothing about this lab's server.
     let comparison = run.comparisons().find(|comparison| comparison.scenario.target.is_none());
-    let applications = APPLICATIONS.each_ref().map(|application| measured(application, &facts, comparison));
-    let idle = facts.iter().find_map(|facts| match facts {
-        Facts::Idle(idle) => Some(idle),
-        _ => None,
-    });
-    let upstream = facts.iter().find_map(|facts| match facts {
-        Facts::Upstream(upstream) => Some(upstream),
-        _ => None,
-    });
-    let fallback = facts.iter().find_map(|facts| match facts {
-        Facts::Fallback(fallback) => Some(fallback),
-        _ => None,
-    });
-    let idle = |transport| idle.and_then(|facts| idle_cost(facts, transport));
-    let upstream = |transport| upstream.and_then(|facts| message_bytes(facts, transport));
-    let proxies = |transport| fallback.and_then(|facts| survived(facts, transport));
-    let row = |transport: Transport| {
-        let [chat, ticker] = applications.each_ref().map(|measured| {
-            let cells = measured.as_ref().and_then(|measured| measured.cells(transport));
-            cells.unwrap_or_else(|| [NOT_MEASURED.into(), NOT_MEASURED.into()])
-        });
-        let others =
-            [text(idle(transport)), text(upstream(transport)), proxies(transport).unwrap_or(NOT_MEASURED.into())];
-        [vec![transport.label().to_string()], chat.to_vec(), ticker.to_vec(), others.to_vec()].concat()
+    let (crossed, idle) = (facts_of!(Crossover), facts_of!(Idle));
+    let (upstream, fallback) = (facts_of!(Upstream), facts_of!(Fallback));
+    let applications = APPLICATIONS.each_ref().map(|application| measured(application, crossed, comparison));
+    let cells = |transport: Transport| -> Vec<Option<String>> {
+        let load = |measured: &Option<Measured>| measured.as_ref().and_then(|measured| measured.cells(transport));
+        let applications =
+            applications.iter().flat_map(|measured| load(measured).map_or([None, None], |cells| cells.map(Some)));
+        let others = [
+            idle.and_then(|facts| idle_cost(facts, transport)).map(short),
+            upstream.and_then(|facts| message_bytes(facts, transport)).map(short),
+            fallback.and_then(|facts| survived(facts, transport)),
+        ];
+        applications.chain(others).collect()
     };
-    let has_figures = |cells: &Vec<String>| cells[1..].iter().any(|cell| cell != NOT_MEASURED);
-    let rows: Vec<Vec<String>> = Transport::ALL.into_iter().map(row).filter(has_figures).collect();
-    let columns = [
-        "",
-        "chat: fresh, 95 % within ms",
-        "chat: busy cost, CPU us/s",
-        "ticker: fresh, 95 % within ms",
-        "ticker: busy cost, CPU us/s",
-        "idle cost, CPU us/s",
-        "two-way, bytes to send a message",
-        "survives proxies",
-    ];
-    let table = Table { title: "Scorecard".into(), columns: columns.map(Into::into).to_vec(), rows: rows.clone() };
-    (!rows.is_empty()).then(|| (sentence(&applications), table))
+    let rows = Transport::ALL.into_iter().map(|transport| (transport, cells(transport)));
+    let rows: Vec<_> = rows.filter(|(_, cells)| cells.iter().any(Option::is_some)).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    // A column without a figure is named below the table instead.
+    let is_measured = |column: usize| rows.iter().any(|(_, cells)| cells[column].is_some());
+    let shown: Vec<usize> = (0..COLUMNS.len()).filter(|&column| is_measured(column)).collect();
+    let mut missing: Vec<&str> =
+        (0..COLUMNS.len()).filter(|&column| !is_measured(column)).map(|column| COLUMNS[column].1).collect();
+    missing.dedup();
+    let line = |(transport, cells): &(Transport, Vec<Option<String>>)| {
+        let cell = |&column: &usize| cells[column].clone().unwrap_or(NOT_MEASURED.into());
+        std::iter::once(transport.label().to_string()).chain(shown.iter().map(cell)).collect()
+    };
+    let headings = shown.iter().map(|&column| COLUMNS[column].0.to_string());
+    let table = Table {
+        title: "Scorecard".into(),
+        columns: std::iter::once(String::new()).chain(headings).collect(),
+        rows: rows.iter().map(line).collect(),
+    };
+    Some(Scorecard { sentence: sentence(&applications), table, legend: legend(idle, &missing) })
 }
 
-/// How to read the table.
-pub const LEGEND: &str = "CPU time is the server's, for one subscriber and one second; ✓ is the lowest, or within 1.5 times of it. Fresh is the \
-                          latency that 95 % of the deliveries did not exceed. Two-way is what it takes to send a message to the server: a \
-                          request and its response, or a frame. Survives proxies is how many of the faulty proxies let all events through.";
-
-fn text(value: Option<f64>) -> String {
-    value.map_or_else(|| NOT_MEASURED.into(), short)
+fn legend(idle: Option<&IdleFacts>, missing: &[&str]) -> String {
+    let idle = idle.and_then(|idle| Some((idle.groups.last()?.subscribers, idle.poll_interval_ms)));
+    let idle = idle.map_or(String::new(), |(subscribers, interval)| {
+        let subscribers = thousands(u64::from(subscribers));
+        format!(" Idle cost is that of {subscribers} subscribers without events, with a poll each {interval} ms.")
+    });
+    let missing = match missing {
+        [] => String::new(),
+        missing => format!(" This run has not measured: {}; the command all measures it.", listed(missing)),
+    };
+    format!(
+        "CPU time is the server's, for one subscriber and one second; ✓ is the lowest, or within a factor of {MIN_RATIO_CPU}, since single rounds \
+         differ by as much. Fresh is the latency that 95 % of the deliveries did not exceed.{idle}{missing}"
+    )
 }
 
 fn sentence(applications: &[Option<Measured>; 2]) -> String {
-    let parts = APPLICATIONS.iter().zip(applications).map(|(application, measured)| match measured {
-        None => format!("for a {}, nothing was measured", application.name),
-        Some(measured) => {
-            let names: Vec<&str> = measured.cheapest().into_iter().map(Transport::in_words).collect();
-            let age = application.max_age_ms as f64 / 1e3;
-            let (name, load) = (application.name, &measured.load);
-            format!(
-                "for a {name} ({load}, at most {age} s late), the server uses least CPU time with {}",
-                listed(&names)
-            )
-        }
+    let parts = APPLICATIONS.iter().zip(applications).filter_map(|(application, measured)| {
+        let measured = measured.as_ref()?;
+        let names: Vec<&str> = measured.cheapest().into_iter().map(Transport::in_words).collect();
+        let cheapest = match &names[..] {
+            [] => "no transport was in time".into(),
+            names => format!("least server CPU time, within a factor of {MIN_RATIO_CPU}: {}", listed(names)),
+        };
+        let age = application.max_age_ms as f64 / 1e3;
+        Some(format!("For a {} ({}, at most {age} s late), {cheapest}.", application.name, measured.load))
     });
-    let joined = parts.collect::<Vec<_>>().join("; ");
-    joined[..1].to_uppercase() + &joined[1..] + "."
+    parts.collect::<Vec<_>>().join(" ")
 }
 
-/// Names with commas, and an "or" before the last one.
+/// Names with commas, and an "and" before the last one.
 fn listed(names: &[&str]) -> String {
     match names {
-        [] => "none of them".into(),
-        [only] => (*only).into(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        names => names.concat(),
     }
 }
 
-fn measured(application: &Application, facts: &[&Facts], comparison: Option<&Comparison>) -> Option<Measured> {
+fn measured(
+    application: &Application,
+    crossed: Option<&CrossoverFacts>,
+    comparison: Option<&Comparison>,
+) -> Option<Measured> {
     let max_age_ms = application.max_age_ms;
-    let crossed = facts.iter().find_map(|facts| match facts {
-        Facts::Crossover(crossed) => Some(crossed),
-        _ => None,
-    });
     let Some(crossed) = crossed else {
         let comparison = comparison.filter(|comparison| match application.busy {
             true => comparison.scenario.rate >= application.rate,
@@ -168,10 +199,9 @@ fn measured(application: &Application, facts: &[&Facts], comparison: Option<&Com
 
 fn load(comparison: &Comparison) -> String {
     let scenario = &comparison.scenario;
-    let rate = match scenario.rate {
-        1.0 => "1 event a second".into(),
-        rate => format!("{rate} events a second"),
-    };
+    let events = if scenario.rate == 1.0 { "event" } else { "events" };
+    let subscribers = thousands(u64::from(scenario.subscribers));
+    let rate = format!("{subscribers} subscribers, {} {events} a second", scenario.rate);
     match scenario.network.delay_us {
         0 => format!("{rate} on loopback"),
         delay => format!("{rate} over {} ms each way", delay as f64 / 1e3),
@@ -183,7 +213,8 @@ fn compared(comparison: &Comparison) -> Vec<SubscriberCost> {
     let cost = |row: crate::summary::Row| {
         let (p95_ms, cpu_us) = (row.latency_ms(0.95)?, row.cpu_us()?);
         let cpu_us_per_s = cpu_us * comparison.scenario.rate;
-        Some(SubscriberCost { transport: row.transport, p95_ms, cpu_us_per_s })
+        let poll_interval_ms = crossover::poll_interval_ms(comparison, row.transport);
+        Some(SubscriberCost { transport: row.transport, p95_ms, cpu_us_per_s, poll_interval_ms })
     };
     rows(comparison).into_iter().filter_map(cost).collect()
 }
@@ -191,15 +222,13 @@ fn compared(comparison: &Comparison) -> Vec<SubscriberCost> {
 /// The CPU time of an idle subscriber in the largest group of a transport, in us for each second.
 fn idle_cost(facts: &IdleFacts, transport: Transport) -> Option<f64> {
     let group = facts.groups.iter().rfind(|group| group.transport == transport)?;
-    let seconds: f64 = group.windows.iter().map(|spent| spent.seconds).sum();
-    let cpu_ms: f64 = group.windows.iter().map(|spent| spent.cpu_ms).sum();
-    Some(cpu_ms * 1e3 / seconds / f64::from(group.subscribers))
+    Some(cpu_ms_per_s(group).value * 1e3 / f64::from(group.subscribers))
 }
 
 /// The bytes to send a message over a transport's way to the server, at the longest distance.
 fn message_bytes(facts: &UpstreamFacts, transport: Transport) -> Option<f64> {
     let sender = facts.senders.iter().rfind(|sender| sender.transport == transport)?;
-    (!sender.round_trips_ms.is_empty()).then(|| sender.wire_bytes as f64 / sender.round_trips_ms.len() as f64)
+    (!sender.round_trips_ms.is_empty()).then(|| Means::of(sender).bytes)
 }
 
 /// Through how many of the faulty proxies all events of a transport came: "3 of 5".
@@ -217,7 +246,8 @@ mod tests {
 
     #[test]
     fn the_lowest_cost_and_those_near_it_count_as_the_cheapest() {
-        let cost = |transport, cpu_us_per_s| SubscriberCost { transport, p95_ms: 1.0, cpu_us_per_s };
+        let cost =
+            |transport, cpu_us_per_s| SubscriberCost { transport, p95_ms: 1.0, cpu_us_per_s, poll_interval_ms: None };
         let late = SubscriberCost { p95_ms: 1_001.0, ..cost(Transport::LongPolling, 1.0) };
         let costs =
             vec![cost(Transport::Polling, 31.0), late, cost(Transport::WebSocket, 20.0), cost(Transport::Sse, 30.0)];
@@ -229,8 +259,7 @@ mod tests {
         let text = sentence(&[None, Some(measured)]);
         assert_eq!(
             text,
-            "For a chat, nothing was measured; for a ticker (64 events a second, at most 1 s late), the server uses least CPU time with \
-             WebSocket or SSE."
+            "For a ticker (64 events a second, at most 1 s late), least server CPU time, within a factor of 1.5: WebSocket and SSE."
         );
     }
 

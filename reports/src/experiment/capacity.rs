@@ -194,7 +194,7 @@ pub fn derive(facts: &CapacityFacts) -> anyhow::Result<Experiment> {
         drawings: vec![
             Drawing::Lines(Lines {
                 name: "capacity-cost".into(),
-                title: "The more events a server delivers, the less CPU time one takes".into(),
+                title: "Server CPU time of a delivery, by load".into(),
                 caption: format!(
                     "Server CPU per delivered event over the deliveries a second to {subscribers} subscribers, with \
                      an increasing event rate, up to the highest that was carried. An idle server wakes up for each event; a busy one \

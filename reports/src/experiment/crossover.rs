@@ -15,7 +15,7 @@ use crate::number::short;
 const MIN_IN_TIME: f64 = 0.95;
 /// The smallest ratio of two CPU costs that counts as a difference: each cost is one round's, and rounds of the same transport under the
 /// same load differ by this much here.
-const MIN_RATIO_CPU: f64 = 1.5;
+pub(crate) const MIN_RATIO_CPU: f64 = 1.5;
 /// The same of bytes, which are exact to a few events.
 const MIN_RATIO_BYTES: f64 = 1.02;
 
@@ -54,13 +54,17 @@ fn cost(comparison: &Comparison, transport: Transport) -> Option<Cost> {
     Some(Cost { cpu_us, bytes: events + headers })
 }
 
-/// Whether the deliveries of a round were measured to be in time: [`MIN_IN_TIME`] of them no older than `staleness_ms`.
-fn in_time(comparison: &Comparison, transport: Transport, staleness_ms: u64) -> bool {
-    let latency = comparison.rounds_of(transport).next().and_then(|round| round.latency_ns.quantile(MIN_IN_TIME));
-    latency.is_some_and(|ns| ns <= staleness_ms * 1_000_000)
+/// The latency that [`MIN_IN_TIME`] of the deliveries did not exceed, in ns.
+fn latency_ns(comparison: &Comparison, transport: Transport) -> Option<u64> {
+    comparison.rounds_of(transport).next()?.latency_ns.quantile(MIN_IN_TIME)
 }
 
-/// What a subscriber costs over a transport, and how late its events are.
+/// Whether the deliveries of a round were measured to be in time: [`MIN_IN_TIME`] of them no older than `staleness_ms`.
+fn in_time(comparison: &Comparison, transport: Transport, staleness_ms: u64) -> bool {
+    latency_ns(comparison, transport).is_some_and(|ns| ns <= staleness_ms * 1_000_000)
+}
+
+/// The CPU time of a subscriber over a transport, and the latency.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct SubscriberCost {
     /// The transport.
@@ -69,13 +73,20 @@ pub(crate) struct SubscriberCost {
     pub p95_ms: f64,
     /// Server CPU time of a subscriber, in us for each second.
     pub cpu_us_per_s: f64,
+    /// The poll interval, for polling.
+    pub poll_interval_ms: Option<u64>,
 }
 
 impl SubscriberCost {
-    /// Whether more than a few of the events were older than that when they arrived.
+    /// Whether more than 5 % of the events were older than `max_age_ms` when they arrived.
     pub(crate) fn is_late(&self, max_age_ms: u64) -> bool {
         self.p95_ms > max_age_ms as f64
     }
+}
+
+/// The poll interval of a transport that polls.
+pub(crate) fn poll_interval_ms(comparison: &Comparison, transport: Transport) -> Option<u64> {
+    (transport.exchange() == Exchange::Poll).then_some(comparison.scenario.poll_interval_ms)
 }
 
 /// The cost of each transport with its cheapest setting, among those that were in time if any was; the comparisons have the same rate and delay.
@@ -83,9 +94,14 @@ pub(crate) fn costs(comparisons: &[&Comparison], staleness_ms: u64) -> Vec<Subsc
     let mut found: Vec<SubscriberCost> = Vec::new();
     for comparison in comparisons {
         for &transport in &comparison.scenario.transports {
-            let p95 = comparison.rounds_of(transport).next().and_then(|round| round.latency_ns.quantile(MIN_IN_TIME));
+            let p95 = latency_ns(comparison, transport);
             let (Some(p95), Some(cost)) = (p95, cost(comparison, transport)) else { continue };
-            let cost = SubscriberCost { transport, p95_ms: p95 as f64 / 1e6, cpu_us_per_s: cost.cpu_us };
+            let cost = SubscriberCost {
+                transport,
+                p95_ms: p95 as f64 / 1e6,
+                cpu_us_per_s: cost.cpu_us,
+                poll_interval_ms: poll_interval_ms(comparison, transport),
+            };
             let rank = |cost: &SubscriberCost| (cost.is_late(staleness_ms), cost.cpu_us_per_s);
             match found.iter_mut().find(|known| known.transport == transport) {
                 Some(known) if rank(known) <= rank(&cost) => {}

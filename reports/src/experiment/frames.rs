@@ -136,18 +136,11 @@ pub fn no_headers_later(capture: &Capture) -> Status {
     }
 }
 
-/// Claim 26: many WebSockets share one TCP connection. `second` says whether a second handshake on an open WebSocket got another 101. If it did
-/// not, the claim holds within limits: over HTTP/2 and HTTP/3, each WebSocket is a stream of a connection (RFC 8441, RFC 9220).
-pub fn shared(second: Answer) -> Status {
-    second.decides(Status::Holds, Status::HoldsWithinLimits)
-}
-
-/// Whether a second handshake got another 101, and what was received in words.
-fn second_handshake(second: &SecondHandshake) -> (Answer, String) {
+/// The response to a second handshake on the connection of an open WebSocket, in words.
+fn second_handshake(second: &SecondHandshake) -> String {
     match second {
-        SecondHandshake::Switched => (Answer::Yes, "another 101".into()),
-        SecondHandshake::Received(Received::Nothing) => (Answer::Unclear, in_words(&Received::Nothing)),
-        SecondHandshake::Received(received) => (Answer::No, in_words(received)),
+        SecondHandshake::Switched => "another 101".into(),
+        SecondHandshake::Received(received) => in_words(received),
     }
 }
 
@@ -191,7 +184,6 @@ pub fn derive(facts: &FramesFacts) -> Experiment {
         .collect();
     let right_lengths = !headers.is_empty() && headers.iter().all(is_right_length);
     let bits_answers: Vec<Answer> = answers(20).into_iter().chain([right_lengths.into()]).collect();
-    let (is_switched, second) = second_handshake(second);
     let verdict = |number: u32, status: Status, figure: String, why: &str, prediction: &str, refuted_by: &str| {
         Verdict {
         figure,
@@ -272,19 +264,6 @@ pub fn derive(facts: &FramesFacts) -> Experiment {
             "The response to a close frame is one with the same code, and then the connection ends; without one, it just ends.",
             "No close frame in response, another code, or a connection that stays open.",
         ),
-        Verdict {
-            turns_at: "Changes with the version of HTTP: HTTP/2 carries several WebSockets on one TCP connection.".into(),
-            ..verdict(
-                26,
-                shared(is_switched),
-                format!("Over HTTP/1.1, a second handshake on the connection of an open WebSocket: {second}"),
-                "Over HTTP/1.1 they do not: a frame has no field for a channel, and RFC 6455, section 4.1, opens a connection for each \
-                 WebSocket. Over HTTP/2 and HTTP/3 they do: each WebSocket is a stream of one connection (RFC 8441, RFC 9220).",
-                "The response to a second handshake on an open WebSocket is a second 101.",
-                "A close frame, or the end of the connection, instead of a 101, limits the claim to HTTP/2 and HTTP/3. The experiment \
-                 multiplexing counts their connections.",
-            )
-        },
     ];
     Experiment {
         title: "Frames by their bits, right and wrong".into(),
@@ -292,6 +271,10 @@ pub fn derive(facts: &FramesFacts) -> Experiment {
         answer: vec![
             format!("{} of {} trials had the result that RFC 6455 requires.", trials.len() - failed.len(), trials.len()),
             format!("Frame headers: {}.", lengths.join(", ")),
+            format!(
+                "A second handshake on the connection of an open WebSocket, over HTTP/1.1, received: {}.",
+                second_handshake(second)
+            ),
         ],
         doubts: failed
             .iter()

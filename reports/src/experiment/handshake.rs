@@ -177,11 +177,11 @@ pub fn passes(bare: Answer, within_tls: Answer) -> Status {
 }
 
 /// Claims 12 and 13: the handshake is a GET with `Upgrade`, and the response is 101. `over_http1` says whether they hold over HTTP/1.1, which is
-/// their limit; `over_http2` is the status of a handshake without them, if one was tried. Only a server that refuses it there obeys them over
+/// their limit; `over_http2` is the status of a handshake without them, if one was tried; otherwise they hold as far as was measured. Only a server that refuses it there obeys them over
 /// every version.
 pub fn within_http1(over_http1: Status, over_http2: Option<u16>) -> Status {
     match (over_http1, over_http2) {
-        (Status::Holds, Some(200) | None) => Status::HoldsWithinLimits,
+        (Status::Holds, Some(200)) => Status::HoldsWithinLimits,
         (over_http1, _) => over_http1,
     }
 }

@@ -23,7 +23,8 @@ fn requests_per_s(group: &IdleGroup) -> Estimate {
     per_s(group, |spent| spent.requests as f64)
 }
 
-fn cpu_ms_per_s(group: &IdleGroup) -> Estimate {
+/// CPU time of a group, in ms for each second.
+pub(crate) fn cpu_ms_per_s(group: &IdleGroup) -> Estimate {
     per_s(group, |spent| spent.cpu_ms)
 }
 

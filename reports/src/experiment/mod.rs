@@ -18,7 +18,7 @@ mod handshake;
 mod header_compression;
 mod herd;
 mod history;
-mod idle;
+pub(crate) mod idle;
 mod keep_alive;
 mod ladder;
 mod layers;
@@ -33,7 +33,7 @@ mod sweep;
 mod sweeps;
 mod tls;
 mod token_stream;
-mod upstream;
+pub(crate) mod upstream;
 
 use protocol::experiment::Experiment;
 use protocol::facts::Facts;

@@ -15,7 +15,7 @@ use super::compared::{
 use super::compression::{Compressed, makes_small};
 use super::evidence::{Answer, Estimate, as_claimed};
 use super::fallback::{falls_back, passes_every_proxy};
-use super::frames::{contradicted, no_headers_later, shared};
+use super::frames::{contradicted, no_headers_later};
 use super::handshake::{authenticates, passes, replaces_http, within_http1};
 use super::herd::{Returned, all_come_back};
 use super::history::streaming_came_later;
@@ -228,7 +228,7 @@ pub fn all() -> Vec<(u32, Status)> {
             &[
                 (within_http1(Holds, Some(200)), HoldsWithinLimits),
                 (within_http1(Holds, Some(400)), Holds),
-                (within_http1(Holds, None), HoldsWithinLimits),
+                (within_http1(Holds, None), Holds),
                 (within_http1(DoesNotHold, Some(200)), DoesNotHold),
                 (within_http1(NotMeasurable, None), NotMeasurable),
             ],
@@ -270,10 +270,6 @@ pub fn all() -> Vec<(u32, Status)> {
             (share_a_connection(200, Some(1), Some(1)), Holds),
             (share_a_connection(200, Some(200), Some(200)), DoesNotHold),
             (share_a_connection(200, None, Some(2)), NotMeasurable),
-            // Where only HTTP/1.1 was measured.
-            (shared(Yes), Holds),
-            (shared(No), HoldsWithinLimits),
-            (shared(Unclear), NotMeasurable),
         ],
     ));
     let left = |limit_is_gone, bytes, cpu| nothing_is_left(&Compared { limit_is_gone, bytes, cpu });

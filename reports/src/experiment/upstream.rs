@@ -18,14 +18,16 @@ const MAX_TIME_RATIO: f64 = 1.5;
 const MIN_SHARE_DOWN: f64 = 0.5;
 
 /// Means over the messages of a sender.
-struct Means {
+pub(crate) struct Means {
     round_trip_ms: f64,
-    bytes: f64,
+    /// Bytes on the wire of a message.
+    pub bytes: f64,
     requests: f64,
 }
 
 impl Means {
-    fn of(sender: &Sender) -> Self {
+    /// The means of a sender.
+    pub(crate) fn of(sender: &Sender) -> Self {
         let messages = sender.round_trips_ms.len() as f64;
         Self {
             round_trip_ms: sender.round_trips_ms.iter().sum::<f64>() / messages,

@@ -15,7 +15,7 @@ use crate::chapter::{self, Chapter};
 use crate::chart::Figure;
 use crate::loads;
 use crate::number::{short, thousands};
-use crate::scorecard;
+use crate::scorecard::{self, Scorecard};
 use crate::servers;
 
 const STYLE: &str = include_str!("page.css");
@@ -133,8 +133,8 @@ fn side_by_side(run: &Run, figure: &Figure) -> String {
 
 /// What suits two applications, in a sentence and a table; empty for a run without figures of them.
 fn scorecard(run: &Run) -> String {
-    let Some((sentence, scores)) = scorecard::of(run) else { return String::new() };
-    let (sentence, scores, legend) = (escape(&sentence), rows_of(&scores), escape(scorecard::LEGEND));
+    let Some(Scorecard { sentence, table, legend }) = scorecard::of(run) else { return String::new() };
+    let (sentence, scores, legend) = (escape(&sentence), rows_of(&table), escape(&legend));
     format!("<section class=\"scorecard\">\n<p class=\"plain\">{sentence}</p>\n{scores}<p>{legend}</p>\n</section>\n")
 }
 
