@@ -6,14 +6,18 @@ use hyper::StatusCode;
 use protocol::clock;
 use protocol::schedule::Spacing;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::response::{self, Response};
+use crate::feed::Unavailable;
 use crate::options::{MAX_PAYLOAD_BYTES, MAX_RATE};
 use crate::relay::{Fault, MAX_DELAY};
 use crate::state::ServerState;
 
 /// The most events in a burst.
 const MAX_BURST_EVENTS: u32 = 1_000;
+/// How long a broker may take to store a burst.
+const BURST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The requested changes. Settings whose field is left out stay as they are.
 #[derive(Deserialize)]
@@ -35,7 +39,8 @@ struct Change {
     cut: Option<String>,
 }
 
-/// Makes all changes in the body and responds with 204, or makes none of them and responds with 400 and the error.
+/// Makes all changes in the body and responds with 204, or makes none of them and responds with 400 and the error. With a broker, 503 means that it
+/// has not stored the whole burst; the other changes are made.
 pub async fn control(body: &[u8], state: &ServerState) -> Response {
     let change: Change = match serde_json::from_slice(body) {
         Ok(change) => change,
@@ -79,14 +84,18 @@ pub async fn control(body: &[u8], state: &ServerState) -> Response {
     if *state.plan.borrow() != plan {
         state.replan(plan.clone());
     }
-    for _ in 0..change.burst.unwrap_or(0) {
-        let data = plan.payload_kind.generate(plan.seed, state.feed.head().next_seq(), plan.payload);
-        if let Err(unavailable) = state.sink.publish(clock::now_ns(), &data).await {
-            return response::text(StatusCode::SERVICE_UNAVAILABLE, format!("{unavailable}\n"));
-        }
-    }
     if let Some(session) = change.cut {
         state.traces.cut(&session);
     }
-    response::empty(StatusCode::NO_CONTENT)
+    let burst = async {
+        for _ in 0..change.burst.unwrap_or(0) {
+            let data = plan.payload_kind.generate(plan.seed, state.feed.head().next_seq(), plan.payload);
+            state.sink.publish(clock::now_ns(), &data).await?;
+        }
+        Ok(())
+    };
+    match timeout(BURST_TIMEOUT, burst).await.unwrap_or(Err(Unavailable)) {
+        Ok(()) => response::empty(StatusCode::NO_CONTENT),
+        Err(unavailable) => response::text(StatusCode::SERVICE_UNAVAILABLE, format!("{unavailable}\n")),
+    }
 }

@@ -111,7 +111,8 @@ fn follow(
     if plan.rate <= 0.0 {
         return received.recv().ok().flatten();
     }
-    let poll_clock = POLL_CLOCK.min(Duration::from_secs_f64(0.1 / plan.rate)).as_nanos() as u64;
+    let poll_clock =
+        POLL_CLOCK.min(Duration::try_from_secs_f64(0.1 / plan.rate).unwrap_or(POLL_CLOCK)).as_nanos() as u64;
     let mut stall = plan.stall;
     for (number, offset) in numbers.zip(schedule::offsets(plan.spacing, plan.rate, plan.seed)) {
         // Generated before the wait, so that it does not delay the event.

@@ -15,8 +15,8 @@ use tracing::warn;
 
 use super::reader::{PUBLISHED_AT, to_unix_ns};
 
-/// How many events may wait for the broker.
-const MAX_WAITING: usize = 10_000;
+/// How many events may wait for the broker: at most 64 MB.
+const MAX_WAITING: usize = 1_000;
 
 /// How long a client's event may wait for the broker in all.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
