@@ -35,12 +35,13 @@ impl Room {
         Self::within(usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(open), max_connections)
     }
 
-    /// Room within `files` open files. A connection that is being refused also needs one.
+    /// Room within `files` open files. A connection that is being refused also needs one, and those that come through the relay, of which there
+    /// may be a sixteenth, need two more.
     fn within(files: usize, max_connections: usize) -> Self {
         let files = files.saturating_sub(SPARE_FILES);
         let min_refused = (files / 64).clamp(1, RESERVED_REFUSED);
         let refused = files.saturating_sub(max_connections).clamp(min_refused, MAX_REFUSED);
-        Self { connections: max_connections.min(files.saturating_sub(refused)), refused }
+        Self { connections: max_connections.min(files.saturating_sub(refused) / 9 * 8), refused }
     }
 }
 
@@ -55,10 +56,11 @@ mod tests {
             (connections, refused)
         };
         assert_eq!(room(usize::MAX, 15_000), (15_000, 256));
-        assert_eq!(room(15_108, 15_000), (15_000, 100));
-        assert_eq!(room(10_008, 15_000), (10_000 - 32, 32));
-        assert_eq!(room(1_008, 15_000), (1_000 - 15, 15));
-        assert_eq!(room(36, 15_000), (27, 1));
+        assert_eq!(room(18_108, 15_000), (15_000, 256));
+        assert_eq!(room(15_108, 15_000), (15_000 / 9 * 8, 100));
+        assert_eq!(room(10_008, 15_000), (9_968 / 9 * 8, 32));
+        assert_eq!(room(1_008, 15_000), (985 / 9 * 8, 15));
+        assert_eq!(room(44, 15_000), (24, 1));
         assert_eq!(room(0, 15_000), (0, 1));
         assert_eq!(room(1_008, 0), (0, 256));
     }

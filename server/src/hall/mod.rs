@@ -14,9 +14,11 @@ mod rules;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use protocol::{Transport, clock};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use crate::api::presenter::secret;
@@ -33,6 +35,9 @@ pub use rules::{MAX_WAIT, Refusal, transports};
 const MAX_PHONES: usize = 500;
 /// The most phones behind one address other than this machine's.
 const MAX_PHONES_PER_ADDRESS: usize = 250;
+/// A view that takes at least this long to derive is used again, for so many times as long as it took.
+const LONG: Duration = Duration::from_millis(5);
+const SHARE: u32 = 20;
 /// The most closed questions that are kept.
 const MAX_ASKED: usize = 50;
 /// The poll intervals that the presenter may choose, in ms.
@@ -49,8 +54,10 @@ struct Settings {
 pub struct Hall {
     quota: Arc<Quota>,
     state: Mutex<State>,
-    /// Counts the changes that phones are told.
+    /// The number of the latest change, which phones wait for.
     version: watch::Sender<u64>,
+    /// The latest view, for viewers and for the presenter.
+    kept: Mutex<[Option<Kept>; 2]>,
 }
 
 struct State {
@@ -89,6 +96,7 @@ impl Default for Hall {
             quota: Quota::new(MAX_PHONES, MAX_PHONES_PER_ADDRESS),
             state: Mutex::new(state),
             version: watch::Sender::new(1),
+            kept: Mutex::default(),
         }
     }
 }
@@ -97,7 +105,7 @@ fn this_second() -> u64 {
     clock::now_ns() / 1_000_000_000
 }
 
-/// What a phone is told when it joins.
+/// The response to a phone that joins.
 #[derive(Serialize)]
 pub struct Joined {
     number: u32,
@@ -107,7 +115,7 @@ pub struct Joined {
     token: String,
 }
 
-/// What a phone is told whenever it changes.
+/// The settings and the question, for one phone.
 #[derive(Serialize)]
 pub struct PhoneView {
     version: u64,
@@ -119,7 +127,7 @@ pub struct PhoneView {
     answered: bool,
 }
 
-/// Changes by the presenter. What is left out stays as it is.
+/// Changes by the presenter. A setting whose field is left out stays as it is.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
@@ -138,9 +146,16 @@ pub struct Change {
     clear: bool,
 }
 
+/// A view, and how long it took to derive.
+struct Kept {
+    derived: Instant,
+    took: Duration,
+    view: Box<RawValue>,
+}
+
 /// What the hall shows to everybody.
 #[derive(Serialize)]
-pub struct HallView {
+struct HallView {
     /// Whether the request was the presenter's.
     control: bool,
     #[serde(flatten)]
@@ -183,7 +198,12 @@ impl Hall {
     /// # Panics
     /// When the system provides no random numbers; the server has needed some to start.
     pub fn join(&self, address: IpAddr) -> Result<Joined, Refusal> {
-        let place = self.quota.place(address).ok_or(Refusal::TooMany("the hall is full"))?;
+        let place = self.quota.place(address).or_else(|| {
+            // Phones that have left without a trace in the record make room.
+            self.state().phones.retain(|phone| phone.is_here() || phone.is_in_record());
+            self.quota.place(address)
+        });
+        let place = place.ok_or(Refusal::TooMany("the hall is full"))?;
         let names: io::Result<_> = secret().and_then(|id| Ok((id, secret()?)));
         let (id, token) = names.expect("the system provides random numbers");
         let mut state = self.state();
@@ -311,8 +331,27 @@ impl Hall {
         Ok(())
     }
 
-    /// What the hall shows; `head` is the newest event, `rate` the number of events published per second.
-    pub fn view(&self, control: bool, head: u64, rate: f64) -> HallView {
+    /// The hall's view as JSON; `head` is the newest event, `rate` the number of events published per second. A view that took long to derive, from
+    /// many reports, is used again for a while, so that viewers do not delay the subscribers.
+    ///
+    /// # Panics
+    /// When a view cannot be written as JSON, which it always can.
+    pub fn view(&self, control: bool, head: u64, rate: f64) -> Box<RawValue> {
+        let mut kept = self.kept.lock().expect("no holder of the views panics");
+        let kept = &mut kept[usize::from(control)];
+        if let Some(Kept { derived, took, view }) = kept
+            && *took >= LONG
+            && derived.elapsed() < SHARE * *took
+        {
+            return view.clone();
+        }
+        let derived = Instant::now();
+        let view = serde_json::value::to_raw_value(&self.derive(control, head, rate)).expect("a view is plain data");
+        *kept = Some(Kept { derived, took: derived.elapsed(), view: view.clone() });
+        view
+    }
+
+    fn derive(&self, control: bool, head: u64, rate: f64) -> HallView {
         let mut state = self.state();
         let now = this_second();
         let State { settings, phones, requests, apart, question, cleared_at, .. } = &mut *state;
@@ -370,5 +409,28 @@ impl State {
         self.phones.iter_mut().for_each(Phone::clear);
         self.asked.clear();
         (self.requests, self.apart) = Default::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn phones_that_have_left_without_a_report_make_room_and_others_stay() {
+        let hall = Hall::default();
+        let join = || hall.join(Ipv4Addr::LOCALHOST.into());
+        (0..MAX_PHONES).for_each(|_| assert!(join().is_ok()));
+        assert_eq!(join().err(), Some(Refusal::TooMany("the hall is full")));
+        let long_ago = Instant::now().checked_sub(2 * MAX_WAIT).unwrap();
+        {
+            let mut state = hall.state();
+            state.phones[..3].iter_mut().for_each(|phone| phone.seen = long_ago);
+            state.phones[1].answered = 1;
+        }
+        assert!(join().is_ok() && join().is_ok() && join().is_err(), "two of three have left no trace");
+        assert_eq!(hall.state().phones[0].number, 2);
     }
 }

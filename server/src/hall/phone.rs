@@ -72,7 +72,7 @@ pub struct Phone {
     pub repeated: u64,
     pub tallies: BTreeMap<Transport, Tally>,
     batch: u64,
-    seen: Instant,
+    pub(super) seen: Instant,
     /// The current second, and the number of requests in it.
     admitted: (u64, u32),
     _place: Place,
@@ -115,6 +115,11 @@ impl Phone {
 
     pub fn is_here(&self) -> bool {
         self.seen.elapsed() < GONE_AFTER
+    }
+
+    /// Whether the record has a report or an answer of it.
+    pub fn is_in_record(&self) -> bool {
+        !self.reports.is_empty() || self.answered != 0
     }
 
     /// The counts for a transport.

@@ -67,7 +67,7 @@ pub struct View {
     pub id: u64,
     kind: &'static str,
     text: Option<String>,
-    /// The answers that can be chosen: texts, or for the question after the last transport the names of transports. None for a slider.
+    /// The answers that can be chosen: texts or, for [`Ask::Last`], the names of transports. Empty for a slider.
     choices: Vec<String>,
     phones: usize,
     max: Option<f64>,
@@ -77,7 +77,7 @@ pub struct View {
     measured: Option<Measured>,
 }
 
-/// What is known while all phones poll.
+/// Figures for questions about polling; present only while the transport is polling.
 pub struct Polls {
     /// The poll interval.
     pub interval_ms: u64,

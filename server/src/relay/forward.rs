@@ -3,18 +3,24 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch::Receiver;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::http::{Filter, Requests, Responses};
 use super::{Conditions, Far, Fault};
 
 /// After this time without a byte in either direction, [`Fault::CutIdle`] closes a connection.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
+/// How long a client may take to close a connection that the server has closed, and how long either may read nothing. Other clients need the
+/// places of connections that have ended.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The buffer size of one read, in bytes.
 const READ_BYTES: usize = 4 << 10;
 /// The most bytes under way in one direction. While there are that many, nothing more is read.
@@ -31,7 +37,7 @@ pub async fn forward(
     let mut near = near;
     let fault = conditions.borrow_and_update().fault;
     if fault != Fault::HalfOpen {
-        // The client's connection to the relay is open already. The round trip that opening it takes on the network is waited for here.
+        // The round trip of TCP's handshake, which the client has already completed with the relay.
         sleep(2 * delay(&conditions)).await;
         let mut far = connect().await?;
         let changes = conditions.clone();
@@ -61,7 +67,7 @@ pub async fn forward(
     Ok(())
 }
 
-/// Forwards nothing until the fault changes, or the client has left, whose place others need.
+/// Forwards nothing until the fault changes, or the client closes its connection, so that its place is free for others.
 async fn half_open(near: &mut TcpStream, conditions: &mut Receiver<Conditions>) {
     let left = async {
         let mut buffer = [0; READ_BYTES];
@@ -102,11 +108,19 @@ async fn both_ways(
     };
     let active = Cell::new(Instant::now());
     let forwarded = async {
-        tokio::try_join!(
-            one_way(near_read, far_write, up, conditions, &active),
-            one_way(far_read, near_write, down, conditions, &active)
-        )
-        .map(drop)
+        let up = pin!(one_way(near_read, far_write, up, conditions, &active));
+        let down = one_way(far_read, near_write, down, conditions, &active);
+        match select(up, pin!(down)).await {
+            Either::Left((ended, down)) => {
+                ended?;
+                down.await
+            }
+            Either::Right((ended, up)) => {
+                ended?;
+                // The server has closed the connection, and the client should.
+                timeout(CLOSE_TIMEOUT, up).await?
+            }
+        }
     };
     tokio::select! {
         ended = forwarded => ended,
@@ -153,7 +167,7 @@ async fn one_way(
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 if let Some((_, bytes)) = queue.pop_front() {
                     queued_bytes -= bytes.len();
-                    to.write_all(&bytes).await?;
+                    timeout(WRITE_TIMEOUT, to.write_all(&bytes)).await??;
                 }
             }
         }

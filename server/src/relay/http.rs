@@ -1,6 +1,6 @@
 //! What a proxy does to requests and responses of HTTP/1.1: removes headers, or holds responses back.
 //!
-//! Both read just as much as they need: where headers end, and how long the body is. What they cannot read, they pass on as it is.
+//! Both read just as much as they need: where headers end, and how long the body is. Bytes that they cannot parse are forwarded unchanged.
 
 use protocol::chunked;
 
@@ -29,7 +29,7 @@ impl Filter {
         }
     }
 
-    /// What is still held when the connection ends.
+    /// The bytes that are still held when the connection ends.
     pub fn finish(&mut self) -> Vec<u8> {
         match self {
             Self::None => Vec::new(),
@@ -49,24 +49,20 @@ pub struct Requests {
 }
 
 impl Requests {
-    fn pass(&mut self, mut bytes: &[u8]) -> Vec<u8> {
+    fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut passed = Vec::with_capacity(bytes.len());
-        while !bytes.is_empty() {
-            let (body, rest) = bytes.split_at(self.body.min(bytes.len()));
+        let held = std::mem::take(&mut self.headers);
+        let all = [&held[..], bytes].concat();
+        let mut rest = &all[..];
+        loop {
+            let (body, after) = rest.split_at(self.body.min(rest.len()));
             passed.extend_from_slice(body);
             self.body -= body.len();
-            // Whole headers may come with the bytes after them, and are then longer than the headers alone.
-            self.headers.extend_from_slice(rest);
-            bytes = &[];
-            let Some(end) = end_of_headers(&self.headers) else {
-                if self.headers.len() > MAX_HEADERS_BYTES {
-                    passed.append(&mut self.headers);
-                }
-                continue;
+            let Some(end) = end_of_headers(after) else {
+                rest = after;
+                break;
             };
-            let after = self.headers.split_off(end);
-            let headers = String::from_utf8_lossy(&self.headers).into_owned();
-            self.headers.clear();
+            let headers = String::from_utf8_lossy(&after[..end]);
             self.body = content_length(&headers).unwrap_or(0);
             let is_removed = |line: &&str| {
                 let name = line.split(':').next().unwrap_or_default();
@@ -74,7 +70,11 @@ impl Requests {
             };
             let kept = headers.split_inclusive("\r\n").filter(|line| !is_removed(line));
             kept.for_each(|line| passed.extend_from_slice(line.as_bytes()));
-            passed.append(&mut self.pass(&after));
+            rest = &after[end..];
+        }
+        match rest.len() > MAX_HEADERS_BYTES {
+            true => passed.extend_from_slice(rest),
+            false => self.headers = rest.to_vec(),
         }
         passed
     }
@@ -95,7 +95,7 @@ enum Body {
     Length(usize),
     /// With the last chunk.
     Chunked,
-    /// It is no body: the connection has been upgraded.
+    /// There is no body: the connection has been upgraded, and all bytes are forwarded.
     Upgraded,
 }
 

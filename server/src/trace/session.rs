@@ -93,7 +93,7 @@ pub async fn run(
     }
 }
 
-/// What is published, what lies between the page and the server, and whether the page may change it.
+/// The message with the settings: rate, payload and the relay's conditions, and whether the page may change them.
 fn settings(plan: &Plan, conditions: &Conditions, network: &Network, may_control: bool) -> serde_json::Value {
     let faults = Fault::ALL.into_iter().filter(|fault| !network.tls || !fault.reads_http());
     json!({
