@@ -99,7 +99,7 @@ pub struct Fixed {
     /// Agents that share the subscribers, each started on another machine as: bench-client agent --join HOST:PORT
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=64), requires = "url", conflicts_with = "processes")]
     pub agents: Option<u32>,
-    /// Where to wait for the agents; an address that they can reach. Whoever can reach it can join
+    /// Address on which to wait for the agents. It has no password: any agent that can reach it can join
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070", requires = "agents")]
     pub agents_listen: SocketAddr,
     /// Serve the progress of the run for Prometheus at http://ADDRESS/metrics

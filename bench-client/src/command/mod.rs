@@ -58,7 +58,7 @@ enum Command {
         #[command(flatten)]
         options: experiment::Options,
     },
-    /// Run the comparison, all experiments, claims and papers, for one report; takes an hour
+    /// Run the comparison, all experiments, claims and papers, for one report; takes one to two hours
     All(experiment::Options),
     /// Extrapolate from a run what many subscribers need
     Plan(plan::Options),

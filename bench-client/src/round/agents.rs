@@ -58,13 +58,13 @@ impl Agents {
         while workers.len() < self.count {
             let joined = async {
                 let mut worker = Worker::agent(self.listener.accept().await?.0)?;
-                let greeting: String = worker.receive().await?;
-                anyhow::ensure!(greeting == GREETING, "it is no agent of this version");
+                let greeting = worker.greeting().await?;
+                anyhow::ensure!(greeting == GREETING, "it is not an agent, or has another version");
                 anyhow::Ok(worker)
             };
             match timeout_at(deadline, joined).await {
                 Ok(Ok(worker)) => workers.push(worker),
-                Ok(Err(error)) => eprintln!("whoever has connected cannot take part: {error:#}"),
+                Ok(Err(error)) => eprintln!("closed a connection that is not an agent's: {error:#}"),
                 Err(_) => bail!("only {} of {} agents have joined within a minute", workers.len(), self.count),
             }
         }

@@ -83,7 +83,7 @@ pub async fn round(scenario: &Scenario, transport: Transport) -> anyhow::Result<
     numbered(scenario, None, None, transport, 1, Arc::default()).await
 }
 
-/// What rounds use besides the servers and subscribers of this machine.
+/// Optional resources of a run, besides the servers and subscribers of this machine.
 #[derive(Clone, Copy, Default)]
 pub struct Equipment<'a> {
     /// Servers of another kind; a scenario names the one that it is about.
@@ -115,7 +115,7 @@ pub async fn rounds_with(
     rounds_at(scenarios, Equipment::default(), show_each, ended).await
 }
 
-/// As [`rounds_with`], with equipment.
+/// As [`rounds_with`], with these resources.
 ///
 /// # Errors
 /// When a server does not start or does not respond.

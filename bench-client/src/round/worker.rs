@@ -3,15 +3,16 @@
 //! It receives a task and then commands, one line of JSON each, and replies in the same way. A process of this machine does so on its standard
 //! input and output, and an agent on a TCP connection.
 
+use std::io;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use protocol::status::Published;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{self, Child};
 use tokio::time::timeout;
@@ -21,6 +22,11 @@ use super::task::{GroupStatus, Task};
 
 /// How long an agent may take to reply: as long as many subscribers take to connect, and more.
 const AGENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the greeting of an agent may take, and the longest greeting and reply. A reply has a time for each event of the window.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
+const MAX_GREETING_BYTES: u64 = 256;
+const MAX_REPLY_BYTES: u64 = 256 << 20;
 
 /// A command to a worker. Commands are sent after the task.
 #[derive(Serialize, Deserialize)]
@@ -41,7 +47,7 @@ pub struct Worker {
     pub last: GroupStatus,
     child: Option<Child>,
     input: Pin<Box<dyn AsyncWrite>>,
-    output: Lines<BufReader<Pin<Box<dyn AsyncRead>>>>,
+    output: BufReader<Pin<Box<dyn AsyncRead>>>,
 }
 
 impl Worker {
@@ -65,7 +71,7 @@ impl Worker {
     ///
     /// # Errors
     /// When the connection has been closed.
-    pub fn agent(stream: TcpStream) -> std::io::Result<Self> {
+    pub fn agent(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let name = format!("the agent at {}", stream.peer_addr()?);
         let (output, input) = stream.into_split();
@@ -78,7 +84,7 @@ impl Worker {
         input: Pin<Box<dyn AsyncWrite>>,
         output: Pin<Box<dyn AsyncRead>>,
     ) -> Self {
-        Self { name, last: GroupStatus::default(), child, input, output: BufReader::new(output).lines() }
+        Self { name, last: GroupStatus::default(), child, input, output: BufReader::new(output) }
     }
 
     /// Whether it is an agent, and not a process of this machine.
@@ -92,8 +98,16 @@ impl Worker {
     /// When the worker has ended.
     pub async fn send(&mut self, message: &impl Serialize) -> anyhow::Result<()> {
         let line = serde_json::to_string(message)? + "\n";
-        self.input.write_all(line.as_bytes()).await?;
-        self.input.flush().await.with_context(|| format!("{} has ended unexpectedly", self.name))
+        let sent = async {
+            self.input.write_all(line.as_bytes()).await?;
+            self.input.flush().await
+        };
+        let sent = match self.child {
+            // An agent that is suspended, or whose network has failed, takes nothing.
+            None => timeout(AGENT_TIMEOUT, sent).await.context("it does not respond")?,
+            Some(_) => sent.await,
+        };
+        sent.with_context(|| format!("{} has ended unexpectedly", self.name))
     }
 
     /// Receives a reply.
@@ -102,12 +116,27 @@ impl Worker {
     /// When the worker has ended.
     pub async fn receive<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
         let line = match self.is_agent() {
-            // One that is suspended, or whose network has failed, says nothing.
-            true => timeout(AGENT_TIMEOUT, self.output.next_line()).await.context("it does not respond")??,
-            false => self.output.next_line().await?,
+            true => timeout(AGENT_TIMEOUT, self.line(MAX_REPLY_BYTES)).await.context("it does not respond")??,
+            false => self.line(MAX_REPLY_BYTES).await?,
         };
-        let line = line.with_context(|| format!("{} has ended unexpectedly; see its error message", self.name))?;
-        Ok(serde_json::from_str(&line)?)
+        ensure!(line.ends_with(b"\n"), "{} has ended unexpectedly; see its error message", self.name);
+        Ok(serde_json::from_slice(&line)?)
+    }
+
+    /// Receives the first line of a connection, which must be short and come soon.
+    ///
+    /// # Errors
+    /// When it is not, or the connection fails.
+    pub async fn greeting(&mut self) -> anyhow::Result<String> {
+        let line = timeout(GREETING_TIMEOUT, self.line(MAX_GREETING_BYTES)).await.context("it sends nothing")??;
+        Ok(serde_json::from_slice(&line)?)
+    }
+
+    /// Reads up to the end of a line, but not more than `max_bytes`.
+    async fn line(&mut self, max_bytes: u64) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        (&mut self.output).take(max_bytes).read_until(b'\n', &mut line).await?;
+        Ok(line)
     }
 
     /// Waits until a process has ended, after it was asked to close.
