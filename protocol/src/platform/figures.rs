@@ -1,4 +1,4 @@
-//! What a system tells of its processors and of a process.
+//! Figures of the processors and of a process, as the system reports them.
 
 /// The time of all processors together since the machine was started, in any unit.
 #[derive(Debug, Clone, Copy)]

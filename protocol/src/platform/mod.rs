@@ -1,7 +1,7 @@
 //! What differs between operating systems: one file for each of them, with the same functions.
 //!
-//! What a system does not tell is `None`, and appears in results as not measured. What a system cannot do without loss is an error of the
-//! kind `Unsupported`.
+//! A figure that the system does not report is `None`, and results show it as not measured. An operation that the system does not support is an
+//! error of the kind `Unsupported`, or has no effect, as its documentation says.
 
 mod figures;
 #[cfg(target_os = "linux")]
