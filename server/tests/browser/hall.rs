@@ -116,7 +116,7 @@ fn a_phone_joins_receives_switches_and_answers_and_the_hall_shows_and_saves_it()
     assert!(measured[0].as_str().unwrap().starts_with("Measured: Polling, median "), "{measured}");
     assert_eq!(measured[1], "Polling");
     let korean = run(&browser, "press('l'); done([document.documentElement.lang, get('asked').textContent]);");
-    assert_eq!(korean, json!(["ko", "어느 방식이 가장 늦게 도착할까요?"]));
+    assert_eq!(korean, json!(["ko", "어느 방식에서 이벤트가 가장 늦게 도착할까요?"]));
     assert_eq!(run(&browser, CUT_OFF), json!([[], 0]));
 
     // The saved file has what the phone has shown.
