@@ -184,7 +184,8 @@ mod tests {
         assert_eq!((&read[..], socket.ended), (&b"hi"[..], true));
         let counted = *ledger.borrow();
         assert_eq!((counted.connections, counted.sent_bytes, counted.received_bytes), (1, 5, 2));
-        let kernel = socket.kernel_count().unwrap();
-        assert_eq!((kernel.sent_bytes, kernel.received_bytes), (5, 2));
+        let kernel = socket.kernel_count().map(|kernel| (kernel.sent_bytes, kernel.received_bytes));
+        // Only Linux tells.
+        assert_eq!(kernel, cfg!(target_os = "linux").then_some((5, 2)));
     }
 }

@@ -80,7 +80,9 @@ mod tests {
         let mut command = std::process::Command::new(if cfg!(windows) { "cmd" } else { "sh" });
         command.args(if cfg!(windows) { ["/c", "pause"] } else { ["-c", "sleep 60 & wait"] });
         lead_group(&mut command);
-        let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        // `pause` ends by itself where its input ends.
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
         std::thread::sleep(Duration::from_millis(50));
         end_group(&mut child, false);
         assert!(!child.wait().unwrap().success());
