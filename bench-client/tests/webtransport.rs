@@ -35,7 +35,7 @@ fn run(test: impl Future<Output = ()>) {
 
 fn target(server: &Server) -> Target {
     let addresses = server.addresses();
-    let quic = QuicEndpoint { address: addresses.quic, certificate: server.quic_certificate().into() };
+    let quic = QuicEndpoint { address: addresses.quic.unwrap(), certificate: server.quic_certificate().into() };
     Target { quic: Some(quic), ..Target::lean(Endpoint::plain(addresses.http), addresses.tcp) }
 }
 

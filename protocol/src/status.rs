@@ -82,7 +82,7 @@ pub struct Load {
     pub history_bytes: u64,
     /// The port of the raw TCP transport, on the same host.
     pub tcp_port: u16,
-    /// The UDP port of WebTransport, on the same host.
+    /// The UDP port of WebTransport, on the same host; 0 if the server does not offer it.
     #[serde(default)]
     pub quic_port: u16,
     /// The SHA-256 hash of the certificate for WebTransport, in hex.

@@ -11,8 +11,8 @@ pub struct Addresses {
     pub http: SocketAddr,
     /// The address for raw TCP.
     pub tcp: SocketAddr,
-    /// The address for WebTransport, of UDP.
-    pub quic: SocketAddr,
+    /// The address for WebTransport, of UDP; `None` on a system whose sockets cannot do what QUIC needs.
+    pub quic: Option<SocketAddr>,
     /// Whether both ports of TCP use TLS; that of UDP always does.
     pub tls: bool,
     /// The host name for which the certificate is valid, if clients must use that instead of an address.
@@ -27,7 +27,7 @@ impl Addresses {
         Self {
             http: with_reachable_ip(self.http),
             tcp: with_reachable_ip(self.tcp),
-            quic: with_reachable_ip(self.quic),
+            quic: self.quic.map(with_reachable_ip),
             ..self.clone()
         }
     }
@@ -55,17 +55,18 @@ impl Addresses {
         format!("{}://{}", if self.tls { "wss" } else { "ws" }, self.authority())
     }
 
-    /// The origin of the transports over QUIC.
-    pub fn quic_origin(&self) -> String {
-        match &self.name {
-            Some(name) => format!("https://{name}:{}", self.quic.port()),
-            None => format!("https://{}", self.quic),
-        }
+    /// The origin of the transports over QUIC, if there are any.
+    pub fn quic_origin(&self) -> Option<String> {
+        let address = self.quic?;
+        Some(match &self.name {
+            Some(name) => format!("https://{name}:{}", address.port()),
+            None => format!("https://{address}"),
+        })
     }
 
-    /// The URL of a transport over QUIC.
-    pub fn quic_url(&self, transport: Transport) -> String {
-        self.quic_origin() + transport.row().path.unwrap_or_default()
+    /// The URL of a transport over QUIC, if there are any.
+    pub fn quic_url(&self, transport: Transport) -> Option<String> {
+        Some(self.quic_origin()? + transport.row().path.unwrap_or_default())
     }
 
     /// The URL for raw TCP.

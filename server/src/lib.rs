@@ -35,6 +35,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
+use tracing::warn;
 
 pub use crate::addresses::Addresses;
 use crate::answer::store::Answers;
@@ -123,8 +124,11 @@ impl Server {
         let certificate = Certificate::new(&options.hosts, &[addresses::reachable(http.ip())])?;
         let quic_certificate = certificate.fingerprint.clone();
         let endpoint = workers[0].call(move |_| quic::listen(http, certificate)).context("a worker has ended")?;
-        let endpoint = endpoint.with_context(|| format!("cannot listen for WebTransport on {http} (UDP)"))?;
-        let quic = endpoint.local_addr()?;
+        // Some systems have sockets for UDP that lack what QUIC needs. Everything else works there.
+        let endpoint = endpoint
+            .inspect_err(|error| warn!("WebTransport is not offered: cannot listen on {http} (UDP): {error:#}"))
+            .ok();
+        let quic = endpoint.as_ref().map(|endpoint| endpoint.local_addr()).transpose()?;
         let addresses = Addresses { http, tcp, quic, tls: tls.is_some(), name };
 
         let plan = options.plan();
@@ -181,15 +185,14 @@ impl Server {
             let (workers, admission, state) = (workers.clone(), admission.clone(), state.clone());
             move |listener: TcpListener| accept::accept(listener, workers, admission, state, tcp::REFUSALS, tcp::serve)
         };
-        let accept_quic = {
-            let (workers, state) = (workers.clone(), state.clone());
-            move || quic::accept(endpoint, workers, admission, state)
-        };
         let closing = || {
             let state = state.clone();
             move || state.closing()
         };
-        workers[0].run(move |_| _ = spawn_local(accept_quic()));
+        if let Some(endpoint) = endpoint {
+            let (accepting, state) = (workers.clone(), state.clone());
+            workers[0].run(move |_| _ = spawn_local(quic::accept(endpoint, accepting, admission, state)));
+        }
         workers[0].spawn_until(move || accept_http(http_listener), closing());
         workers[0].spawn_until(move || accept_tcp(tcp_listener), closing());
         let server = SocketAddr::new(addresses::local(http.ip()), http.port());

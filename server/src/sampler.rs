@@ -141,6 +141,8 @@ mod tests {
         let sampler = Sampler::start(counters.clone()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let sample = runtime.block_on(sampler.sample());
-        assert!(sample.context_switches != Some(0) && counters.measuring_ns() > 0);
+        assert_ne!(sample.context_switches, Some(0));
+        // Windows counts CPU time in ticks, and one sample takes less.
+        assert!(cfg!(windows) || counters.measuring_ns() > 0);
     }
 }

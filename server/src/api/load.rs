@@ -41,7 +41,7 @@ pub async fn read(state: &ServerState) -> Load {
         epoch: feed.epoch,
         history_bytes: 0,
         tcp_port: state.addresses.tcp.port(),
-        quic_port: state.addresses.quic.port(),
+        quic_port: state.addresses.quic.map_or(0, |address| address.port()),
         quic_certificate: state.quic_certificate.clone(),
         quic_retries: counters.quic_retries(),
         rate: plan.rate,

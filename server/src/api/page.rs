@@ -23,7 +23,7 @@ const HALL: &str = include_str!("../page/hall.html");
 /// The content security policy of the pages and their worker: they may load only this server's files, and only its slides may frame them.
 /// WebTransport and the relay at `host`, the name at which the page was requested, have origins of their own.
 fn policy(state: &ServerState, host: &str) -> HeaderValue {
-    let quic = state.addresses.reachable().quic_origin();
+    let quic = state.addresses.reachable().quic_origin().unwrap_or_default();
     let (relay, s) = (state.relay.port, if state.tls.is_some() { "s" } else { "" });
     let policy = format!(
         "default-src 'self'; connect-src 'self' {quic} http{s}://{host}:{relay} ws{s}://{host}:{relay}; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \

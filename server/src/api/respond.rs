@@ -253,15 +253,16 @@ struct Offered {
 }
 
 fn transports(state: &ServerState) -> Vec<Offered> {
+    let has_quic = state.addresses.quic.is_some();
     let offered = |transport: Transport| {
         let over_quic = !transport.is_over_tcp();
         Offered {
             row: transport.row(),
-            url: over_quic.then(|| state.addresses.reachable().quic_url(transport)),
+            url: if over_quic { state.addresses.reachable().quic_url(transport) } else { None },
             certificate_hash: over_quic.then(|| state.quic_certificate.clone()),
         }
     };
-    Transport::ALL.into_iter().map(offered).collect()
+    Transport::all_where(|transport| has_quic || transport.is_over_tcp()).into_iter().map(offered).collect()
 }
 
 /// Opens a page's trace session.

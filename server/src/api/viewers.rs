@@ -37,7 +37,7 @@ mod tests {
     fn the_url_has_a_reachable_address_and_its_qr_code_is_square() {
         let viewers = |http: &str, tls| {
             let http = http.parse().unwrap();
-            viewers(&Addresses { http, tcp: http, quic: http, tls, name: None })
+            viewers(&Addresses { http, tcp: http, quic: Some(http), tls, name: None })
         };
         let local = viewers("127.0.0.1:8080", false);
         assert_eq!((&*local.url, local.this_machine_only), ("http://127.0.0.1:8080/", true));
@@ -45,7 +45,7 @@ mod tests {
         assert!(local.modules.len() >= 21 && local.modules.iter().all(|row| row.len() == local.modules.len()));
         assert_eq!(viewers("127.0.0.1:8080", true).url, "https://127.0.0.1:8080/");
         let http = "0.0.0.0:8443".parse().unwrap();
-        let named = Addresses { http, tcp: http, quic: http, tls: true, name: Some("lab.example.org".into()) };
+        let named = Addresses { http, tcp: http, quic: Some(http), tls: true, name: Some("lab.example.org".into()) };
         assert_eq!(super::viewers(&named).url, "https://lab.example.org:8443/");
         let open = viewers("0.0.0.0:8080", false);
         assert!(!open.url.contains("0.0.0.0"), "{}", open.url);

@@ -1,14 +1,21 @@
 // Sessions of WebTransport, and the lines that come over their streams.
 
+// Says on the lane why there can be no session, and waits until the lane ends.
+async function impossible(lane, signal, reason) {
+  lane.note(reason);
+  await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+}
+
 // Opens a session for a lane. The server has another port for HTTP/3, whose certificate is trusted by its hash.
 export async function opened(lane, signal) {
   if (!('WebTransport' in globalThis)) {
-    lane.note('no WebTransport here: it needs https or localhost');
-    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+    await impossible(lane, signal, 'no WebTransport here: it needs https or localhost');
   }
   // The certificate changes with each start of the server.
   const rows = await (await fetch('/transports', { signal, cache: 'no-store' })).json();
-  const { url, certificate_hash: hash } = rows.find(({ name }) => name === lane.name);
+  const row = rows.find(({ name }) => name === lane.name);
+  if (!row) await impossible(lane, signal, 'no WebTransport here: this server cannot offer it');
+  const { url, certificate_hash: hash } = row;
   const value = Uint8Array.from(hash.match(/../g), (digits) => parseInt(digits, 16));
   const session = new WebTransport(`${url}?after=${lane.bookmark}`, { serverCertificateHashes: [{ algorithm: 'sha-256', value }] });
   signal.addEventListener('abort', () => session.close(), { once: true });
