@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn a_group_of_processes_ends_together() {
         let mut command = std::process::Command::new(if cfg!(windows) { "cmd" } else { "sh" });
-        command.args(if cfg!(windows) { ["/c", "pause"] } else { ["-c", "sleep 60 & wait"] });
+        command.args(if cfg!(windows) { ["/c", "pause >nul"] } else { ["-c", "sleep 60 & wait"] });
         lead_group(&mut command);
         // `pause` ends by itself where its input ends.
         command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
