@@ -12,7 +12,8 @@ use protocol::facts::Facts;
 use protocol::facts::shared_feed::SharedFeedFacts;
 use protocol::run::Part;
 
-/// Runs the experiment with a path and an empty folder for temporary files; returns the facts, the chapter, and what was written to standard error.
+/// Runs the experiment with a path and an empty folder for temporary files; returns the facts, the chapter, and what was written to standard
+/// error.
 fn experiment(name: &str, path: OsString) -> (SharedFeedFacts, Experiment, String) {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared-feed").join(name);
     let _ = fs::remove_dir_all(&scratch);

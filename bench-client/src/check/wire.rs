@@ -1,5 +1,5 @@
-//! A connection to a server under check. Each step is bounded in time and bytes, and all of a requirement's steps together in time, so that a
-//! server that hangs, floods or sends a byte now and then fails a requirement and does not hold up the check.
+//! A connection to a server under check. Each step is bounded in time and bytes, and all of a requirement's steps together in time, so that
+//! a server that hangs, floods or sends a byte now and then fails a requirement and does not hold up the check.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

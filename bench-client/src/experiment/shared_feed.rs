@@ -1,5 +1,5 @@
-//! Measures two servers with a feed of their own each, and with one feed that they share in a stream of a broker: which events reach whom, in
-//! which order, what a subscriber gets that goes from one server to the other, and the latency that the broker adds.
+//! Measures two servers with a feed of their own each, and with one feed that they share in a stream of a broker: which events reach whom,
+//! in which order, what a subscriber gets that goes from one server to the other, and the latency that the broker adds.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 /// What the experiment `shared-feed` measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SharedFeedFacts {
-    /// Events that are published through each server in each of the three parts of a trial: one after another, through both servers at once,
-    /// and while a subscriber goes from one server to the other.
+    /// Events that are published through each server in each of the three parts of a trial: one after another, through both servers at
+    /// once, and while a subscriber goes from one server to the other.
     pub events: u64,
     /// What the broker's program prints as its version; `None` where no broker was found or it did not start, so that nothing was shared.
     pub broker: Option<String>,
@@ -20,8 +20,8 @@ pub struct SharedFeedFacts {
 pub struct FeedTrial {
     /// Whether both servers had one feed.
     pub shared: bool,
-    /// Of each event of the first part that was published through A and came to the subscriber of A: the time from the request to publish it
-    /// until then, in ms.
+    /// Of each event of the first part that was published through A and came to the subscriber of A: the time from the request to publish
+    /// it until then, in ms.
     pub at_a_ms: Vec<f64>,
     /// The same for the subscriber of B.
     pub at_b_ms: Vec<f64>,

@@ -8,8 +8,8 @@ use super::evidence::{Answer, Estimate};
 use crate::number::short_or_dash;
 use crate::statistics;
 
-/// Claim 50: more than one server needs a shared feed. `own` is whether, with a feed of its own for each server, events reach the subscribers of
-/// both in one order, and a subscriber can go from one to the other; `shared` is whether they do with a shared feed.
+/// Claim 50: more than one server needs a shared feed. `own` is whether, with a feed of its own for each server, events reach the
+/// subscribers of both in one order, and a subscriber can go from one to the other; `shared` is whether they do with a shared feed.
 pub fn needs_a_shared_feed(own: Answer, shared: Answer) -> Status {
     match (own, shared) {
         (Answer::Yes, _) | (Answer::No, Answer::No) => Status::DoesNotHold,
@@ -85,9 +85,9 @@ impl<'a> Kind<'a> {
             )
         };
         Some(format!(
-            "With {}, {} of {} events that were published through A came to the subscribers of B, and both servers' subscribers had different \
-             events at {} positions. A subscriber of A that resumed at B by the number of its cursor received {}; if the cursor also named its \
-             feed, {}",
+            "With {}, {} of {} events that were published through A came to the subscribers of B, and both servers' subscribers had \
+             different events at {} positions. A subscriber of A that resumed at B by the number of its cursor received {}; if the \
+             cursor also named its feed, {}",
             self.name,
             self.sum(|trial| trial.received_b.a),
             self.sum(|trial| trial.published.a),
@@ -132,8 +132,8 @@ pub fn derive(facts: &SharedFeedFacts) -> Experiment {
     });
     let cost = match &facts.broker {
         Some(broker) => format!(
-            "An event takes {} ms from its publisher to a subscriber of the same server with a feed of its own, and {} ms through the broker ({broker}): \
-             {} times as long",
+            "An event takes {} ms from its publisher to a subscriber of the same server with a feed of its own, and {} ms through the \
+             broker ({broker}): {} times as long",
             of_all(own, at_a),
             of_all(shared, at_a),
             ratio.in_words()
@@ -173,37 +173,38 @@ pub fn derive(facts: &SharedFeedFacts) -> Experiment {
         ],
         verdicts: vec![Verdict {
             figure: in_words.join(". "),
-            why: "Each server numbers the events of its own feed. So an event reaches the subscribers of the server that it was published through, and \
-                  the number of a cursor means another event at the other server. A feed that all servers read from one place has one order and one \
-                  numbering."
+            why: "Each server numbers the events of its own feed. So an event reaches the subscribers of the server that it was \
+                  published through, and the number of a cursor means another event at the other server. A feed that all servers read \
+                  from one place has one order and one numbering."
                 .into(),
-            prediction: "With a feed of its own for each server, events do not reach the subscribers of both, or not in one order, or a subscriber \
-                         cannot go from one to the other without a loss. With a shared feed, all of that works."
+            prediction: "With a feed of its own for each server, events do not reach the subscribers of both, or not in one order, or a \
+                         subscriber cannot go from one to the other without a loss. With a shared feed, all of that works."
                 .into(),
-            refuted_by: "Servers with a feed each between which nothing is lost, or a shared feed in which an event is lost, repeated or out of order."
+            refuted_by: "Servers with a feed each between which nothing is lost, or a shared feed that loses, repeats or reorders an event."
                 .into(),
             working_point: format!(
-                "Two servers and {} events through each of them three times: one after another, both at once, and while a subscriber goes from A to B; \
-                 loopback, no failures.",
+                "Two servers and {} events through each of them three times: one after another, both at once, and while a subscriber \
+                 goes from A to B; loopback, no failures.",
                 facts.events
             ),
-            turns_at: "One server needs no shared feed, nor do servers whose clients need not receive the same events. A balancer that sends a client to \
-                       the same server each time hides the second server until the first one fails."
+            turns_at: "One server needs no shared feed, nor do servers whose clients need not receive the same events. A balancer that \
+                       sends a client to the same server each time hides the second server until the first one fails."
                 .into(),
             ..verdict(50, needs_a_shared_feed(own.is_one_feed(), shared.is_one_feed()))
         }],
         method: vec![
             format!(
-                "Each trial starts two new servers, with a feed of their own or with a new stream of one NATS JetStream broker; the kinds alternate, and \
-                 the broker runs during all trials. Each event has a text of its own, by which it is recognized at the other server, whatever its \
-                 number there. {} events are published through A and B by turns, {0} through both at once, and {0} after a subscriber of A has left.",
+                "Each trial starts two new servers, with a feed of their own or with a new stream of one NATS JetStream broker; the \
+                 kinds alternate, and the broker runs during all trials. Each event has a text of its own, by which it is recognized at \
+                 the other server, whatever its number there. {} events are published through A and B by turns, {0} through both at \
+                 once, and {0} after a subscriber of A has left.",
                 facts.events
             ),
-            "Latency runs from the request to publish an event until a subscriber over HTTP streaming has it; its median is taken for each trial, and \
-             the ratio over trials next to each other."
+            "Latency runs from the request to publish an event until a subscriber over HTTP streaming has it; its median is taken for \
+             each trial, and the ratio over trials next to each other."
                 .into(),
-            "The broker stores each event in a file before it confirms it, and does not wait for the disk. No server and no broker fails in a trial; \
-             that this loses nothing either is a test of the server's (`server/tests/shared_feed.rs`)."
+            "The broker stores each event in a file before it confirms it, and does not wait for the disk. No server and no broker \
+             fails in a trial; that this loses nothing either is a test of the server's (`server/tests/shared_feed.rs`)."
                 .into(),
         ],
         ..Experiment::default()
