@@ -1,12 +1,13 @@
 //! `check`: this lab's server and the solutions of the exercises meet every requirement, each mutant of a solution fails the requirement that
 //! names its fault, and a server that hangs, floods or lies costs points and not the grader.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -162,8 +163,16 @@ const MUTANTS: &[(&str, &str, &str)] = &[
     ("L1", "if (!found || found.length > 0) return poll", "return poll"),
     ("L2", "    answer(response, after, [event]);", "    setTimeout(() => answer(response, after, [event]), 1500);"),
     ("L3", "if (!found || found.length > 0) return poll", "if (!found) return poll"),
+    ("L4", "found.length > 0) return poll(response, after)", "found.length > 0) return poll(response, after - 1)"),
     ("L5", "listeners.add(listener);\n  response.on('close', done);", "listeners.clear();\n  listeners.add(listener);"),
     ("L6", "Cursor: last }", "Cursor: after }"),
+    ("L7", "if (!found || found.length > 0) return poll", "if (found?.length > 0) return poll"),
+    ("L8", "if (after === null) return respond", "if (after === null && url.pathname !== '/long-poll') return respond"),
+    (
+        "L9",
+        "listeners.add(listener);\n  response.on('close', done);",
+        "listeners.add(listener);\n  response.on('close', () => listeners.clear());",
+    ),
     ("S1", "type: 'application/x-ndjson',\n  wrap", "type: 'text/plain',\n  wrap"),
     ("S2", "if (found) found.forEach((event) => write(wrap(event)));", "if (found);"),
     (
@@ -171,11 +180,22 @@ const MUTANTS: &[(&str, &str, &str)] = &[
         "const listener = (event) => write(wrap(event));",
         "const listener = (event) => setTimeout(() => write(wrap(event)), 1500);",
     ),
+    (
+        "S4",
+        "const found = since(after);\n  if (found) found.forEach(",
+        "const found = since(after - 1);\n  if (found) found.forEach(",
+    ),
     ("S5", "else write(tellGap(after));", ""),
+    ("S7", "at: Date.now(), data })", "at: Date.now(), data: data.replace(/\\n/g, ' ') })"),
+    ("S9", "listeners.delete(listener);\n  });\n}\n\nconst LINES", "listeners.clear();\n  });\n}\n\nconst LINES"),
+    ("S10", "heartbeat: '\\n',", "heartbeat: '',"),
+    ("E2", "if (found) found.forEach(", "if (found) [...found].reverse().forEach("),
     ("E3", "data: ${json}\\n\\n", "data: ${json}\\n"),
     ("E4", "id: ${seq}\\n", ""),
     ("E5", "url.pathname === '/sse' ? request.headers['last-event-id'] : undefined", "undefined"),
     ("E6", "event: gap\\ndata", "data"),
+    ("E7", "if (after === null) return respond", "if (after === null && url.pathname !== '/sse') return respond"),
+    ("E10", "heartbeat: ':\\n\\n',", "heartbeat: '',"),
     ("W1", "C5AB0DC85B11", "C5AB0DC85B12"),
     ("W2", "if (!key || Buffer.from(key, 'base64').length !== 16) return refuse('400 Bad Request');", ""),
     ("W3", "'426 Upgrade Required', 'Sec-WebSocket-Version: 13\\r\\n'", "'400 Bad Request'"),
@@ -206,7 +226,21 @@ const MUTANTS: &[(&str, &str, &str)] = &[
         "    response.write(text);",
         "    if (globalThis.full) return;\n    if (!response.write(text)) {\n      globalThis.full = true;\n      response.once('drain', () => (globalThis.full = false));\n    }",
     ),
+    (
+        "E9",
+        "    response.write(text);",
+        "    if (globalThis.full) return;\n    if (!response.write(text)) {\n      globalThis.full = true;\n      response.once('drain', () => (globalThis.full = false));\n    }",
+    ),
+    (
+        "W17",
+        "    socket.write(frame(opcode, Buffer.from(payload)));",
+        "    if (globalThis.full) return;\n    if (!socket.write(frame(opcode, Buffer.from(payload)))) {\n      globalThis.full = true;\n      socket.once('drain', () => (globalThis.full = false));\n    }",
+    ),
+    ("W18", "setInterval(() => send(PING, ''), HEARTBEAT_MS)", "setInterval(() => {}, HEARTBEAT_MS)"),
 ];
+
+/// The requirements that wait for a heartbeat: `--quick` leaves them out.
+const IDLE: [&str; 3] = ["S10", "E10", "W18"];
 
 #[test]
 fn each_mutant_of_a_solution_fails_the_requirement_that_names_its_fault() {
@@ -215,28 +249,49 @@ fn each_mutant_of_a_solution_fails_the_requirement_that_names_its_fault() {
     }
     let solution = fs::read_to_string(exercises().join("node/solution.cjs")).unwrap();
     let folder = scratch("mutants");
-    let next = Mutex::new(MUTANTS.iter().enumerate());
+    let try_one = |number: usize, (id, from, to): &(&str, &str, &str), quick: &[&str]| {
+        assert_eq!(solution.matches(from).count(), 1, "{id}: {from}");
+        let file = folder.join(format!("{number}.cjs"));
+        fs::write(&file, solution.replace(from, to)).unwrap();
+        let exercise = match &id[..1] {
+            "U" => "publishing",
+            "P" => "polling",
+            "L" => "long_polling",
+            "S" => "ndjson",
+            "E" => "sse",
+            _ => "websocket",
+        };
+        let running = Running::start("node", &[&file]);
+        let failed = not_met(running.1, &[quick, &["--exercise", exercise]].concat());
+        assert!(failed.iter().any(|failed| failed.0 == *id), "{from} -> {to}: {id} is not among {failed:?}");
+    };
+    let waits = |id: &str| IDLE.contains(&id);
+    let next = Mutex::new(MUTANTS.iter().enumerate().filter(|(_, mutant)| !waits(mutant.0)));
     let work = || {
         loop {
             let item = next.lock().unwrap().next();
-            let Some((number, (id, from, to))) = item else { return };
-            assert_eq!(solution.matches(from).count(), 1, "{id}: {from}");
-            let file = folder.join(format!("{number}.cjs"));
-            fs::write(&file, solution.replace(from, to)).unwrap();
-            let exercise = match &id[..1] {
-                "U" => "publishing",
-                "P" => "polling",
-                "L" => "long_polling",
-                "S" => "ndjson",
-                "E" => "sse",
-                _ => "websocket",
-            };
-            let running = Running::start("node", &[&file]);
-            let failed = not_met(running.1, &["--quick", "--exercise", exercise]);
-            assert!(failed.iter().any(|failed| failed.0 == *id), "{from} -> {to}: {id} is not among {failed:?}");
+            let Some((number, mutant)) = item else { return };
+            try_one(number, mutant, &["--quick"]);
         }
     };
-    thread::scope(|scope| (0..4).for_each(|_| _ = scope.spawn(work)));
+    thread::scope(|scope| {
+        (0..4).for_each(|_| _ = scope.spawn(work));
+        for (number, mutant) in MUTANTS.iter().enumerate().filter(|(_, mutant)| waits(mutant.0)) {
+            let try_one = &try_one;
+            scope.spawn(move || try_one(number, mutant, &[]));
+        }
+    });
+}
+
+#[test]
+fn each_requirement_of_the_contract_has_a_mutant() {
+    // A line of a table begins with the number, or with nothing where it has the names of the columns.
+    let requirement = |line: &'static str| line.strip_prefix("| ")?.split(' ').next().filter(|id| *id != "|");
+    let required: BTreeSet<&str> = include_str!("../CONTRACT.md").lines().filter_map(requirement).collect();
+    let tried: BTreeSet<&str> = MUTANTS.iter().map(|mutant| mutant.0).collect();
+    assert!(required.len() > 50, "{required:?}");
+    assert_eq!(required.difference(&tried).collect::<Vec<_>>(), Vec::<&&str>::new(), "without a mutant");
+    assert!(IDLE.iter().all(|id| required.contains(id)), "{IDLE:?}");
 }
 
 #[test]
@@ -282,4 +337,107 @@ fn a_server_that_hangs_floods_or_lies_costs_points_and_not_the_grader() {
     let output = check("127.0.0.1:1".parse().unwrap(), &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot reach a server"));
+}
+
+/// A server that publishes at its pace, and does what `behaviour` says with all other requests.
+fn publishing(pause: fn(&str) -> Duration, behaviour: fn(TcpStream)) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let seen = requests.clone();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let seen = seen.clone();
+            thread::spawn(move || {
+                let mut request = [0; 64 << 10];
+                let length = stream.read(&mut request).unwrap_or(0);
+                let request = String::from_utf8_lossy(&request[..length]).into_owned();
+                let seq = {
+                    let mut seen = seen.lock().unwrap();
+                    seen.push(request.clone());
+                    seen.len()
+                };
+                if !request.starts_with("POST /publish") {
+                    return behaviour(stream);
+                }
+                thread::sleep(pause(&request));
+                let body = format!("{{\"seq\":{seq}}}");
+                let head = format!("HTTP/1.1 202 Accepted\r\nContent-Length: {}\r\n\r\n", body.len());
+                let _ = stream.write_all((head + &body).as_bytes());
+            });
+        }
+    });
+    (address, requests)
+}
+
+#[test]
+fn a_server_that_accepts_events_and_then_drips_redirects_or_is_slow_does_not_hold_up_the_check() {
+    let at_once: fn(&str) -> Duration = |_| Duration::ZERO;
+    let drips: fn(TcpStream) = |mut stream| {
+        for byte in b"HTTP/1.1 200 OK\r\n\r\n".iter().cycle() {
+            if stream.write_all(&[*byte]).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+    };
+    let redirects: fn(TcpStream) = |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: /endless\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while stream.write_all(b"4\r\nmore\r\n").is_ok() {}
+    };
+    let refuses: fn(TcpStream) = |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+    };
+    // Each step is within its two seconds.
+    let slow: fn(&str) -> Duration =
+        |request| if request.contains("text ") { Duration::from_millis(1900) } else { Duration::ZERO };
+    // The longest time of these requirements that the contract allows, with room for a busy machine.
+    let bound = Duration::from_secs(6 * 60);
+    let within = |address: SocketAddr, exercise: &str| {
+        let begin = Instant::now();
+        let failed = not_met(address, &["--quick", "--exercise", exercise]);
+        assert!(begin.elapsed() < bound, "{exercise}: {:?}", begin.elapsed());
+        failed
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let failed = within(publishing(at_once, drips).0, "sse");
+            assert!(["E1", "E2", "E9"].iter().all(|id| failed.iter().any(|failed| failed.0 == *id)), "{failed:?}");
+        });
+        scope.spawn(|| {
+            let (address, requests) = publishing(at_once, redirects);
+            let failed = within(address, "polling");
+            assert!(failed.iter().any(|failed| failed.0 == "P2" && failed.1.contains("302")), "{failed:?}");
+            assert!(!requests.lock().unwrap().iter().any(|request| request.contains("/endless")), "it was followed");
+        });
+        scope.spawn(|| {
+            let (address, requests) = publishing(slow, refuses);
+            let failed = within(address, "polling");
+            let came = &failed.iter().find(|failed| failed.0 == "P2").expect("P2 takes 40 s").1;
+            assert!(came.contains("more than 20 s for the whole requirement"), "{failed:?}");
+            let texts = requests.lock().unwrap().iter().filter(|request| request.contains("text 1")).count();
+            assert!(texts > 4, "{texts}");
+        });
+    });
+}
+
+#[test]
+fn a_server_is_checked_within_tls_if_its_certificate_is_trusted() {
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let options = Options { listen: free, tcp_listen: free, rate: 0.0, tls_self_signed: true, ..Options::default() };
+    let server = Server::start(&options).unwrap();
+    let check = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_bench-client"))
+            .args(["check", "--quick", &format!("https://{}", server.addresses().http)])
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let output = check(&["--insecure"]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}");
+    let output = check(&[]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{stdout}");
+    assert!(stdout.contains("--insecure accepts a self-signed certificate"), "{stdout}");
 }

@@ -1,6 +1,8 @@
 //! `check`: holds a server to the contract of this lab's servers, which is a list of numbered requirements: for students who write a server, and
 //! for teachers who grade it.
 
+mod feed;
+mod http;
 mod output;
 mod polls;
 mod publishing;
@@ -9,14 +11,20 @@ mod streams;
 mod wire;
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::endpoint::Endpoint;
 use wire::{Fault, Outcome, Server};
+
+/// How long a requirement may take as a whole, and one that waits for a heartbeat.
+const LIMIT: Duration = Duration::from_secs(20);
+const IDLE_LIMIT: Duration = Duration::from_secs(45);
 
 /// A requirement of the contract.
 pub struct Requirement {
@@ -81,6 +89,13 @@ fn waits(requirement: &Requirement) -> bool {
     streams::IDLE.iter().chain(sockets::IDLE).any(|idle| idle.id == requirement.id)
 }
 
+impl Requirement {
+    /// How long it may take as a whole, whatever the server does.
+    fn limit(&self) -> Duration {
+        if waits(self) { IDLE_LIMIT } else { LIMIT }
+    }
+}
+
 /// The result of a requirement.
 struct Graded {
     exercise: Exercise,
@@ -91,9 +106,12 @@ struct Graded {
 /// Check a server against the contract of this lab's servers.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// The server. It must publish nothing by itself: start this lab's with --rate 0
-    #[arg(value_name = "http://HOST:PORT", required_unless_present = "contract")]
+    /// The server, as http://HOST:PORT or https://HOST:PORT. It must publish nothing by itself: start this lab's with --rate 0
+    #[arg(value_name = "URL", required_unless_present = "contract")]
     pub url: Option<String>,
+    /// Accept any certificate of a server at https://, even a self-signed one
+    #[arg(long)]
+    pub insecure: bool,
     /// Check only some exercises, separated by commas: publishing (always checked), polling, long_polling, ndjson, sse, websocket
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub exercise: Vec<Exercise>,
@@ -107,7 +125,7 @@ pub struct Options {
     #[arg(long)]
     pub json: bool,
     /// Print the contract, a page in Markdown, instead of checking a server
-    #[arg(long, conflicts_with_all = ["url", "exercise", "junit", "json", "quick"])]
+    #[arg(long, conflicts_with_all = ["url", "exercise", "junit", "json", "quick", "insecure"])]
     pub contract: bool,
 }
 
@@ -137,11 +155,9 @@ pub fn check(options: &Options) -> anyhow::Result<()> {
         print!("{}", output::contract());
         return Ok(());
     };
-    let Endpoint { address, host, tls } =
-        Endpoint::named(url, false).with_context(|| format!("'{url}' is not the URL of a server"))?;
-    anyhow::ensure!(tls.is_none(), "a server is checked over http, without TLS");
-    let server = Server { address, host };
-    std::net::TcpStream::connect_timeout(&address, wire::STEP)
+    let endpoint =
+        Endpoint::named(url, options.insecure).with_context(|| format!("'{url}' is not the URL of a server"))?;
+    TcpStream::connect_timeout(&endpoint.address, wire::STEP)
         .with_context(|| format!("cannot reach a server at {url}"))?;
     let wanted = |exercise: &Exercise| {
         *exercise == Exercise::Publishing || options.exercise.is_empty() || options.exercise.contains(exercise)
@@ -152,7 +168,7 @@ pub fn check(options: &Options) -> anyhow::Result<()> {
         .flat_map(|exercise| exercise.requirements().map(move |requirement| (exercise, requirement)))
         .filter(|(_, requirement)| !options.quick || !waits(requirement))
         .collect();
-    let graded = grade(&server, &tried);
+    let graded = grade(&endpoint, &tried);
     if let Some(file) = &options.junit {
         fs::write(file, output::junit(url, &graded)).with_context(|| format!("cannot write {}", file.display()))?;
     }
@@ -164,14 +180,20 @@ pub fn check(options: &Options) -> anyhow::Result<()> {
     if failed > 0 { Err(NotMet { failed, count: graded.len() }.into()) } else { Ok(()) }
 }
 
+/// The longest time that a check can take, of all requirements and with a server that does its worst.
+fn longest() -> Duration {
+    let one_after_another = ALL.into_iter().flat_map(Exercise::requirements).filter(|requirement| !waits(requirement));
+    one_after_another.map(Requirement::limit).sum::<Duration>() + IDLE_LIMIT
+}
+
 /// Tries the requirements one after another; those that wait for a heartbeat at the end, all at once. Without the first one, that an event can be
 /// published, none of the others can be tried.
-fn grade(server: &Server, tried: &[(Exercise, &'static Requirement)]) -> Vec<Graded> {
+fn grade(endpoint: &Endpoint, tried: &[(Exercise, &'static Requirement)]) -> Vec<Graded> {
     let mut graded: Vec<Graded> = Vec::new();
     for &(exercise, requirement) in tried.iter().filter(|(_, requirement)| !waits(requirement)) {
         let outcome = match graded.first() {
             Some(Graded { outcome: Err(_), .. }) => Err(not_tried()),
-            _ => tried_alone(requirement, server),
+            _ => tried_alone(requirement, endpoint),
         };
         graded.push(Graded { exercise, requirement, outcome });
     }
@@ -180,7 +202,7 @@ fn grade(server: &Server, tried: &[(Exercise, &'static Requirement)]) -> Vec<Gra
         .iter()
         .filter(|(_, requirement)| waits(requirement))
         .map(|&(exercise, requirement)| {
-            let server = server.clone();
+            let server = Server::within(endpoint, requirement.limit());
             let run = move || if publishes { (requirement.run)(&server) } else { Err(not_tried()) };
             (exercise, requirement, thread::spawn(run))
         })
@@ -194,8 +216,9 @@ fn grade(server: &Server, tried: &[(Exercise, &'static Requirement)]) -> Vec<Gra
 }
 
 /// Tries a requirement in a thread of its own, so that whatever a server makes go wrong there is the end of that requirement only.
-fn tried_alone(requirement: &Requirement, server: &Server) -> Outcome {
-    thread::scope(|scope| scope.spawn(|| (requirement.run)(server)).join()).unwrap_or_else(|_| failed())
+fn tried_alone(requirement: &Requirement, endpoint: &Endpoint) -> Outcome {
+    let server = Server::within(endpoint, requirement.limit());
+    thread::scope(|scope| scope.spawn(|| (requirement.run)(&server)).join()).unwrap_or_else(|_| failed())
 }
 
 fn failed() -> Outcome {
@@ -209,6 +232,9 @@ fn not_tried() -> Fault {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::time::Instant;
 
     use super::*;
 
@@ -218,6 +244,72 @@ mod tests {
         let ids: BTreeSet<_> = all.iter().map(|requirement| requirement.id).collect();
         assert_eq!(ids.len(), all.len());
         assert!(all.len() >= 50 && all.iter().all(|requirement| requirement.points > 0), "{}", all.len());
+    }
+
+    /// What a hostile server does with a connection, whose request it has read.
+    type Behaviour = fn(TcpStream, &str);
+
+    fn listening(behaviour: Behaviour) -> Endpoint {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint::plain(listener.local_addr().unwrap());
+        let serve = move |mut stream: TcpStream| {
+            let mut request = [0; 64 << 10];
+            let length = stream.read(&mut request).unwrap_or(0);
+            behaviour(stream, &String::from_utf8_lossy(&request[..length]));
+        };
+        thread::spawn(move || {
+            listener.incoming().flatten().for_each(|stream| _ = thread::spawn(move || serve(stream)))
+        });
+        endpoint
+    }
+
+    /// Accepts each event, as a good server does.
+    fn publishes(mut stream: &TcpStream, request: &str) -> bool {
+        let accepted = b"HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\n\r\n{\"seq\":7}";
+        request.starts_with("POST") && stream.write_all(accepted).is_ok()
+    }
+
+    #[test]
+    fn whatever_a_server_does_a_requirement_ends_when_its_time_is_over() {
+        let silent: Behaviour = |stream, request| {
+            publishes(&stream, request);
+            thread::sleep(Duration::from_secs(60));
+        };
+        let drips: Behaviour = |mut stream, request| {
+            publishes(&stream, request);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            while stream.write_all(b"1\r\n{\r\n").is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
+        };
+        // As many small parts as possible, so that parsing takes long.
+        let floods: Behaviour = |mut stream, request| {
+            publishes(&stream, request);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            while stream.write_all(&b"1\r\nx\r\n".repeat(1000)).is_ok() {}
+        };
+        let limit = Duration::from_millis(300);
+        for behaviour in [silent, drips, floods] {
+            let endpoint = listening(behaviour);
+            thread::scope(|scope| {
+                for requirement in ALL.into_iter().flat_map(Exercise::requirements) {
+                    let server = Server::within(&endpoint, limit);
+                    scope.spawn(move || {
+                        let begin = Instant::now();
+                        let _ = (requirement.run)(&server);
+                        // Without a limit, some would take more than 20 s.
+                        assert!(begin.elapsed() < Duration::from_secs(10), "{}", requirement.id);
+                    });
+                }
+            });
+        }
+        let slow: Behaviour = |stream, request| {
+            thread::sleep(Duration::from_millis(50));
+            publishes(&stream, request);
+        };
+        let server = Server::within(&listening(slow), limit);
+        let fault = server.publish_all(1_000).unwrap_err();
+        assert_eq!(fault.came, "more than 0.3 s for the whole requirement");
     }
 
     #[test]

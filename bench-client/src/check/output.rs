@@ -4,7 +4,7 @@ use reports::html::escape;
 use reports::table::wrapped;
 use serde_json::json;
 
-use super::{ALL, Exercise, Graded, waits};
+use super::{ALL, Exercise, Graded, IDLE_LIMIT, LIMIT, longest, waits};
 
 /// The beginning of the contract.
 const PREFACE: &str = "# The contract of a server
@@ -34,7 +34,13 @@ pub fn contract() -> String {
     }
     let waiting: Vec<&str> =
         ALL.into_iter().flat_map(Exercise::requirements).filter(|found| waits(found)).map(|found| found.id).collect();
-    page + &format!("\n`--quick` leaves out {}, which wait 35 seconds at the same time.\n", waiting.join(", "))
+    page += &format!("\n`--quick` leaves out {}, which wait 35 seconds at the same time.\n", waiting.join(", "));
+    page + &format!(
+        "\nWhatever a server does, a requirement takes at most {} seconds, and those that wait for a heartbeat {}. So a check ends within {} minutes.\n",
+        LIMIT.as_secs(),
+        IDLE_LIMIT.as_secs(),
+        longest().as_secs().div_ceil(60)
+    )
 }
 
 /// The points that were reached, and all.

@@ -6,16 +6,13 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::Requirement;
+use super::feed::{DIFFICULT, Event, FUTURE, SOON, event, expect};
+use super::http::Head;
 use super::publishing::status;
-use super::wire::{Event, Fault, Head, Outcome, STEP, Server, Wire, event, seqs};
+use super::wire::{Fault, Outcome, STEP, Server, Wire};
 
-/// How long a long poll without an event must wait at least, and how soon a new event must come.
+/// How long a long poll without an event must wait at least.
 const WAITS: Duration = Duration::from_millis(400);
-const SOON: Duration = Duration::from_secs(1);
-/// A cursor that no feed has reached.
-const FUTURE: u64 = 1_000_000_000;
-/// A text in which each character might be changed by a careless server.
-const DIFFICULT: &str = "\"quotes\", \\ and \n line breaks, \t, 한글, \u{1f600}, \u{2028}, </script>";
 
 /// Those on polling.
 pub const POLLING: &[Requirement] = &[
@@ -137,27 +134,21 @@ pub const LONG_POLLING: &[Requirement] = &[
     },
 ];
 
-/// The events of a response, a line each.
-fn events(wire: &Wire, head: &Head, body: &str) -> Result<Vec<Event>, Fault> {
+/// The events of a response, a line each, whose headers have come.
+fn events(wire: &mut Wire, head: &Head) -> Result<Vec<Event>, Fault> {
     if head.status != 200 {
         return Err(wire.fault(format!("status {}", head.status)));
     }
+    let body = wire.body(head)?;
     let lines = body.lines().filter(|line| !line.is_empty());
     lines.map(|line| event(line).map_err(|came| wire.fault(came))).collect()
 }
 
 fn poll(server: &Server, path: &str, after: u64) -> Result<(Wire, Vec<Event>), Fault> {
     let mut wire = Wire::request(server, "GET", &format!("{path}?after={after}"), &[], b"")?;
-    let (head, body) = wire.response()?;
-    let events = events(&wire, &head, &body)?;
+    let head = wire.head()?;
+    let events = events(&mut wire, &head)?;
     Ok((wire, events))
-}
-
-fn expect(wire: &Wire, events: &[Event], wanted: &[u64]) -> Outcome {
-    match events.iter().map(|event| event.seq).eq(wanted.iter().copied()) {
-        true => Ok(()),
-        false => Err(wire.fault(format!("{}, instead of {wanted:?}", seqs(events)))),
-    }
 }
 
 fn nothing_new(server: &Server) -> Outcome {
@@ -237,8 +228,7 @@ fn answered(server: &Server) -> Outcome {
 /// Expects the answer to a long poll that waited.
 fn next(wire: &mut Wire, seq: u64) -> Outcome {
     let head = wire.head_within(SOON)?;
-    let body = wire.body(&head)?;
-    let events = events(wire, &head, &body)?;
+    let events = events(wire, &head)?;
     expect(wire, &events, &[seq])
 }
 

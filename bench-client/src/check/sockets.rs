@@ -2,24 +2,20 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use protocol::envelope::websocket::{Opcode, encode, encode_masked, parse};
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 
 use super::Requirement;
-use super::wire::{Event, Fault, Head, Outcome, STEP, Server, Wire, event, seqs};
+use super::feed::{DIFFICULT, Event, FUTURE, HEARTBEAT, SOON, beside_slow_reader, event, expect};
+use super::http::Head;
+use super::wire::{Fault, Outcome, STEP, Server, Wire};
 
-const SOON: Duration = Duration::from_secs(1);
-const HEARTBEAT: Duration = Duration::from_secs(35);
-/// A cursor that no feed has reached, and the close code that tells a gap.
-const FUTURE: u64 = 1_000_000_000;
+/// The close code that tells a gap.
 const GAP: u16 = 4410;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// The longest payload that is accepted, in bytes.
 const MAX_PAYLOAD_BYTES: u64 = 1 << 20;
-/// The events that a slow reader leaves unread, and their size in bytes.
-const ALL_UNREAD: Duration = Duration::from_secs(20);
-const UNREAD: (u64, usize) = (300, 32 << 10);
-const DIFFICULT: &str = "\"quotes\", \\ and \n line breaks, 한글, \u{1f600}, \u{2028}";
 
 /// All but the one that waits for a heartbeat.
 pub const ALL: &[Requirement] = &[
@@ -178,7 +174,7 @@ struct Socket {
 /// A frame that came.
 struct Frame {
     opcode: Opcode,
-    payload: Vec<u8>,
+    payload: BytesMut,
     is_masked: bool,
 }
 
@@ -203,6 +199,7 @@ impl Socket {
 
     /// The next frame; `None` if there is none in time.
     fn frame(&mut self, deadline: Instant) -> Result<Option<Frame>, Fault> {
+        self.wire.in_time()?;
         loop {
             match parse(&self.wire.received) {
                 Err(error) => return Err(self.wire.fault(format!("a malformed frame: {error}"))),
@@ -211,8 +208,7 @@ impl Socket {
                 }
                 Ok(Some(header)) if self.wire.received.len() as u64 >= header.length as u64 + header.payload_length => {
                     let length = header.length + header.payload_length as usize;
-                    let mut bytes: Vec<u8> = self.wire.received.drain(..length).collect();
-                    let payload = bytes.split_off(header.length);
+                    let payload = self.wire.received.split_to(length).split_off(header.length);
                     return Ok(Some(Frame { opcode: header.opcode, payload, is_masked: header.mask.is_some() }));
                 }
                 Ok(_) => {}
@@ -250,10 +246,7 @@ impl Socket {
                 None => break,
             }
         }
-        match events.iter().map(|event| event.seq).eq(wanted.iter().copied()) {
-            true => Ok(()),
-            false => Err(self.wire.fault(format!("{}, instead of {wanted:?}", seqs(&events)))),
-        }
+        expect(&self.wire, &events, wanted)
     }
 
     /// Receives everything up to a close frame, and returns its code.
@@ -377,7 +370,7 @@ fn pong(server: &Server) -> Outcome {
     let deadline = Instant::now() + STEP;
     while let Some(frame) = socket.frame(deadline)? {
         if frame.opcode == Opcode::Pong {
-            return match frame.payload == b"are you there?" {
+            return match *frame.payload == *b"are you there?" {
                 true => Ok(()),
                 false => Err(socket.wire.fault(format!("a pong with {:?}", String::from_utf8_lossy(&frame.payload)))),
             };
@@ -420,21 +413,11 @@ fn slow_reader(server: &Server) -> Outcome {
     let last = newest(server)?;
     let _slow = Socket::open(server, last)?;
     let mut other = Socket::open(server, last)?;
-    let text = "x".repeat(UNREAD.1);
-    let until = Instant::now() + ALL_UNREAD;
-    let told = |at: &str, fault: Fault| Fault {
-        sent: format!("{} events of {} KiB, while a client reads nothing", UNREAD.0, UNREAD.1 >> 10),
-        came: format!("{at}: {}", fault.came),
-    };
-    for _ in 0..UNREAD.0 {
-        if Instant::now() > until {
-            return Err(told("at another client", other.wire.fault("fewer than all events within 20 s")));
-        }
-        let seq = server.publish(&text).map_err(|fault| told("at POST /publish", fault))?;
-        other.expect(&[seq], STEP).map_err(|fault| told("at another client", fault))?;
+    beside_slow_reader(server, |seq| {
+        other.expect(&[seq], STEP)?;
         other.wire.forget();
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn heartbeat(server: &Server) -> Outcome {

@@ -2,23 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::{Buf, BytesMut};
 use protocol::envelope::sse;
 use serde_json::Value;
 
 use super::Requirement;
+use super::feed::{DIFFICULT, Event, FUTURE, HEARTBEAT, SOON, beside_slow_reader, event, expect};
+use super::http::Head;
 use super::publishing::status;
-use super::wire::{Event, Fault, Head, Outcome, STEP, Server, Wire, event, seqs};
-
-/// How soon a new event must come.
-const SOON: Duration = Duration::from_secs(1);
-/// How long an idle stream may be silent.
-const HEARTBEAT: Duration = Duration::from_secs(35);
-/// A cursor that no feed has reached.
-const FUTURE: u64 = 1_000_000_000;
-/// The events that a slow reader leaves unread, and their size in bytes: more than the buffers of its connection hold.
-const UNREAD: (u64, usize) = (300, 32 << 10);
-const ALL_UNREAD: Duration = Duration::from_secs(20);
-const DIFFICULT: &str = "\"quotes\", \\ and \n line breaks, \r, 한글, \u{1f600}, \u{2028}";
+use super::wire::{Fault, Outcome, STEP, Server, Wire};
 
 /// The form of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,7 +200,7 @@ struct Stream {
     wire: Wire,
     head: Head,
     form: Form,
-    body: Vec<u8>,
+    body: BytesMut,
 }
 
 impl Stream {
@@ -222,7 +214,7 @@ impl Stream {
         if head.status != 200 {
             return Err(wire.fault(format!("status {}", head.status)));
         }
-        Ok(Self { wire, head, form, body: Vec::new() })
+        Ok(Self { wire, head, form, body: BytesMut::new() })
     }
 
     /// The next message; `None` if there is none in time.
@@ -245,7 +237,7 @@ impl Stream {
             let (json, id, kind) = match self.form {
                 Form::Lines => {
                     let Some(end) = self.body.iter().position(|&byte| byte == b'\n') else { return Ok(None) };
-                    let line: Vec<u8> = self.body.drain(..=end).collect();
+                    let line = self.body.split_to(end + 1);
                     (String::from_utf8_lossy(line.trim_ascii()).into_owned(), None, None)
                 }
                 Form::Sse => {
@@ -256,7 +248,7 @@ impl Stream {
                         block.id.map(text),
                         block.event.map(text),
                     );
-                    self.body.drain(..length);
+                    self.body.advance(length);
                     found
                 }
             };
@@ -296,10 +288,7 @@ impl Stream {
     /// Expects these events next, and no others before them.
     fn expect(&mut self, wanted: &[u64], within: Duration) -> Outcome {
         let events = self.events(wanted.len(), within)?;
-        match events.iter().map(|event| event.seq).eq(wanted.iter().copied()) {
-            true => Ok(()),
-            false => Err(self.wire.fault(format!("{}, instead of {wanted:?}", seqs(&events)))),
-        }
+        expect(&self.wire, &events, wanted)
     }
 }
 
@@ -388,22 +377,12 @@ fn slow_reader(server: &Server, form: Form) -> Outcome {
     let last = server.publish("the last one")?;
     let _slow = Stream::open(server, form, last)?;
     let mut other = Stream::open(server, form, last)?;
-    let text = "x".repeat(UNREAD.1);
-    let until = Instant::now() + ALL_UNREAD;
-    let told = |at: &str, fault: Fault| Fault {
-        sent: format!("{} events of {} KiB, while a client reads nothing", UNREAD.0, UNREAD.1 >> 10),
-        came: format!("{at}: {}", fault.came),
-    };
-    for _ in 0..UNREAD.0 {
-        if Instant::now() > until {
-            return Err(told("at another client", other.wire.fault("fewer than all events within 20 s")));
-        }
-        let seq = server.publish(&text).map_err(|fault| told("at POST /publish", fault))?;
-        other.expect(&[seq], STEP).map_err(|fault| told("at another client", fault))?;
+    beside_slow_reader(server, |seq| {
+        other.expect(&[seq], STEP)?;
         // What was read is not held against the bound of a connection.
         other.wire.forget();
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn gone(server: &Server, form: Form) -> Outcome {

@@ -25,6 +25,7 @@ mod multiplexing;
 mod papers;
 pub mod print;
 mod rooms;
+mod shared_feed;
 pub mod sweep;
 mod sweeps;
 mod tls;
@@ -235,6 +236,13 @@ pub const ALL: &[Entry] = &[
         seconds: 290,
         claims: true,
         run: |seed| Box::pin(loss::run(seed)),
+    },
+    Entry {
+        name: "shared-feed",
+        about: "two servers: a feed of their own each, or one that they share (needs nats-server in the path)",
+        seconds: 12,
+        claims: true,
+        run: |seed| Box::pin(shared_feed::run(seed)),
     },
     Entry {
         name: "token-stream",

@@ -1,6 +1,7 @@
 //! A test bed: a server process with a control connection, over which the server's figures are requested. Experiments that do not consist
 //! of rounds run on a test bed.
 
+pub(crate) mod broker;
 pub(crate) mod browser;
 pub mod control;
 pub(crate) mod proxy;

@@ -22,6 +22,7 @@ pub mod memory;
 pub mod multiplexing;
 pub mod papers;
 pub mod rooms;
+pub mod shared_feed;
 pub mod spent;
 pub mod sweep;
 pub mod tls;
@@ -87,6 +88,8 @@ pub enum Facts {
     FirstEvent(first_event::FirstEventFacts),
     /// Transports over a network that loses packets.
     Loss(loss::LossFacts),
+    /// Two servers, with a feed of their own each and with a shared one.
+    SharedFeed(shared_feed::SharedFeedFacts),
     /// Answers that come token by token.
     TokenStream(token_stream::TokenStreamFacts),
     /// The WebSocket interface of a browser.
@@ -128,6 +131,7 @@ impl Facts {
             Self::Compression(_) => "compression",
             Self::FirstEvent(_) => "first-event",
             Self::Loss(_) => "loss",
+            Self::SharedFeed(_) => "shared-feed",
             Self::TokenStream(_) => "token-stream",
             Self::Browser(_) => "browser",
             Self::Crossover(_) => "crossover",
@@ -146,6 +150,7 @@ impl Facts {
             | Self::KeepAlive(_)
             | Self::Handshake(_)
             | Self::Rooms(_)
+            | Self::SharedFeed(_)
             | Self::Browser(_)
             | Self::HeaderCompression(_)
             | Self::FirstEvent(_)

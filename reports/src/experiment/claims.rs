@@ -81,7 +81,7 @@ const CLAIMS: [Claim; 50] = [
     claim(47, "A message to some of the clients needs rooms on the server."),
     claim(48, "A language model's answer needs WebSocket."),
     claim(49, "TCP's head-of-line blocking stops every stream on a connection."),
-    not_yet(50, "More than one server needs a shared feed.", "a feed that several servers share"),
+    claim(50, "More than one server needs a shared feed."),
 ];
 
 /// A verdict on a claim, with the claim's statement and kind; the experiment fills in the rest.

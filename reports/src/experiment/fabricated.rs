@@ -27,6 +27,7 @@ use protocol::facts::memory::MemoryFacts;
 use protocol::facts::multiplexing::{MultiplexingFacts, OpenedSources, TabsReport};
 use protocol::facts::papers::PapersFacts;
 use protocol::facts::rooms::{Addressed, RoomsFacts, Sent};
+use protocol::facts::shared_feed::{FeedTrial, Origins, Resumed, SharedFeedFacts};
 use protocol::facts::spent::Spent;
 use protocol::facts::sweep::{Factor, SweepFacts, SweepPoint};
 use protocol::facts::tls::{Opened, TlsFacts};
@@ -380,6 +381,11 @@ pub fn facts() -> Vec<Facts> {
                 ..of(&Transport::all_where(|transport| transport == Transport::SseH2 || !transport.is_over_tcp()))
             })],
         }),
+        Facts::SharedFeed(SharedFeedFacts {
+            events: 10,
+            broker: Some("nats-server: v2.10.0".into()),
+            trials: (0..10).map(|number| feed_trial(number % 2 == 1)).collect(),
+        }),
         Facts::TokenStream(TokenStreamFacts {
             tokens: 2,
             rate: 50.0,
@@ -443,4 +449,27 @@ fn answer(way: Way) -> token_stream::Answer {
     let (received_ms, due_ms) = (vec![90.0, 110.0], vec![60.0, 80.0]);
     let ledger = Ledger { received_bytes: 400, sent_bytes: 300, events: 2, requests: 1, ..Ledger::default() };
     token_stream::Answer { way, received: 2, received_ms, due_ms, ledger }
+}
+
+/// A trial with ten events in each part.
+fn feed_trial(shared: bool) -> FeedTrial {
+    let (all, own) = (Origins { a: 20, b: 20 }, Origins { a: 20, b: 0 });
+    let resumed = |with_epoch| Resumed {
+        with_epoch,
+        gap: with_epoch && !shared,
+        missed: if shared { 20 } else { 10 },
+        received: if shared { 20 } else { 0 },
+        repeated: 0,
+        other: if shared { 0 } else { 10 },
+    };
+    FeedTrial {
+        shared,
+        at_a_ms: vec![if shared { 0.6 } else { 0.2 }; 10],
+        at_b_ms: vec![0.6; if shared { 10 } else { 0 }],
+        published: all,
+        received_a: if shared { all } else { own },
+        received_b: if shared { all } else { Origins { a: 0, b: 20 } },
+        differing: if shared { 0 } else { 20 },
+        resumed: [false, true].map(resumed).to_vec(),
+    }
 }

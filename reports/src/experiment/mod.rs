@@ -29,6 +29,7 @@ mod papers;
 mod rooms;
 #[cfg(test)]
 mod rule_cases;
+mod shared_feed;
 mod sweep;
 mod sweeps;
 mod tls;
@@ -69,6 +70,7 @@ pub fn derive(facts: &Facts) -> anyhow::Result<Experiment> {
         Facts::Compression(facts) => compression::derive(facts),
         Facts::FirstEvent(facts) => first_event::derive(facts),
         Facts::Loss(facts) => loss::derive(facts),
+        Facts::SharedFeed(facts) => shared_feed::derive(facts),
         Facts::TokenStream(facts) => token_stream::derive(facts),
         Facts::Browser(facts) => browser::derive(facts),
         Facts::Crossover(facts) => crossover::derive(facts)?,
@@ -124,7 +126,7 @@ mod tests {
                 assert!(names.insert(facts.name()), "{} twice", facts.name());
             }
         }
-        assert_eq!(names.len(), 29);
+        assert_eq!(names.len(), 30);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use super::layers::{Library, at_a_cost, chooses_one, fixes_a_format, needs_an_al
 use super::loss::stops_every_stream;
 use super::multiplexing::{Compared, nothing_is_left, share_a_connection};
 use super::rooms::needs_rooms;
+use super::shared_feed::needs_a_shared_feed;
 use super::sweeps::{always_wasteful, no_better, responds_at_once, sends_fewer_requests, waits_for_the_poll};
 use super::tls::{Within, ws_within_tls};
 use super::token_stream::{Needed, needs_websocket};
@@ -473,6 +474,19 @@ pub fn all() -> Vec<(u32, Status)> {
             (stops_every_stream(about(6.0)), Holds),
             (stops_every_stream(about(1.1)), DoesNotHold),
             (stops_every_stream(noise(6.0)), NotMeasurable),
+        ],
+    ));
+    all.extend(expected(
+        50,
+        &[
+            (needs_a_shared_feed(No, Yes), Holds),
+            (needs_a_shared_feed(Yes, Yes), DoesNotHold),
+            (needs_a_shared_feed(Yes, Unclear), DoesNotHold),
+            // A shared feed does not help either.
+            (needs_a_shared_feed(No, No), DoesNotHold),
+            // There was no broker.
+            (needs_a_shared_feed(No, Unclear), NotMeasurable),
+            (needs_a_shared_feed(Unclear, Yes), NotMeasurable),
         ],
     ));
     all
