@@ -99,6 +99,7 @@ fn settings(plan: &Plan, conditions: &Conditions, network: &Network, may_control
     json!({
         "kind": "settings",
         "rate": plan.rate,
+        "schedule": plan.spacing,
         "payload_bytes": plan.payload,
         "control": may_control,
         "port": network.port,

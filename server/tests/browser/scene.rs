@@ -222,11 +222,11 @@ fn a_proxy_that_buffers_silences_streams_and_a_lost_upgrade_refuses_the_websocke
     let watch = run(&browser, "done(document.querySelector('.watch-for').textContent.slice(0, 13));");
     assert_eq!(watch, json!("A proxy holds"));
     server.feed().publish(protocol::clock::now_ns(), "held back");
-    failed(&browser, &["ndjson", "sse"], "asked, no answer yet");
+    failed(&browser, &["ndjson", "sse"], "asked, no response yet");
     recovers(&browser, &server);
     let said = run(&browser, "done(column('sse').querySelector('.how').textContent);");
     let said = said.as_str().unwrap();
-    assert!(said.starts_with("resumed after ") && said.ends_with("nothing missed"), "{said}");
+    assert!(said.starts_with("back ") && said.ends_with(" s after the fault, none missed"), "{said}");
 
     break_it(&browser, "u", "drop-upgrade");
     server.feed().publish(protocol::clock::now_ns(), "without WebSocket");
@@ -269,6 +269,77 @@ fn a_proxy_that_cuts_silence_loses_connections_and_no_events() {
         ),
     );
     assert!(cut.as_u64().unwrap() <= before + 1, "polling is not silent");
+    recovers(&browser, &server);
+}
+
+#[test]
+fn a_recovery_counts_from_the_end_of_the_fault_and_otherwise_from_the_loss_of_the_connection() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    browser.open(&format!("{}/?lang=en", server.url()));
+    let conditions = run(
+        &browser,
+        "import('/page/condition.js').then(({ Condition, words }) => {
+             const said = (faultEndedAt) => {
+                 const condition = new Condition();
+                 const lane = { name: 'sse', state: 'on', chunks: [], cursor: 0, missed: 0, lostAt: null, onSince: 0 };
+                 let time = 0;
+                 const shared = { now: () => time, published: [], pollInterval: 1000, settings: { delay_ms: 0 }, faultEndedAt: -Infinity };
+                 condition.update(lane, shared);
+                 // The page looks every now and then; the connection is lost at 1000 and works again at 9250.
+                 Object.assign(lane, { state: 'lost', lostAt: 1000 });
+                 for (time = 1400; time < 9000; time += 500) condition.update(lane, shared);
+                 shared.faultEndedAt = faultEndedAt;
+                 Object.assign(lane, { state: 'on', onSince: 9250 });
+                 time = 9400;
+                 return words(condition.update(lane, shared));
+             };
+             done([said(9000), said(-Infinity)]);
+         });",
+    );
+    assert_eq!(conditions, json!(["back 0.3 s after the fault, none missed", "back after 8.3 s, none missed"]));
+}
+
+#[test]
+fn a_slow_reader_receives_a_burst_late_and_completely() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server);
+    break_it(&browser, "w", "slow-reader");
+    run(&browser, "when(connected, () => done(0));");
+    // Over each lane, these take at least four seconds at 5 kB a second; the page notices after three.
+    for _ in 0..100 {
+        server.feed().publish(protocol::clock::now_ns(), &"x".repeat(200));
+    }
+    let missing = run(
+        &browser,
+        "const seen = new Set();
+         const look = () => {
+             const lines = [...document.querySelectorAll('.line[data-condition=silent]')];
+             lines.filter(line => line.querySelector('.how').textContent.startsWith('looks open, but misses ')).forEach(line => seen.add(line.dataset.lane));
+             return ['ndjson', 'sse', 'websocket'].every(name => seen.has(name));
+         };
+         when(look, () => done(true));",
+    );
+    assert_eq!(missing, json!(true));
+    // Nothing is lost, even before the fault ends.
+    run(&browser, "when(() => lane('websocket').received === 100, () => done(0));");
+    recovers(&browser, &server);
+}
+
+#[test]
+fn the_seventh_tab_s_requests_wait_in_the_browser_and_its_websocket_does_not() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server);
+    break_it(&browser, "7", "seventh-tab");
+    failed(&browser, &["polling", "long_polling", "ndjson", "sse"], "asked, no response yet");
+    server.feed().publish(protocol::clock::now_ns(), "over WebSocket only");
+    let received = run(
+        &browser,
+        "when(() => lane('websocket').received === 1, () => done(livePage.lanes.map(({ received }) => received)));",
+    );
+    assert_eq!(received, json!([0, 0, 0, 0, 1]));
     recovers(&browser, &server);
 }
 
