@@ -64,6 +64,7 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em,
 
   const hits = [];
   const words = [];
+  const bursts = new Bursts(0.7 * em);
   for (const { chunk, kind, from: sentAt, ends, isLost, events } of arrows(lane, { since: now - span, now })) {
     const [from, to] = chunk.up ? [client, server] : [server, client];
     pen.strokeStyle = pen.fillStyle = events > 0 ? colours.lane : colours.faint;
@@ -91,9 +92,10 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em,
     if (isVisible && !hits.some(({ chunk: { id }, x }) => id === named.get(kind) && x > 5 * em)) named.set(kind, chunk.id);
     // Beside the first third of the arrow, where a request and its response are apart.
     const third = [x(sentAt) + (x(last) - x(sentAt)) / 3 + 0.5 * em, from + (to - from) / 3];
-    if (isVisible && events > 1) words.push([names.events(events), ...third]);
-    else if (isVisible && named.get(kind) === chunk.id) words.push([names[kind], ...third]);
+    if (isVisible && events > 0) bursts.add(third, events);
+    if (isVisible && named.get(kind) === chunk.id) words.push([names[kind], ...third]);
   }
+  words.unshift(...bursts.found.map(({ place, events }) => [names.events(events), ...place]));
   for (const { cutAt, at, after, eventAt } of resumptions(lane, published)) {
     if (at > now - span && after !== undefined) {
       pen.strokeStyle = pen.fillStyle = colours.ink;
@@ -168,6 +170,24 @@ function line(pen, fromX, fromY, toX, toY) {
   pen.moveTo(fromX, fromY);
   pen.lineTo(toX, toY);
   pen.stroke();
+}
+
+// Arrows that carry several events, or are so close to each other that they look like one. A server may divide a burst among several writes.
+class Bursts {
+  #width;
+  #last = null;
+  found = [];
+
+  constructor(width) {
+    this.#width = width;
+  }
+
+  // Adds an arrow with that many events, beside which a word would begin at `place`.
+  add(place, events) {
+    if (this.#last && place[0] - this.#last.place[0] < this.#width) this.#last.events += events;
+    else this.#last = { place, events };
+    if (this.#last.events > 1 && this.found.at(-1) !== this.#last) this.found.push(this.#last);
+  }
 }
 
 // The width of an arrow for that many bytes, in pixels at a font size of 15: 1.5 for up to 100 bytes, 7 for 64 kB.

@@ -39,8 +39,8 @@ impl Fault {
         Self::Crash,
     ];
 
-    /// Whether the relay must be able to read the requests and responses, which TLS encrypts.
-    pub fn reads_http(self) -> bool {
-        matches!(self, Self::Buffer | Self::DropUpgrade)
+    /// Whether it exists at a server with or without TLS: the relay cannot read what TLS encrypts, and over HTTP/2 all tabs share a connection.
+    pub fn exists(self, tls: bool) -> bool {
+        !tls || !matches!(self, Self::Buffer | Self::DropUpgrade | Self::SeventhTab)
     }
 }

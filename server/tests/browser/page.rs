@@ -162,6 +162,11 @@ fn over_https_the_page_shows_the_same() {
         .run("done([...new Set(performance.getEntriesByType('resource').map(entry => entry.nextHopProtocol))]);");
     assert_eq!(protocols, json!(["h2"]));
     assert_eq!(browser.console_errors(), [""; 0]);
+    // A relay cannot read what TLS encrypts, and HTTP/2 has no limit of connections.
+    let faults = browser.run(
+        "fetch('/control', { method: 'POST', body: '{\"fault\":\"buffer\"}' }).then(({ status }) => done([status, livePage.settings.faults]));",
+    );
+    assert_eq!(faults, json!([400, ["off", "cut-idle", "half-open", "slow-reader", "crash"]]));
 }
 
 fn every_lane_shows_every_event(browser: &Browser, server: &Server) {

@@ -344,6 +344,58 @@ fn the_seventh_tab_s_requests_wait_in_the_browser_and_its_websocket_does_not() {
 }
 
 #[test]
+fn phones_predict_the_goal_and_the_scene_shows_their_predictions_beside_the_measurement() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(Some(TOKEN));
+    browser.set_viewport(360, 740);
+    browser.open(&format!("{}/join?lang=en", server.url()));
+    run(&browser, "when(() => get('transport').textContent, () => done(0));");
+    browser.new_tab();
+    browser.set_viewport(1280, 720);
+    open(&browser, &server);
+    let asked = run(
+        &browser,
+        "press('a'); when(() => get('votes').textContent.includes(' of 1 '), () => done([get('votes').textContent, get('ask-phones').hidden]));",
+    );
+    assert_eq!(asked, json!(["0 of 1 phones have predicted", true]));
+    browser.show_tab_number(0);
+    let answered = run(
+        &browser,
+        "when(() => !get('question').hidden, () => {
+             const isIncomplete = get('send').disabled;
+             get('choices').children[0].click();
+             get('guess').value = 2;
+             get('guess').dispatchEvent(new Event('input'));
+             const shown = [isIncomplete, get('send').disabled, get('choices').children[0].ariaPressed, get('value').textContent];
+             get('send').click();
+             when(() => !get('answered').hidden, () => done(shown));
+         });",
+    );
+    assert_eq!(answered, json!([true, false, "true", "2.0 s"]));
+    browser.show_tab_number(1);
+    let before = run(
+        &browser,
+        "when(() => get('votes').textContent.startsWith('1 '), () => done([...document.querySelectorAll('[data-votes]')].length));",
+    );
+    assert_eq!(before, json!(0), "nobody sees what others have said before the goal");
+    goal(&browser);
+    let shown = run(
+        &browser,
+        "when(() => document.querySelector('[data-votes]'), () => done([get('verdict').textContent, ['polling', 'sse'].map(name => column(name).querySelector('.guess').textContent)]));",
+    );
+    let verdict = shown[0].as_str().unwrap();
+    assert!(verdict.starts_with("1 of 1 phones said Polling, and the median was 2.0 s. It was "), "{verdict}");
+    assert_eq!(shown[1], json!(["1 phone", "0 phones"]));
+    let question = "fetch('/hall/state').then(response => response.json()).then(({ question }) => done(question?.shown ?? null));";
+    assert_eq!(run(&browser, question), json!(true));
+    run(&browser, "press('r'); done(0);");
+    let closed = "const look = async () => (await (await fetch('/hall/state')).json()).question ? setTimeout(look, 20) : done([get('votes').textContent, get('ask-phones').hidden]);
+         look();";
+    assert_eq!(run(&browser, closed), json!(["", false]));
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
 fn a_viewer_predicts_and_watches_on_a_phone_without_controls_that_do_nothing() {
     let Some(browser) = Browser::start() else { return };
     let server = server(Some(TOKEN));
