@@ -48,7 +48,7 @@ export class Lane {
   #chunks = 0;
   // The events that were received lately. The chunks that carried them may be reported after them.
   #delivered = [];
-  // The start times of the requests that the trace has not shown yet, and of texts that were sent over an open connection.
+  // The start times of the requests that the trace has not shown yet, and of those and of frames that publish.
   #requestTimes = [];
   #sendTimes = [];
   // The last request that the trace has shown: { connection, sentAt }.
@@ -155,12 +155,13 @@ export class Lane {
     this.#requestTimes.push(this.#session.clock.now());
   }
 
-  // Sends a text over the open connection, if the transport can; returns whether it can.
-  sendText(text) {
-    if (!this.send) return false;
+  // Publishes a text as the transport can: over its open connection, or else with a separate request.
+  async publish(text) {
     this.#sendTimes.push(this.#session.clock.now());
-    this.send(text);
-    return true;
+    if (this.send) return this.send(text);
+    // Through the relay, which is another origin, the page may send this and not read the response.
+    const request = { method: 'POST', body: text, mode: 'no-cors', credentials: 'include' };
+    await fetch(this.url('/publish', {}), request).then(() => this.responded(), () => {});
   }
 
   // Called when the response has come, or at least its headers.
@@ -241,9 +242,10 @@ export class Lane {
         this.#counts.requests += 1;
         // The server has received the long poll.
         if (this.#isLongPoll && this.state === 'asking') this.state = 'on';
-        chunk.askedAt = this.#take(this.#requestTimes, at);
+        chunk.askedAt = this.#take(start === 'POST ' && this.#sendTimes.length > 0 ? this.#sendTimes : this.#requestTimes, at);
         // The browser opens a connection before it sends the first request on it, and does not say how long that takes.
-        chunk.sentAt = isNew ? Math.max(chunk.askedAt ?? -Infinity, this.#estimatedSending(at)) : (chunk.askedAt ?? at);
+        const estimated = this.#estimatedSending(at);
+        chunk.sentAt = isNew ? Math.max(chunk.askedAt ?? -Infinity, estimated) : (chunk.askedAt ?? estimated);
         this.#lastRequest = { connection, sentAt: chunk.sentAt };
       } else {
         // The body of a request was sent with its headers. Frames that the browser sends by itself have no known time.

@@ -106,13 +106,7 @@ export class Subscriptions {
     settings: ({ rate, payload }) => this.#post('/control', JSON.stringify({ rate, payload, schedule: 'poisson' })),
     network: ({ delay_ms, fault }) => this.#post('/control', JSON.stringify({ delay_ms, fault })),
     pollInterval: ({ ms }) => (this.#session.pollInterval = Math.max(MIN_POLL_INTERVAL_MS, ms)),
-    // Publishes as the lane's transport can: with a frame on its connection, or else with a separate request.
-    send: ({ name, text }) => {
-      const lane = this.#lane(name);
-      if (lane.sendText(text)) return;
-      lane.requested();
-      this.#post(`/publish?lane=${lane.id}`, text).then(() => lane.responded());
-    },
+    send: ({ name, text }) => this.#lane(name).publish(text),
     pick: ({ name, wanted }) => {
       const lane = this.#lane(name);
       lane.wanted = wanted;

@@ -712,7 +712,7 @@ fn arrows_show_a_connection_s_start_what_was_lost_and_where_a_lane_resumed() {
              // A frame that the page sends at 1500, one that the browser sends by itself, and an event that arrives.
              time = 1500;
              subject.send = () => {};
-             subject.sendText('x');
+             subject.publish('x');
              trace(true, 1603, 'frame', 1);
              trace(true, 1700, 'pong', 1);
              trace(false, 1700, 'event', 1, [4, 4]);

@@ -172,6 +172,21 @@ fn the_delay_of_the_presenter_s_slider_is_measured_by_every_lane() {
     assert_eq!(browser.console_errors(), [""; 0]);
 }
 
+#[test]
+fn what_a_lane_publishes_takes_the_delayed_way_too_with_the_presenter_s_rights() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(Some(TOKEN));
+    open(&browser, &server);
+    let sent = run(
+        &browser,
+        "for (const name of ['polling', 'websocket']) livePage.order('send', { name, text: name });
+         const request = () => lane('polling').chunks.find(({ up, data }) => up && new TextDecoder().decode(data.subarray(0, 14)) === 'POST /publish?');
+         when(() => request() && livePage.lanes.every(({ received }) => received === 2), () => done(request().at - request().askedAt + livePage.error));",
+    );
+    assert!(sent.as_f64().unwrap() >= 300.0, "{sent} ms");
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
 /// Chooses a fault with its key, and waits until `condition` is true for the lanes.
 fn break_it(browser: &Browser, key: &str, fault: &str) {
     let chosen = run(

@@ -50,7 +50,7 @@ export default {
   'ladder event': 'event',
   'ladder events': (count) => `${count} events`,
   'ladder resumed': (cursor) => `resumes after ${cursor}`,
-  ladderLegend: 'Thick: many bytes. Bolt: cut. Cross: lost. Hook: resumed.',
+  ladderLegend: 'Thick: many bytes. Bolt: cut. Cross: lost.',
   requests: 'requests',
   connections: 'connections',
   up: 'B up',

@@ -50,7 +50,7 @@ export default {
   'ladder event': '이벤트',
   'ladder events': (count) => `이벤트 ${count}개`,
   'ladder resumed': (cursor) => `${cursor}번 다음부터 이어 받기`,
-  ladderLegend: '굵기: 바이트 수, 번개: 끊김, ×: 유실, 고리: 이어 받기',
+  ladderLegend: '굵기: 바이트 수, 번개: 연결 끊김, ×: 유실',
   requests: '요청',
   connections: '연결',
   up: '보낸 바이트',
