@@ -3,9 +3,6 @@
 
 import { isRequest } from './flight.js';
 
-// An event with the same number that was received long before a chunk was sent belongs to another feed.
-const MAX_CLOCK_ERROR_MS = 1_000;
-
 // The arrows of the bytes that were under way after `since`, as { chunk, kind, from, ends, isLost, events }: `from` is when the bytes were sent,
 // and `ends` are the times at which they arrived. Bytes with several events have an end for each event; those still under way end `now`, and
 // lost ones when the connection did. `kind` is 'request', 'response', 'event' or, for other bytes, null. `events` is the number of events.
@@ -17,7 +14,7 @@ export function arrows(lane, { since, now }) {
     if (end < since) continue;
     const events = seqs === null ? 0 : seqs[1] - seqs[0] + 1;
     const isLost = lostAt !== null;
-    const ends = events > 1 && !isLost ? lane.deliveries.filter((delivery) => carried(chunk, delivery)).map(({ receivedAt }) => receivedAt) : [];
+    const ends = events > 1 && arrivedAt !== null ? arrivals(chunk, lane.deliveries) : [];
     found.push({ chunk, kind: kindOf(chunk), from: sentAt, ends: ends.length > 0 ? ends : [end], isLost, events });
   }
   return found;
@@ -35,9 +32,19 @@ export function resumptions(lane, published) {
   });
 }
 
-// Whether the delivered event was in the chunk.
-function carried({ at, seqs }, { seq, receivedAt }) {
-  return seqs[0] <= seq && seq <= seqs[1] && receivedAt > at - MAX_CLOCK_ERROR_MS;
+// When the events of a chunk arrived, of which the first did at its `arrivedAt`. Deliveries are in the order of their times.
+function arrivals({ arrivedAt, seqs }, deliveries) {
+  let [first, end] = [0, deliveries.length];
+  while (first < end) {
+    const middle = (first + end) >> 1;
+    if (deliveries[middle].receivedAt < arrivedAt) first = middle + 1;
+    else end = middle;
+  }
+  // The last events of the chunk before it may have come at the same time.
+  while (deliveries[first]?.receivedAt === arrivedAt && deliveries[first].seq < seqs[0]) first += 1;
+  const found = [];
+  for (; deliveries[first]?.seq >= seqs[0] && deliveries[first].seq <= seqs[1]; first += 1) found.push(deliveries[first].receivedAt);
+  return found;
 }
 
 function kindOf(chunk) {

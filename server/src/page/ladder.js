@@ -63,6 +63,7 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em,
   pen.globalAlpha = 1;
 
   const hits = [];
+  const middles = new Map();
   const words = [];
   const bursts = new Bursts(0.7 * em);
   for (const { chunk, kind, from: sentAt, ends, isLost, events } of arrows(lane, { since: now - span, now })) {
@@ -79,6 +80,7 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em,
     else for (const end of visible) arrowhead(pen, ARROWHEAD * em, x(sentAt), from, x(end), to);
     const middle = (x(sentAt) + x(last)) / 2;
     hits.push({ chunk, x: middle });
+    middles.set(chunk.id, middle);
     // A new connection was opened before the request.
     if (kind === 'request' && chunk.sentAt - chunk.askedAt > 1) {
       lineWidth(2.5);
@@ -89,7 +91,7 @@ export function draw(canvas, lane, { now, span, published, colours, corners, em,
     if (!kind) continue;
     // The arrow that is named stays so until it has left the picture.
     const isVisible = middle > 5 * em;
-    if (isVisible && !hits.some(({ chunk: { id }, x }) => id === named.get(kind) && x > 5 * em)) named.set(kind, chunk.id);
+    if (isVisible && !(middles.get(named.get(kind)) > 5 * em)) named.set(kind, chunk.id);
     // Beside the first third of the arrow, where a request and its response are apart.
     const third = [x(sentAt) + (x(last) - x(sentAt)) / 3 + 0.5 * em, from + (to - from) / 3];
     if (isVisible && events > 0) bursts.add(third, events);

@@ -282,13 +282,14 @@ export class Lane {
       return known ? Math.max(at, this.#responseTime) : null;
     }
     if (!seqs) return this.#estimatedArrival(chunk);
+    let first = null;
     // An event with the same number that came long before belongs to another feed.
     for (let index = this.#delivered.length - 1; index >= 0; index -= 1) {
       const { seq, receivedAt } = this.#delivered[index];
       if (receivedAt <= at - MAX_CLOCK_ERROR_MS) break;
-      if (seqs[0] <= seq && seq <= seqs[1]) return receivedAt;
+      if (seqs[0] <= seq && seq <= seqs[1]) first = receivedAt;
     }
-    return null;
+    return first;
   }
 
   // The estimated arrival time of a chunk that the browser does not report, such as a heartbeat: half of the fastest round trip after it

@@ -401,7 +401,8 @@ fn phones_predict_the_goal_and_the_scene_shows_their_predictions_beside_the_meas
     let verdict = shown[0].as_str().unwrap();
     assert!(verdict.starts_with("1 of 1 phones said Polling, and the median was 2.0 s. It was "), "{verdict}");
     assert_eq!(shown[1], json!(["1 phone", "0 phones"]));
-    let question = "fetch('/hall/state').then(response => response.json()).then(({ question }) => done(question?.shown ?? null));";
+    let question =
+        "fetch('/hall/state').then(response => response.json()).then(({ question }) => done(question?.shown ?? null));";
     assert_eq!(run(&browser, question), json!(true));
     run(&browser, "press('r'); done(0);");
     let closed = "const look = async () => (await (await fetch('/hall/state')).json()).question ? setTimeout(look, 20) : done([get('votes').textContent, get('ask-phones').hidden]);
