@@ -120,6 +120,7 @@ fn over_many_goals_the_event_waits_for_polls_and_for_nothing_else() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
     open(&browser, &server);
+    run(&browser, "livePage.order('pollInterval', { ms: 1000 }); done(0);");
     for _ in 0..5 {
         server.feed().publish(protocol::clock::now_ns(), "goal");
         let events = server.feed().head().0;

@@ -58,7 +58,7 @@ export default {
   overhead: 'overhead',
   missed: 'missed',
   repeated: 'repeated',
-  resumed: 'reconnected',
+  resumed: 'retries',
   off: 'off',
   on: 'on',
   asking: 'connecting',

@@ -58,7 +58,7 @@ export default {
   overhead: '오버헤드',
   missed: '유실',
   repeated: '중복',
-  resumed: '재연결',
+  resumed: '재시도',
   off: '꺼짐',
   on: '연결됨',
   asking: '연결 중',
