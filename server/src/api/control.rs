@@ -75,8 +75,8 @@ pub async fn control(body: &[u8], state: &ServerState) -> Response {
         conditions.delay = delay;
     }
     if let Some(fault) = change.fault {
-        if fault.reads_http() && state.tls.is_some() {
-            return response::bad_request("fault: with TLS, a proxy on the way cannot read the requests and responses");
+        if !fault.exists(state.tls.is_some()) {
+            return response::bad_request("fault: there is none of this kind with TLS");
         }
         conditions.fault = fault;
     }

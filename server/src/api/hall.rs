@@ -56,13 +56,14 @@ struct Reported {
     batch: Batch,
 }
 
-/// A phone's answer: the index of a choice, or a number.
+/// A phone's answer: the index of a choice, or a number; for a goal, also how many seconds after it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Answered {
     token: String,
     question: u64,
     answer: f64,
+    seconds: Option<f64>,
 }
 
 /// Responds to a request; `control` tells whether it is the presenter's.
@@ -104,10 +105,10 @@ pub async fn respond(
             Err(refusal) => Err(refusal),
         },
         Part::Report => {
-            parse(&body).and_then(|Reported { token, batch }| hall.report(&token, &batch, head)).map(|()| done())
+            parse(&body).and_then(|Reported { token, batch }| hall.report(&token, batch, head)).map(|()| done())
         }
         Part::Answer => parse(&body)
-            .and_then(|Answered { token, question, answer }| hall.answer(&token, question, answer))
+            .and_then(|Answered { token, question, answer, seconds }| hall.answer(&token, question, answer, seconds))
             .map(|()| done()),
         Part::Control | Part::State | Part::Run | Part::Csv => {
             parse(&body).and_then(|change| hall.change(change, head)).map(|()| done())

@@ -39,7 +39,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const TRANSPORTS: &str = "transports.js";
 
 /// All other files of the page: the path below `/page/`, the media type, and the content.
-const FILES: [(&str, &str, &str); 48] = [
+const FILES: [(&str, &str, &str); 52] = [
     ("page.css", "text/css; charset=utf-8", include_str!("../page/page.css")),
     ("main.js", SCRIPT, include_str!("../page/main.js")),
     ("answer.js", SCRIPT, include_str!("../page/answer.js")),
@@ -53,6 +53,10 @@ const FILES: [(&str, &str, &str); 48] = [
     ("wires.js", SCRIPT, include_str!("../page/wires.js")),
     ("clock.js", SCRIPT, include_str!("../page/clock.js")),
     ("document.js", SCRIPT, include_str!("../page/document.js")),
+    ("arrows.js", SCRIPT, include_str!("../page/arrows.js")),
+    ("other_tabs.js", SCRIPT, include_str!("../page/other_tabs.js")),
+    ("slider.js", SCRIPT, include_str!("../page/slider.js")),
+    ("votes.js", SCRIPT, include_str!("../page/votes.js")),
     ("ladder.js", SCRIPT, include_str!("../page/ladder.js")),
     ("kept.js", SCRIPT, include_str!("../page/kept.js")),
     ("lane.js", SCRIPT, include_str!("../page/lane.js")),

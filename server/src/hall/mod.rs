@@ -167,6 +167,8 @@ struct HallView {
     received: usize,
     missed: u64,
     repeated: u64,
+    /// Reports that were not valid.
+    refused: u64,
     /// Reports that were not kept because their phone's record is full.
     left_out: u64,
     max_phones: usize,
@@ -251,21 +253,23 @@ impl Hall {
         })
     }
 
-    /// Records what a phone reports; `head` is the newest event.
+    /// Records what a phone reports; `head` is the newest event. Reports that are not valid are counted.
     ///
     /// # Errors
-    /// When the report is not valid, the token is that of no phone, or the phone sends too many requests.
-    pub fn report(&self, token: &str, batch: &Batch, head: u64) -> Result<(), Refusal> {
+    /// When the token is that of no phone, or the phone sends too many requests.
+    pub fn report(&self, token: &str, batch: Batch, head: u64) -> Result<(), Refusal> {
         let mut state = self.state();
         let cleared_at = state.cleared_at;
-        state.phone(token)?.report(batch, head, cleared_at)
+        state.phone(token)?.report(batch, head, cleared_at);
+        Ok(())
     }
 
-    /// Records a phone's answer to the question with that id.
+    /// Records a phone's answer to the question with that id: the index of a choice or a value on the slider and, for a goal, also the `seconds`
+    /// after it.
     ///
     /// # Errors
     /// When the answer is not valid, there is no such question or it is shown already, the phone has answered, or as with a report.
-    pub fn answer(&self, token: &str, id: u64, answer: f64) -> Result<(), Refusal> {
+    pub fn answer(&self, token: &str, id: u64, answer: f64, seconds: Option<f64>) -> Result<(), Refusal> {
         let mut state = self.state();
         let answered = state.phone(token)?.answered;
         let question = state.question.as_mut().filter(|question| question.id == id && question.is_open());
@@ -273,7 +277,7 @@ impl Hall {
         if answered == id {
             return Err(Refusal::Conflict("this phone has answered already"));
         }
-        question.answer(answer)?;
+        question.answer(answer, seconds)?;
         state.find(token)?.answered = id;
         Ok(())
     }
@@ -365,6 +369,7 @@ impl Hall {
             received: phones.iter().filter(|phone| head > *cleared_at && phone.last() == head).count(),
             missed: total(|phone| phone.missed),
             repeated: total(|phone| phone.repeated),
+            refused: total(|phone| phone.refused),
             left_out: total(Phone::left_out),
             max_phones: MAX_PHONES,
             requests: requests.full_seconds(now),

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use protocol::Transport;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::rules::{MAX_WAIT, Refusal, transports};
 use crate::quota::Place;
 
 /// The most reports that are kept of a phone.
 const MAX_REPORTS: usize = 500;
-/// The most reports in a request.
+/// The most reports in a request; further ones are refused.
 const MAX_BATCH: usize = 100;
 /// The most requests of a phone in a second, besides those of its subscription.
 const MAX_REQUESTS_PER_SECOND: u32 = 20;
@@ -41,8 +42,8 @@ pub struct Report {
 pub struct Batch {
     /// Grows with each report. One that is repeated, because its response was lost, changes nothing.
     pub batch: u64,
-    /// The events that have come since the last report.
-    pub reports: Vec<Report>,
+    /// The events that have come since the last report, each a [`Report`] in JSON. One that is not valid does not affect the others.
+    pub reports: Vec<Value>,
     /// How many events the phone has missed since then.
     pub missed: u32,
     /// How many events have come again since then.
@@ -70,6 +71,8 @@ pub struct Phone {
     newest: Option<Report>,
     pub missed: u64,
     pub repeated: u64,
+    /// Reports that were not valid.
+    pub refused: u64,
     pub tallies: BTreeMap<Transport, Tally>,
     batch: u64,
     pub(super) seen: Instant,
@@ -101,6 +104,7 @@ impl Phone {
             newest: None,
             missed: 0,
             repeated: 0,
+            refused: 0,
             tallies: BTreeMap::new(),
             batch: 0,
             seen: Instant::now(),
@@ -159,41 +163,40 @@ impl Phone {
         }
     }
 
-    /// Records a report, or nothing of it if a part of it is not valid. `head` is the newest event; events up to `cleared_at` are not kept.
-    pub fn report(&mut self, batch: &Batch, head: u64, cleared_at: u64) -> Result<(), Refusal> {
+    /// Records the valid ones of the reports, and counts the others. `head` is the newest event; events up to `cleared_at` are not kept.
+    pub fn report(&mut self, batch: Batch, head: u64, cleared_at: u64) {
         if batch.batch <= self.batch {
-            return Ok(());
-        }
-        let invalid = |text: &str| Err(Refusal::Invalid(text.into()));
-        if batch.reports.len() > MAX_BATCH {
-            return invalid("reports: at most 100 at once");
-        }
-        let allowed = transports();
-        for (index, report) in batch.reports.iter().enumerate() {
-            if !allowed.contains(&report.transport) {
-                return invalid("transport: polling, long_polling, ndjson, sse or websocket");
-            }
-            if !DELAYS_MS.contains(&report.delay_ms) || !BOUNDS_MS.contains(&report.clock_bound_ms) {
-                return invalid("delay_ms: from -1000 to 600000; clock_bound_ms: from 0 to 10000");
-            }
-            let earlier = self.reports.iter().chain(&batch.reports[..index]);
-            if !(1..=head).contains(&report.event) || { earlier }.any(|other| other.event == report.event) {
-                return invalid("event: the number of a published event, once");
-            }
+            return;
         }
         self.batch = batch.batch;
         self.missed += u64::from(batch.missed);
         self.repeated += u64::from(batch.repeated);
-        for report in batch.reports.iter().filter(|report| report.event > cleared_at) {
-            if report.event > self.last() {
-                self.newest = Some(report.clone());
-            }
-            match self.reports.len() < MAX_REPORTS {
-                true => self.reports.push(report.clone()),
-                false => self.tally(report.transport).left_out += 1,
+        let allowed = transports();
+        for (index, report) in batch.reports.into_iter().enumerate() {
+            let report = serde_json::from_value(report).ok().filter(|report: &Report| {
+                index < MAX_BATCH
+                    && allowed.contains(&report.transport)
+                    && DELAYS_MS.contains(&report.delay_ms)
+                    && BOUNDS_MS.contains(&report.clock_bound_ms)
+                    && (1..=head).contains(&report.event)
+                    && self.reports.iter().all(|earlier| earlier.event != report.event)
+            });
+            match report {
+                Some(report) if report.event > cleared_at => self.keep(report),
+                Some(_) => {}
+                None => self.refused += 1,
             }
         }
-        Ok(())
+    }
+
+    fn keep(&mut self, report: Report) {
+        if report.event > self.last() {
+            self.newest = Some(report.clone());
+        }
+        match self.reports.len() < MAX_REPORTS {
+            true => self.reports.push(report),
+            false => self.tally(report.transport).left_out += 1,
+        }
     }
 
     /// Forgets what was reported.
@@ -201,6 +204,6 @@ impl Phone {
         self.reports.clear();
         self.newest = None;
         self.tallies.clear();
-        (self.missed, self.repeated) = (0, 0);
+        (self.missed, self.repeated, self.refused) = (0, 0, 0);
     }
 }

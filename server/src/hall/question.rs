@@ -15,6 +15,9 @@ const CLASSES: usize = 10;
 /// The highest answer to [`Ask::Longest`], in seconds.
 const MAX_SECONDS: f64 = 5.0;
 
+/// The longest delay that can be predicted for [`Ask::Goal`], in seconds.
+const MAX_GOAL_SECONDS: f64 = 6.0;
+
 /// What is asked. The pages have the texts of the ready questions in each language.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
@@ -25,6 +28,8 @@ pub enum Ask {
     Longest,
     /// How many requests a second will the server receive when all phones poll every second?
     Requests,
+    /// Over which transport will the opening scene's goal arrive last, and how many seconds after it? The scene measures it.
+    Goal,
     /// A question of the presenter's own.
     Free {
         /// Its text.
@@ -56,6 +61,8 @@ pub struct Question {
     /// Events after this one are measured.
     after: u64,
     counts: Vec<u64>,
+    /// The predicted delays of a goal, in seconds.
+    seconds: Vec<f64>,
     shown: bool,
     measured: Option<Measured>,
 }
@@ -67,12 +74,16 @@ pub struct View {
     pub id: u64,
     kind: &'static str,
     text: Option<String>,
-    /// The answers that can be chosen: texts or, for [`Ask::Last`], the names of transports. Empty for a slider.
+    /// The answers that can be chosen: texts or, for [`Ask::Last`] and [`Ask::Goal`], the names of transports. Empty for a slider.
     choices: Vec<String>,
     phones: usize,
     max: Option<f64>,
     /// The number of answers, by choice or by class of the slider.
     counts: Vec<u64>,
+    /// The longest delay that can be predicted for [`Ask::Goal`], in seconds; `None` for other questions.
+    max_seconds: Option<f64>,
+    /// The middle one of the predicted delays.
+    median_seconds: Option<f64>,
     shown: bool,
     measured: Option<Measured>,
 }
@@ -103,16 +114,17 @@ impl Question {
             Ask::Longest => Some(MAX_SECONDS),
             // Three times the right answer, so that it is not at the end of the slider.
             Ask::Requests => Some((3 * phones).max(10).next_multiple_of(10) as f64),
-            Ask::Last | Ask::Free { .. } => None,
+            Ask::Last | Ask::Goal | Ask::Free { .. } => None,
         };
-        let question = Self { id, ask, phones, max, after: head, counts: Vec::new(), shown: false, measured: None };
+        let (counts, seconds) = (Vec::new(), Vec::new());
+        let question = Self { id, ask, phones, max, after: head, counts, seconds, shown: false, measured: None };
         let classes = if max.is_some() { CLASSES } else { question.choices().len() };
         Ok(Self { counts: vec![0; classes], ..question })
     }
 
     fn choices(&self) -> Vec<String> {
         match &self.ask {
-            Ask::Last => transports().into_iter().map(|transport| transport.to_string()).collect(),
+            Ask::Last | Ask::Goal => transports().into_iter().map(|transport| transport.to_string()).collect(),
             Ask::Free { choices, .. } => choices.clone(),
             Ask::Longest | Ask::Requests => Vec::new(),
         }
@@ -123,8 +135,21 @@ impl Question {
         !self.shown
     }
 
-    /// Counts an answer: the index of a choice, or a value on the slider.
-    pub fn answer(&mut self, answer: f64) -> Result<(), Refusal> {
+    /// The longest delay that can be predicted.
+    fn max_seconds(&self) -> Option<f64> {
+        (self.ask == Ask::Goal).then_some(MAX_GOAL_SECONDS)
+    }
+
+    /// Counts an answer: the index of a choice, or a value on the slider; for a goal, also the `seconds` after it.
+    pub fn answer(&mut self, answer: f64, seconds: Option<f64>) -> Result<(), Refusal> {
+        let is_right = match (self.max_seconds(), seconds) {
+            (Some(max), Some(seconds)) => (0.0..=max).contains(&seconds),
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_right {
+            return Err(Refusal::Invalid("seconds: from 0 to 6, for a goal only".into()));
+        }
         let class = match self.max {
             Some(max) if (0.0..=max).contains(&answer) => (answer / max * CLASSES as f64) as usize,
             None if answer.fract() == 0.0 && (0.0..self.counts.len() as f64).contains(&answer) => answer as usize,
@@ -133,6 +158,7 @@ impl Question {
         // The highest answer belongs to the last class.
         let last = self.counts.len() - 1;
         self.counts[class.min(last)] += 1;
+        self.seconds.extend(seconds);
         Ok(())
     }
 
@@ -159,7 +185,7 @@ impl Question {
             Ask::Requests => polls
                 .filter(|polls| polls.interval_ms == 1_000)
                 .and_then(|polls| Some(Measured { choice: None, value: polls.requests_per_second?, reports: 0 })),
-            Ask::Free { .. } => None,
+            Ask::Goal | Ask::Free { .. } => None,
         };
     }
 
@@ -169,8 +195,11 @@ impl Question {
             Ask::Last => ("last", None),
             Ask::Longest => ("longest", None),
             Ask::Requests => ("requests", None),
+            Ask::Goal => ("goal", None),
             Ask::Free { text, .. } => ("free", Some(text.clone())),
         };
+        let mut seconds = self.seconds.clone();
+        seconds.sort_unstable_by(f64::total_cmp);
         View {
             id: self.id,
             kind,
@@ -179,6 +208,8 @@ impl Question {
             phones: self.phones,
             max: self.max,
             counts: self.counts.clone(),
+            max_seconds: self.max_seconds(),
+            median_seconds: quantile(&seconds, 0.5),
             shown: self.shown,
             measured: self.measured,
         }

@@ -81,6 +81,7 @@ struct PhoneRecord {
     phone: u32,
     missed: u64,
     repeated: u64,
+    refused: u64,
     transports: Vec<(Transport, Tally)>,
     reports: Vec<Report>,
 }
@@ -92,6 +93,7 @@ impl Run {
             phone: phone.number,
             missed: phone.missed,
             repeated: phone.repeated,
+            refused: phone.refused,
             transports: phone.tallies.iter().map(|(&transport, &tally)| (transport, tally)).collect(),
             reports: phone.reports.clone(),
         };

@@ -8,7 +8,7 @@ const RECONNECTION_MS = 2_500;
 const SHOWN_MS = 20_000;
 
 // How late an event or a response may come before that counts as a failure, in ms.
-export function patience(lane, { pollInterval, settings }) {
+function patience(lane, { pollInterval, settings }) {
   const ways = settings?.delay_ms ?? 0;
   return 1500 + 4 * ways + (lane.name === 'polling' ? pollInterval : 0);
 }
@@ -21,10 +21,11 @@ export class Condition {
   // Whether it has worked since the page was opened.
   #hasWorked = false;
 
-  // Updates and returns the condition of a lane as { kind, and what its text needs }. `published` are the events.
-  update(lane, { now, published, patience }) {
+  // Updates and returns the condition of a lane of the shared subscriptions as { kind, and what its text needs }.
+  update(lane, shared) {
+    const now = shared.now();
     this.#askingSince = lane.state === 'asking' ? (this.#askingSince ?? now) : null;
-    const failure = this.#failure(lane, now, published, patience);
+    const failure = this.#failure(lane, now, shared.published, patience(lane, shared));
     if (failure) {
       this.#failed ??= { at: now, missed: lane.missed };
       this.#failed.isNoticed ||= failure.kind !== 'lost' || now - this.#failed.at > RECONNECTION_MS;
@@ -32,7 +33,7 @@ export class Condition {
       return failure;
     }
     if (this.#failed && lane.state === 'on') {
-      if (this.#hasWorked && this.#failed.isNoticed) this.#recovered = { kind: 'recovered', at: now, after: now - this.#failed.at, missed: Math.max(0, lane.missed - this.#failed.missed) };
+      if (this.#hasWorked && this.#failed.isNoticed) this.#recovered = recovery(lane, now, this.#failed, shared.faultEndedAt);
       this.#failed = null;
     }
     this.#hasWorked ||= lane.state === 'on';
@@ -51,6 +52,16 @@ export class Condition {
     const overdue = lane.state === 'on' ? published.filter(due).length : 0;
     return overdue ? { kind: 'silent', overdue } : null;
   }
+}
+
+// How a lane has recovered: `after` counts from the end of the fault or, if the lane has recovered in spite of it, from the loss of the
+// connection; where no connection was lost, from when the first event was missing.
+function recovery(lane, now, failed, faultEndedAt) {
+  const isOver = faultEndedAt > failed.at;
+  const hasReconnected = lane.onSince > failed.at;
+  const since = isOver ? faultEndedAt : hasReconnected ? lane.lostAt : failed.at;
+  const after = Math.max(0, (hasReconnected ? lane.onSince : now) - since);
+  return { kind: 'recovered', at: now, after, isOver, missed: Math.max(0, lane.missed - failed.missed) };
 }
 
 // The status with which the server has refused the lane's last request, according to the trace of its bytes.

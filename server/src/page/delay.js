@@ -15,7 +15,12 @@ export function delayClasses() {
   return [...LIMITS.map((limit) => `< ${inWords(limit)}`), `\u2265 ${inWords(LIMITS.at(-1))}`];
 }
 
-// A delay with its unit: below a second in ms.
+// A time that was set, with its unit.
+export function exactly(ms) {
+  return ms < 1000 ? `${ms} ms` : `${ms / 1000} ${text('s')}`;
+}
+
+// A measured delay with its unit: below a second in ms.
 export function inWords(ms) {
   if (Math.abs(ms) >= 1000) return `${Number((ms / 1000).toFixed(2))} ${text('s')}`;
   return `${Math.abs(ms) < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`;

@@ -1,9 +1,9 @@
 // How one event has travelled to a phone, as its lane and the server's trace measured it. All times are in ms of the server's clock.
 
 // What is known of the event's way over `lane`:
-// `leftAt`      when the server sent the bytes with the event
+// `leftAt`      when the server sent the bytes with the event, for the first time if they were lost
 // `arrivedAt`   when the page received it
-// `asked`       the request that fetched it, { sentAt, at }, where each answer needs one
+// `asked`       the request that fetched it, { sentAt, at }, where each response needs one
 // Each is undefined as long as it is unknown.
 export function flight(lane, event) {
   const carrier = lane.chunks.find(

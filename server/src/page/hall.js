@@ -55,13 +55,13 @@ async function follow() {
 function show() {
   showRights({ server, settings: hall && { control: hall.control } });
   if (!hall) return;
-  const { joined, received, missed, repeated, head, requests, requests_per_second: rate } = hall;
+  const { joined, received, missed, repeated, refused, head, requests, requests_per_second: rate } = hall;
   for (const button of get('transports').querySelectorAll('button')) {
     button.setAttribute('aria-pressed', String(button.dataset.transport === hall.transport));
   }
   choose('interval', hall.poll_interval_ms);
   choose('rate', hall.rate);
-  get('counts').textContent = text('hallCounts')({ joined, received, missed, repeated, head });
+  get('counts').textContent = text('hallCounts')({ joined, received, missed, repeated, refused, head });
   showPhones();
   get('requests').textContent = String(Math.round(rate));
   get('apart').textContent = text('apart')(hall.apart_per_second.toFixed(1));
@@ -155,8 +155,10 @@ function showQuestion() {
   const { unit, digits } = scale(question);
   answers(get('answers'), question, { nameOf: (index) => choiceName(question, index), digits });
   const given = question.counts.reduce((sum, count) => sum + count, 0);
-  get('answer-count').textContent = text('answerCount')(given, question.max === null ? '' : unit);
-  const isMeasurable = question.kind !== 'free';
+  const median = question.median_seconds === null ? '' : ` ${text('middle')}: ${question.median_seconds} ${text('s')}.`;
+  get('answer-count').textContent = text('answerCount')(given, question.max === null ? '' : unit) + median;
+  // A goal is measured in the opening scene.
+  const isMeasurable = !['free', 'goal'].includes(question.kind);
   const words = measuredWords(question);
   get('measured').textContent = question.shown && isMeasurable ? (words ? text('measuredIs')(words) : text('nothingMeasured')) : '';
   get('show').firstElementChild.textContent = text(isMeasurable ? 'showMeasurement' : 'endAnswers');

@@ -15,7 +15,7 @@ export function choiceName({ kind, choices }, index) {
 
 // The unit of the answers on a slider, and their step.
 export function scale({ kind }) {
-  return kind === 'longest' ? { unit: text('s'), step: 0.1, digits: 1 } : { unit: text('perSecond'), step: 1, digits: 0 };
+  return ['longest', 'goal'].includes(kind) ? { unit: text('s'), step: 0.1, digits: 1 } : { unit: text('perSecond'), step: 1, digits: 0 };
 }
 
 // The measured value in words; null if nothing was measured.

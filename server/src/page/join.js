@@ -20,7 +20,7 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const post = (path, body) => fetch(path, { method: 'POST', body: JSON.stringify(body), cache: 'no-store' });
 
 // What the lane needs: see lane.js. `id` names this phone in the requests of its subscription.
-const session = { id: '', clock: new Clock(), pollInterval: 2000, origin: location.origin };
+const session = { id: '', clock: new Clock(), pollInterval: 2000, origin: location.origin, delay: 0 };
 // What the server told when this phone joined: { number, id, token }. A page that is loaded again is the same phone.
 let phone = JSON.parse(stored() ?? 'null');
 // What the server told last.
@@ -154,11 +154,12 @@ async function report() {
   reporting = false;
 }
 
-async function answer(value) {
+// Sends the answer: the index of a choice or a value on the slider; for a goal, the choice and the seconds after it.
+async function answer(value, seconds) {
   const { id } = view.question;
   sending = id;
   show();
-  const response = await post('/hall/answer', { token: phone.token, question: id, answer: value }).catch(() => null);
+  const response = await post('/hall/answer', { token: phone.token, question: id, answer: value, seconds }).catch(() => null);
   if (view?.question?.id === id && (response?.ok || response?.status === 409)) view.answered = response.ok || (await response.text()).includes('already');
   sending = 0;
   show();
@@ -185,8 +186,11 @@ function how({ transport, poll_interval_ms: interval }) {
   return typeof words === 'function' ? words(interval / 1000) : words;
 }
 
-// The question whose controls are shown.
+// The question whose controls are shown, and the choice that has been made for a goal, which also needs the slider.
 let shown = null;
+let chosen = null;
+
+const sliderMax = ({ max, max_seconds: seconds }) => max ?? seconds;
 
 function showQuestion() {
   const question = view?.question;
@@ -197,21 +201,31 @@ function showQuestion() {
   get('answered').hidden = !done;
   get('answered').dataset.text = view.answered ? 'answered' : 'answersEnded';
   get('answered').textContent = text(get('answered').dataset.text);
-  get('choices').hidden = done || question.max !== null;
-  get('slider').hidden = done || question.max === null;
+  get('choices').hidden = done || question.choices.length === 0;
+  const max = sliderMax(question);
+  get('slider').hidden = done || max === null;
   if (shown !== question.id) {
     shown = question.id;
+    chosen = null;
     get('choices').replaceChildren(...question.choices.map((_, index) => choice(index)));
-    if (question.max !== null) Object.assign(get('guess'), { step: scale(question).step, max: question.max, value: question.max / 2 });
+    if (max !== null) Object.assign(get('guess'), { step: scale(question).step, max, value: max / 2 });
   }
-  [...get('choices').children].forEach((button, index) => (button.textContent = choiceName(question, index)));
+  [...get('choices').children].forEach((button, index) => {
+    button.textContent = choiceName(question, index);
+    button.setAttribute('aria-pressed', String(index === chosen));
+  });
   for (const button of get('question').querySelectorAll('button')) button.disabled = sending === question.id;
-  if (question.max !== null) showValue();
+  if (question.kind === 'goal') get('send').disabled ||= chosen === null;
+  if (max !== null) showValue();
 }
 
 function choice(index) {
   const button = document.createElement('button');
-  button.addEventListener('click', () => answer(index));
+  button.addEventListener('click', () => {
+    if (view.question.kind !== 'goal') return answer(index);
+    chosen = index;
+    show();
+  });
   return button;
 }
 
@@ -242,7 +256,11 @@ async function run() {
     show();
   });
   get('guess').addEventListener('input', showValue);
-  get('send').addEventListener('click', () => answer(Number(get('guess').value)));
+  get('send').addEventListener('click', () => {
+    const value = Number(get('guess').value);
+    if (view.question.kind === 'goal') answer(chosen, value);
+    else answer(value);
+  });
   show();
   while (!start) await begin();
   session.clock.keepSynchronized();

@@ -22,11 +22,13 @@ export class Lane {
   // The feed that the cursor belongs to. Every request names it: after a restart the server has another feed, and a browser repeats a poll
   // whose connection was lost without reporting it to the page.
   epoch = 0;
-  // 'off', 'asking' until a response comes, 'on', or 'lost' until the next attempt.
-  state = 'off';
   // Sends a text to the server over this lane's own connection; null unless the transport can do that and is connected.
   send = null;
 
+  #state = 'off';
+  // When the connection was lost last, and since when the lane has been connected.
+  #lostAt = null;
+  #onSince = null;
   #path;
   #subscribe;
   #session;
@@ -46,15 +48,21 @@ export class Lane {
   #chunks = 0;
   // The events that were received lately. The chunks that carried them may be reported after them.
   #delivered = [];
-  // The start times of the requests that the trace has not shown yet.
+  // The start times of the requests that the trace has not shown yet, and of those and of frames that publish.
   #requestTimes = [];
+  #sendTimes = [];
+  // The last request that the trace has shown: { connection, sentAt }.
+  #lastRequest = null;
+  // The connections of which the trace has shown bytes.
+  #known = new Set();
   // The time of the last response that came before the trace showed its headers.
   #responseTime = -Infinity;
-  // Chunks from the server whose arrival is not known yet.
+  // Chunks from the server whose arrival is not known yet, and when the last connection ended.
   #inFlight = [];
+  #endedAt = -Infinity;
 
-  // A lane for a transport, which is a row of the server's table with the `subscribe` of its module. The session has `id`, `clock` and
-  // `pollInterval`. `log` is called with every chunk, arrival and delivery.
+  // A lane for a transport, which is a row of the server's table with the `subscribe` of its module. The session has `id`, `clock`,
+  // `pollInterval`, `origin`, `delay`, that of the relay in ms, and `isTraced`. `log` is called with every chunk, arrival, delivery and cut.
   constructor({ name, path, family, exchange, carrier, browser, subscribe }, session, log) {
     this.name = name;
     this.wanted = family === 'today';
@@ -74,10 +82,20 @@ export class Lane {
     return `${this.#session.id}.${this.name}`;
   }
 
+  // 'off', 'asking' until a response comes, 'on', or 'lost' until the next attempt.
+  get state() {
+    return this.#state;
+  }
+
+  set state(state) {
+    if (state === 'on' && this.#state !== 'on') this.#onSince = this.#session.clock.now();
+    this.#state = state;
+  }
+
   // The lane's state and counts.
   get figures() {
     const { state, cursor, wanted } = this;
-    return { state, cursor, wanted, ...this.#counts, connections: this.#connections.size, notes: this.#notes };
+    return { state, cursor, wanted, lostAt: this.#lostAt, onSince: this.#onSince, ...this.#counts, connections: this.#connections.size, notes: this.#notes };
   }
 
   // The cursor to resume from, with the feed that it belongs to. Where later events may overtake earlier ones that are sent again, it is that before
@@ -112,14 +130,15 @@ export class Lane {
     const abort = (this.#abort = new AbortController());
     const { signal } = abort;
     while (!signal.aborted) {
-      // A long poll is answered only when there is an event.
-      this.state = this.#isElement || (this.#isLongPoll && this.state === 'off') ? 'on' : 'asking';
+      // A long poll has a response only when there is an event; the trace shows earlier that the server has received it.
+      this.state = this.#isElement || (this.#isLongPoll && !this.#session.isTraced) ? 'on' : 'asking';
       try {
         await this.#subscribe(this, signal);
       } catch {
         this.#endConnection();
         if (signal.aborted) break;
         this.#counts.reconnects += 1;
+        this.#noteLoss();
         this.state = 'lost';
         await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
       }
@@ -136,11 +155,21 @@ export class Lane {
     this.#requestTimes.push(this.#session.clock.now());
   }
 
+  // Publishes a text as the transport can: over its open connection, or else with a separate request.
+  async publish(text) {
+    this.#sendTimes.push(this.#session.clock.now());
+    if (this.send) return this.send(text);
+    // Through the relay, which is another origin, the page may send this and not read the response.
+    const request = { method: 'POST', body: text, mode: 'no-cors', credentials: 'include' };
+    await fetch(this.url('/publish', {}), request).then(() => this.responded(), () => {});
+  }
+
   // Called when the response has come, or at least its headers.
   responded() {
     this.state = 'on';
     const now = this.#session.clock.now();
-    const responses = this.#inFlight.filter((chunk) => chunk.isResponse);
+    // A response with events arrives when the events do.
+    const responses = this.#inFlight.filter((chunk) => chunk.isResponse && !chunk.seqs);
     if (responses.length === 0) this.#responseTime = now;
     // Only the last of them can be this response; the browser did not report those before it.
     responses.forEach((chunk, index) => this.#arrive(chunk, index === responses.length - 1 ? now : this.#estimatedArrival(chunk)));
@@ -199,7 +228,9 @@ export class Lane {
     this.#chunks += 1;
     const start = String.fromCharCode(...data.subarray(0, 5));
     const isResponse = !up && start === 'HTTP/';
-    const chunk = { id: this.#chunks, up, at, sentAt: at, arrivedAt: null, size, data, traceSession, seqs, events, eventBytes, isResponse };
+    const chunk = { id: this.#chunks, up, at, sentAt: at, arrivedAt: null, lostAt: null, size, data, traceSession, seqs, events, eventBytes, isResponse };
+    const isNew = !this.#known.has(connection);
+    this.#known.add(connection);
     this.#connections.add(connection);
     const { bytes } = this.#counts;
     this.#counts.bytes = up
@@ -211,40 +242,60 @@ export class Lane {
         this.#counts.requests += 1;
         // The server has received the long poll.
         if (this.#isLongPoll && this.state === 'asking') this.state = 'on';
-        // Earlier requests went to a server that has ended, or were not traced.
-        const sentAt = this.#requestTimes.filter((time) => time <= at).at(-1);
-        this.#requestTimes = this.#requestTimes.filter((time) => time > at);
-        if (sentAt !== undefined) chunk.sentAt = sentAt;
+        chunk.askedAt = this.#take(start === 'POST ' && this.#sendTimes.length > 0 ? this.#sendTimes : this.#requestTimes, at);
+        // The browser opens a connection before it sends the first request on it, and does not say how long that takes.
+        const estimated = this.#estimatedSending(at);
+        chunk.sentAt = isNew ? Math.max(chunk.askedAt ?? -Infinity, estimated) : (chunk.askedAt ?? estimated);
+        this.#lastRequest = { connection, sentAt: chunk.sentAt };
+      } else {
+        // The body of a request was sent with its headers. Frames that the browser sends by itself have no known time.
+        const isBody = this.#lastRequest?.connection === connection && !this.isSocket;
+        chunk.sentAt = isBody ? this.#lastRequest.sentAt : (this.#take(this.#sendTimes, at) ?? this.#estimatedSending(at));
       }
     } else {
       chunk.arrivedAt = this.#knownArrival(chunk);
-      if (chunk.arrivedAt === null) this.#inFlight.push(chunk);
+      if (chunk.arrivedAt === null && at <= this.#endedAt) chunk.lostAt = this.#endedAt;
+      else if (chunk.arrivedAt === null) this.#inFlight.push(chunk);
     }
     this.#log({ kind: 'chunk', chunk: { ...chunk } });
+  }
+
+  // Removes the times up to `at`, and returns the last of them. Earlier ones belong to bytes that were not traced, or went to a server that has
+  // ended.
+  #take(times, at) {
+    const past = times.filter((time) => time <= at + this.#session.clock.error);
+    times.splice(0, past.length);
+    return past.length > 0 ? Math.min(at, past.at(-1)) : undefined;
+  }
+
+  // The estimated time at which bytes were sent that the server read at `at`.
+  #estimatedSending(at) {
+    return at - this.#session.delay - this.#session.clock.error;
   }
 
   // The arrival time of a chunk that the trace has just shown; null if it is not known, because the browser has not reported the chunk yet.
   #knownArrival(chunk) {
     const { at, seqs, isResponse } = chunk;
-    if (isResponse) {
+    if (isResponse && !seqs) {
       // A response cannot arrive before it was sent, except by the clocks' error.
       const known = this.#responseTime >= at - 2 * this.#session.clock.error - 1;
       return known ? Math.max(at, this.#responseTime) : null;
     }
     if (!seqs) return this.#estimatedArrival(chunk);
+    let first = null;
     // An event with the same number that came long before belongs to another feed.
     for (let index = this.#delivered.length - 1; index >= 0; index -= 1) {
       const { seq, receivedAt } = this.#delivered[index];
       if (receivedAt <= at - MAX_CLOCK_ERROR_MS) break;
-      if (seqs[0] <= seq && seq <= seqs[1]) return receivedAt;
+      if (seqs[0] <= seq && seq <= seqs[1]) first = receivedAt;
     }
-    return null;
+    return first;
   }
 
   // The estimated arrival time of a chunk that the browser does not report, such as a heartbeat: half of the fastest round trip after it
-  // was sent.
+  // was sent, and the delay of the relay.
   #estimatedArrival({ at }) {
-    return at + this.#session.clock.error;
+    return at + this.#session.delay + this.#session.clock.error;
   }
 
   #arrive(chunk, at) {
@@ -252,10 +303,18 @@ export class Lane {
     this.#log({ kind: 'arrival', chunk: chunk.id, at });
   }
 
-  // The connection has ended: what was still in flight is shown as arrived now.
+  // Notes when the connection was lost; further attempts that fail are the same loss.
+  #noteLoss() {
+    if (this.#lostAt !== null && this.#onSince < this.#lostAt) return;
+    this.#lostAt = this.#session.clock.now();
+    this.#log({ kind: 'cut', at: this.#lostAt });
+  }
+
+  // The connection has ended: what was still in flight is lost.
   #endConnection() {
-    const now = this.#session.clock.now();
-    for (const chunk of [...this.#inFlight]) this.#arrive(chunk, now);
+    this.#endedAt = this.#session.clock.now();
+    for (const { id } of this.#inFlight) this.#log({ kind: 'lost', chunk: id, at: this.#endedAt });
+    this.#inFlight.length = 0;
   }
 
   // Discards what is too old to be shown, and stops waiting for responses that were not reported in time.
@@ -266,6 +325,7 @@ export class Lane {
     this.#delivered = this.#delivered.filter(({ receivedAt }) => receivedAt > now - KEPT_MS);
     this.#inFlight = this.#inFlight.filter(({ at }) => at > now - KEPT_MS);
     this.#requestTimes = this.#requestTimes.filter((time) => time > now - KEPT_MS);
+    this.#sendTimes = this.#sendTimes.filter((time) => time > now - KEPT_MS);
   }
 
   // Sets all counts to zero.
@@ -274,7 +334,7 @@ export class Lane {
     this.#connections.clear();
     this.#notes = [];
     this.#missing.clear();
-    this.#delivered.length = this.#inFlight.length = this.#requestTimes.length = 0;
+    this.#delivered.length = this.#inFlight.length = this.#requestTimes.length = this.#sendTimes.length = 0;
   }
 }
 

@@ -1,17 +1,22 @@
 // The lanes of the live page: draws them, and connects the controls. The data come from the subscriptions that all tabs share.
 
 import { ask } from './answer.js';
-import { Condition, isFailure, patience, words } from './condition.js';
+import { Condition, isFailure, words } from './condition.js';
+import { exactly } from './delay.js';
 import { connectHeader, showRights } from './header.js';
 import { axis, draw, histogram } from './ladder.js';
 import { NetworkControls } from './network.js';
 import { SharedSubscriptions } from './shared.js';
+import { Slider } from './slider.js';
 import { text, translate } from './text.js';
 import { TRANSPORTS } from './transports.js';
 import { showChunk, showHandshake } from './wire.js';
 
 const FIGURES_MS = 500;
 const BURST = 100;
+// The positions of the sliders: events per second, and poll intervals in ms.
+const RATES = [0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+const INTERVALS_MS = [50, 100, 200, 500, 1000, 2000, 3000, 5000, 10_000];
 const parameters = new URLSearchParams(location.search);
 const get = (id) => document.getElementById(id);
 const shared = new SharedSubscriptions(showShared);
@@ -19,6 +24,19 @@ const shared = new SharedSubscriptions(showShared);
 const { lanes } = shared;
 const rows = new Map();
 const tools = new NetworkControls(get('tools'), shared);
+// Each is shown when its setting has come.
+const sliders = {
+  rate: new Slider(get('rate'), get('rate-value'), {
+    values: RATES,
+    words: (rate) => text('rateIs')(rate),
+    apply: (rate) => shared.order('settings', { rate }),
+  }),
+  interval: new Slider(get('interval'), get('interval-value'), {
+    values: INTERVALS_MS,
+    words: exactly,
+    apply: (ms) => shared.order('pollInterval', { ms }),
+  }),
+};
 // Whether an answer is being asked for.
 let asking = false;
 let paused = null;
@@ -116,6 +134,7 @@ function colours(lane) {
     grid: of('--grid'),
     faint: of('--faint'),
     faintInk: of('--faint-ink'),
+    bad: of('--bad'),
     lane: getComputedStyle(row.part('name')).color,
   });
 }
@@ -124,7 +143,7 @@ function colours(lane) {
 function paint() {
   const now = paused ?? shared.now();
   const { published } = shared;
-  const names = Object.fromEntries(['server', 'browser', 'request', 'response', 'event'].map((key) => [key, text(key)]));
+  const names = Object.fromEntries(['server', 'browser', 'request', 'response', 'event', 'events', 'resumed'].map((key) => [key, text(`ladder ${key}`)]));
   for (const lane of lanes) {
     const row = rows.get(lane);
     const { corners, traced, named } = row;
@@ -153,7 +172,7 @@ function updateFigures() {
     const sorted = latencies.toSorted((a, b) => a - b);
     element.dataset.state = lane.state;
     pick.checked = lane.wanted;
-    const condition = row.condition.update(lane, { now, published: shared.published, patience: patience(lane, shared) });
+    const condition = row.condition.update(lane, shared);
     element.dataset.condition = condition.kind;
     element.dataset.failed = isFailure(condition);
     set('state', words(condition));
@@ -167,8 +186,8 @@ function updateFigures() {
     set('down', counted(lane.bytes.down));
     const all = lane.bytes.up + lane.bytes.down;
     set('overhead', all ? `${Math.round(((all - lane.bytes.event) / all) * 100)} %` : '\u2013');
-    const faults = ['missed', 'repeated'].filter((what) => lane[what]).map((what) => `${lane[what]} ${text(what)}`);
-    if (lane.reconnects) faults.push(`${lane.reconnects} ${text('resumed')}`);
+    const faults = ['missed', 'repeated'].filter((what) => lane[what]).map((what) => `${text(what)} ${lane[what]}`);
+    if (lane.reconnects) faults.push(`${text('resumed')} ${lane.reconnects}`);
     set('faults', faults.join(', '));
     histogram(part('histogram'), latencies, colours(lane).lane);
   }
@@ -197,10 +216,10 @@ function showShared() {
   get('ask').disabled ||= asking;
   tools.show(shared);
   if (error !== null) get('error').textContent = `${text('clock')} \u00b1${short(error)} ms`;
-  if (pollInterval !== lastShown.pollInterval) get('interval').value = pollInterval;
+  if (pollInterval !== lastShown.pollInterval) sliders.interval.show(pollInterval);
   if (shared.settings && settings !== lastShown.settings) {
     const { rate, payload_bytes: payload } = shared.settings;
-    get('rate').value = rate;
+    sliders.rate.show(rate);
     get('payload').value = payload;
   }
   if (handshake?.response && handshake.response !== lastShown.response) showHandshake(get('steps'), handshake);
@@ -213,10 +232,7 @@ function connectControls() {
   on('publish', () => shared.order('publish'));
   on('burst', () => shared.order('burst', { events: BURST }));
   on('cut', () => shared.order('cut'));
-  const settings = () => shared.order('settings', { rate: Number(get('rate').value), payload: Number(get('payload').value) });
-  on('rate', settings, 'change');
-  on('payload', settings, 'change');
-  on('interval', () => shared.order('pollInterval', { ms: Number(get('interval').value) }), 'change');
+  on('payload', () => shared.order('settings', { payload: Number(get('payload').value) }), 'change');
   on('span', () => (span = Number(get('span').value) * 1000), 'change');
   on('pause', () => {
     paused = paused === null ? shared.now() : null;
@@ -254,6 +270,7 @@ function connectControls() {
 // Shows everything in the chosen language.
 function showTexts() {
   tools.translate();
+  for (const slider of Object.values(sliders)) slider.translate();
   updateFigures();
   if (shown) showBytes(shown.lane, shown.chunk);
   if (shared.handshake?.response) showHandshake(get('steps'), shared.handshake);

@@ -1,52 +1,36 @@
 // The controls of the network between the page and the server: the delay, the poll interval, and the faults that the presenter can choose.
 
+import { exactly } from './delay.js';
+import { Slider } from './slider.js';
 import { text } from './text.js';
 
-const KEYS = { off: 'n', buffer: 'g', 'drop-upgrade': 'u', 'cut-idle': 'i', 'half-open': 'o', crash: 'k' };
-
-// A time in words.
-const seconds = (ms) => (ms < 1000 ? `${ms} ms` : `${ms / 1000} ${text('s')}`);
+const KEYS = { off: 'n', buffer: 'g', 'drop-upgrade': 'u', 'cut-idle': 'i', 'half-open': 'o', 'slow-reader': 'w', 'seventh-tab': '7', crash: 'k' };
 
 export class NetworkControls {
   #shared;
   #fault = null;
+  #sliders;
 
   // Controls within `container`, for the shared subscriptions.
   constructor(container, shared) {
     this.container = container;
     this.#shared = shared;
-    this.#connect('delay', (ms) => shared.order('network', { delay_ms: ms }));
-    // The lanes have a field for the poll interval.
-    if (this.#part('poll-interval')) this.#connect('poll-interval', (ms) => shared.order('pollInterval', { ms }));
+    const slider = (name, apply) => new Slider(this.#part(name), this.#part(`${name}-value`), { words: exactly, apply });
+    this.#sliders = { delay: slider('delay', (ms) => shared.order('network', { delay_ms: ms })) };
+    // The lanes have one of their own for the poll interval.
+    if (this.#part('poll-interval')) this.#sliders.interval = slider('poll-interval', (ms) => shared.order('pollInterval', { ms }));
   }
 
   #part(name) {
     return this.container.querySelector(`.${name}`);
   }
 
-  // A slider shows its value while it is moved, and applies it when it is released.
-  #connect(name, apply) {
-    const slider = this.#part(name);
-    slider.addEventListener('input', () => this.#label(name));
-    slider.addEventListener('change', () => apply(Number(slider.value)));
-  }
-
-  #label(name) {
-    const shown = seconds(Number(this.#part(name).value));
-    this.#part(`${name}-value`).textContent = shown;
-    this.#part(name).setAttribute('aria-valuetext', shown);
-  }
-
   // Shows the current settings.
   show({ settings, pollInterval }) {
     if (!settings) return;
     this.container.dataset.direct = settings.isDirect;
-    for (const [name, value] of [['delay', settings.delay_ms], ['poll-interval', pollInterval]]) {
-      const slider = this.#part(name);
-      if (!slider || slider === document.activeElement && slider.matches(':active')) continue;
-      slider.value = value;
-      this.#label(name);
-    }
+    this.#sliders.delay.show(settings.delay_ms);
+    this.#sliders.interval?.show(pollInterval);
     this.#showFaults(settings);
   }
 
@@ -72,8 +56,9 @@ export class NetworkControls {
     return button;
   }
 
-  // Shows in the chosen language what there is to watch.
+  // Shows the values, and what there is to watch, in the chosen language.
   translate() {
+    for (const slider of Object.values(this.#sliders)) slider.translate();
     const watch = this.#part('watch-for');
     watch.hidden = !this.#fault || this.#fault === 'off';
     watch.textContent = watch.hidden ? '' : text(`watch ${this.#fault}`);

@@ -4,13 +4,15 @@
 // Everything is drawn as it was measured: when the server's trace shows that bytes were sent, and when this browser received them. The
 // scene runs behind the present, so that it knows where a ball goes before it moves.
 
-import { Condition, isFailure, patience, words } from './condition.js';
+import { Condition, isFailure, words } from './condition.js';
 import { flight, hasRequest, lastOf } from './flight.js';
 import { connectHeader, showRights } from './header.js';
 import { NetworkControls } from './network.js';
 import { SharedSubscriptions } from './shared.js';
+import { Slider } from './slider.js';
 import { text, translate } from './text.js';
 import { TRANSPORTS } from './transports.js';
+import { Votes } from './votes.js';
 import { drawWire } from './wires.js';
 
 const DELAY_MS = 300;
@@ -32,14 +34,18 @@ const get = (id) => document.getElementById(id);
 const shared = new SharedSubscriptions(update);
 const { lanes } = shared;
 const tools = new NetworkControls(get('tools'), shared);
+// How many times slower than measured the event's way is shown.
+const slow = new Slider(get('slow'), get('slow-value'), { values: [1, 2, 5, 10], words: (times) => text('slowIs')(times), apply: showButtons });
+const votes = new Votes(showVotes);
 const columns = new Map();
 
 // How many goals have been shown.
 let goals = 0;
 // What the class says: { name, seconds }, the phone that is last and its delay.
 const prediction = { name: null, seconds: Number(get('seconds').value) };
-// The event that is shown: { event, goal, flights, began, time, done, elapsed }, where `goal` is its number among those shown; `began` is when the slow motion began, of this page's clock, and `time` the moment
-// that is drawn, of the server's. Null until there is an event.
+// The event that is shown: { event, goal, flights, began, time, done, isBroken, elapsed }, where `goal` is its number among those shown; `began` is
+// when the slow motion began, of this page's clock, and `time` the moment that is drawn, of the server's; `isBroken` is whether there has been a
+// fault since the event, so that polls are not the only reason for a delay. Null until there is an event.
 let play = null;
 // Events up to this time, of the server's clock, are not shown.
 let ignoredUpTo = Infinity;
@@ -80,6 +86,20 @@ function showPrediction() {
   for (const [lane, { phone }] of columns) phone.setAttribute('aria-pressed', String(lane.name === prediction.name));
 }
 
+// Shows how many phones have predicted and, once they have ended, what.
+function showVotes() {
+  const { question, count, joined } = votes;
+  get('ask-phones').hidden = Boolean(play || question);
+  set(get('votes'), question ? text('votes')(count, joined) : '');
+  const isShown = Boolean(question?.shown && count > 0);
+  for (const [lane, { part, phone }] of columns) {
+    phone.toggleAttribute('data-votes', isShown);
+    phone.style.setProperty('--share', isShown ? `${(100 * votes.of(lane.name)) / count}%` : '0%');
+    set(part('guess'), isShown ? text('votesFor')(votes.of(lane.name)) : text('yourPick'));
+  }
+  if (play?.done) set(get('verdict'), verdict(allFlights()));
+}
+
 // The moment that is drawn, in ms of the server's clock.
 function moment() {
   const latest = shared.now() - BEHIND_MS - (shared.settings?.delay_ms ?? 0);
@@ -88,7 +108,7 @@ function moment() {
   const { at } = play.event;
   if (latest < at) return latest;
   play.began ??= performance.now();
-  return Math.min(latest, at + (performance.now() - play.began) / Number(get('slow').value));
+  return Math.min(latest, at + (performance.now() - play.began) / slow.value);
 }
 
 // With reduced motion, the picture changes in steps, and whenever a ball arrives.
@@ -127,6 +147,7 @@ function paint() {
   const flights = allFlights();
   let time = moment();
   if (play && !play.done && time > play.event.at && reduced.matches) time = stepped(time, flights);
+  if (play && shared.settings.fault !== 'off') play.isBroken ||= !play.done;
   if (play) finishAt(time, flights);
   for (const { lane, flight } of flights) paintColumn(lane, flight, play?.time ?? time);
 }
@@ -138,13 +159,13 @@ function paintColumn(lane, { leftAt, arrivedAt, delay }, time) {
   const arrived = started && arrivedAt !== undefined && time >= arrivedAt;
   const waiting = started && !arrived && !(leftAt !== undefined && time >= leftAt);
   const ball = started ? { label: String(play.goal), leftAt, arrivedAt } : null;
-  const atServer = polls && hasRequest(lane, time);
+  const failed = element.dataset.failed === 'true';
+  const atServer = polls && !failed && hasRequest(lane, time);
   drawWire(part('wire'), lane, { time, ball, atServer, delay: shared.settings.delay_ms, vertical: !narrow.matches, colours: colours(column), em });
   element.dataset.ball = arrived ? 'arrived' : waiting ? 'waiting' : started ? 'moving' : 'none';
-  const failed = element.dataset.failed === 'true';
   const asks = atServer ? 'requestWaits' : column.exchange === 'poll' ? 'noRequest' : 'nextRequest';
-  const idle = failed ? 'noConnection' : polls ? asks : column.exchange === 'socket' ? 'connectionOpen' : 'answerOpen';
-  set(part('waiting'), waiting && polls && !failed ? text('waitsForRequest') : lane.state === 'on' || play ? text(idle) : text(lane.state));
+  const idle = failed ? 'noConnection' : polls ? asks : column.exchange === 'socket' ? 'connectionOpen' : 'responseOpen';
+  set(part('waiting'), waiting && polls && !failed ? text('waitsForRequest') : lane.state === 'on' || play || failed ? text(idle) : text(lane.state));
   set(part('counter'), waiting && polls ? `${inSeconds(time - play.event.at)} ${text('s')}` : '');
   set(part('delay'), arrived ? `${inSeconds(delay)} ${text('s')}` : play?.done ? '\u2013' : '');
 }
@@ -152,9 +173,10 @@ function paintColumn(lane, { leftAt, arrivedAt, delay }, time) {
 // Begins to show an event.
 function begin(event) {
   goals += 1;
-  play = { event, goal: goals, flights: new Map(), began: null, time: event.at, done: false };
+  play = { event, goal: goals, flights: new Map(), began: null, time: event.at, done: false, isBroken: false };
   set(get('verdict'), '');
   set(get('account'), '');
+  votes.end();
   showButtons();
 }
 
@@ -179,7 +201,8 @@ function finishAt(time, flights) {
 
 // Prediction and measurement in one sentence.
 function verdict(flights) {
-  const said = prediction.name ? `${text('youSaid')(text(prediction.name), inTenths(prediction.seconds))} ` : '';
+  const own = prediction.name ? `${text('youSaid')(text(prediction.name), inTenths(prediction.seconds))} ` : '';
+  const said = votes.count > 0 ? `${theySaid()} ` : own;
   const missing = flights.filter(({ flight }) => flight.arrivedAt === undefined);
   if (missing.length) {
     const names = missing.map(({ lane }) => text(lane.name)).join(', ');
@@ -191,22 +214,29 @@ function verdict(flights) {
     delay: inSeconds(flight.delay),
     by: inSeconds(by),
     interval: shared.pollInterval / 1000,
-    // Without the bytes in the trace, the wait was not measured.
-    waited: flight.leftAt === undefined ? null : inSeconds(flight.leftAt - play.event.at),
+    // Without the bytes in the trace, the wait was not measured. One that is shown as zero needs no words.
+    waited: flight.leftAt - play.event.at >= 5 ? inSeconds(flight.leftAt - play.event.at) : null,
   };
-  return said + text(lane.name === 'polling' ? 'wasPolling' : 'wasOther')(facts);
+  return said + text(lane.name === 'polling' && !play.isBroken ? 'wasPolling' : 'wasOther')(facts);
+}
+
+// What most phones have predicted, in words.
+function theySaid() {
+  const { favourite, count, question } = votes;
+  return text('theySaid')({ votes: votes.of(favourite), count, name: text(favourite), seconds: inTenths(question.median_seconds) });
 }
 
 function showButtons() {
   get('again').hidden = !play?.done;
   get('goal').hidden = Boolean(play);
+  showVotes();
   document.body.toggleAttribute('data-playing', Boolean(play));
-  const times = get('slow').value;
-  set(get('pace'), play && !play.done && times > 1 ? text('slower')(times) : '');
+  set(get('pace'), play && !play.done && slow.value > 1 ? text('slower')(slow.value) : '');
 }
 
 function again() {
   play = null;
+  votes.close();
   ignoredUpTo = shared.now();
   set(get('verdict'), '');
   showButtons();
@@ -231,7 +261,7 @@ function showConditions() {
   em = parseFloat(getComputedStyle(document.documentElement).fontSize);
   for (const [lane, column] of columns) {
     column.colours = null;
-    const condition = column.condition.update(lane, { now: shared.now(), published: shared.published, patience: patience(lane, shared) });
+    const condition = column.condition.update(lane, shared);
     column.element.dataset.failed = isFailure(condition);
     column.element.dataset.condition = condition.kind;
     const is = isFailure(condition) || condition.kind === 'recovered' ? words(condition) : text(`how ${lane.name}`);
@@ -242,6 +272,8 @@ function showConditions() {
 function showTexts() {
   translate();
   tools.translate();
+  slow.translate();
+  showButtons();
   showPrediction();
   showConditions();
   if (play?.done) set(get('verdict'), verdict(allFlights()));
@@ -249,9 +281,10 @@ function showTexts() {
 
 async function start() {
   if (parameters.has('embed')) document.body.dataset.embed = parameters.get('embed');
-  if (parameters.has('slow')) get('slow').value = parameters.get('slow');
+  slow.show(Number(parameters.get('slow')) || 5);
   connectHeader(showTexts);
   get('goal').addEventListener('click', () => shared.order('publish'));
+  get('ask-phones').addEventListener('click', () => votes.ask());
   get('again').addEventListener('click', again);
   get('seconds').addEventListener('input', showPrediction);
   translate();

@@ -7,7 +7,7 @@ import { KEPT_MS } from './lane.js';
 const POLL_MS = 33;
 
 export class SharedSubscriptions {
-  // For each lane: { name, its figures, deliveries, chunks }. Times are in ms of the server's clock.
+  // For each lane: { name, its figures, deliveries, chunks, cuts }. Times are in ms of the server's clock.
   all = [];
   // Those of them that the page shows.
   lanes = [];
@@ -90,7 +90,7 @@ export class SharedSubscriptions {
     this.#seen = next;
     Object.assign(this, rest);
     for (const { name, figures } of lanes) {
-      if (!this.all.some((lane) => lane.name === name)) this.all.push({ name, deliveries: [], chunks: [] });
+      if (!this.all.some((lane) => lane.name === name)) this.all.push({ name, deliveries: [], chunks: [], cuts: [] });
       Object.assign(this.#lane(name), figures);
     }
     for (const entry of log) this.#apply(entry);
@@ -107,13 +107,14 @@ export class SharedSubscriptions {
     const lane = this.#lane(entry.lane);
     if (entry.kind === 'delivery') lane.deliveries.push(entry);
     else if (entry.kind === 'chunk') lane.chunks.push(entry.chunk);
-    else if (entry.kind === 'arrival') {
+    else if (entry.kind === 'cut') lane.cuts.push(entry);
+    else if (entry.kind === 'arrival' || entry.kind === 'lost') {
       const chunk = lane.chunks.findLast(({ id }) => id === entry.chunk);
-      if (chunk) chunk.arrivedAt = entry.at;
+      if (chunk) chunk[entry.kind === 'lost' ? 'lostAt' : 'arrivedAt'] = entry.at;
     } else if (entry.kind === 'published') this.published.push(entry);
     else if (entry.kind === 'reset') {
       this.published.length = 0;
-      for (const lane of this.all) lane.deliveries.length = lane.chunks.length = 0;
+      for (const lane of this.all) lane.deliveries.length = lane.chunks.length = lane.cuts.length = 0;
     }
   }
 
@@ -125,9 +126,10 @@ export class SharedSubscriptions {
       list.splice(0, young < 0 ? list.length : young);
     };
     discard(this.published, ({ at }) => at);
-    for (const { deliveries, chunks } of this.all) {
+    for (const { deliveries, chunks, cuts } of this.all) {
       discard(deliveries, ({ receivedAt }) => receivedAt);
       discard(chunks, ({ at }) => at);
+      discard(cuts, ({ at }) => at);
     }
   }
 }

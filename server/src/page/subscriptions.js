@@ -7,6 +7,7 @@
 import { Clock } from './clock.js';
 import { elementReported, tabPolled } from './document.js';
 import { KEPT_MS, Lane } from './lane.js';
+import { OtherTabs } from './other_tabs.js';
 import { watch } from './watch.js';
 import { TRANSPORTS } from './transports.js';
 
@@ -22,8 +23,11 @@ export class Subscriptions {
     id: '',
     clock: new Clock(),
     pollInterval: 1000,
-    // Where the lanes connect: to the server, or to its relay.
+    // Where the lanes connect: to the server, or to its relay, and how long that delays bytes, in ms.
     origin: location.origin,
+    delay: 0,
+    // Whether the server traces the lanes.
+    isTraced: false,
   };
   #lanes = TRANSPORTS.map((transport) => new Lane(transport, this.#session, (entry) => this.#append(entry)));
   // What happened in the last minute, and the number of older entries that were discarded.
@@ -32,6 +36,10 @@ export class Subscriptions {
   #settings = null;
   // Whether the server traces the lanes: 'connected', 'unreachable', or 'refused' if it has too many trace sessions; null at first.
   #server = null;
+  // When the last fault ended, in ms of the server's clock.
+  #faultEndedAt = -Infinity;
+  #otherTabs = new OtherTabs();
+  #areOthersOpening = false;
   #suspended = false;
   #handshake = null;
   #watch = null;
@@ -85,6 +93,7 @@ export class Subscriptions {
       settings: this.#settings,
       pollInterval: this.#session.pollInterval,
       server: this.#server,
+      faultEndedAt: this.#faultEndedAt,
       handshake: this.#handshake,
     };
   }
@@ -97,13 +106,7 @@ export class Subscriptions {
     settings: ({ rate, payload }) => this.#post('/control', JSON.stringify({ rate, payload, schedule: 'poisson' })),
     network: ({ delay_ms, fault }) => this.#post('/control', JSON.stringify({ delay_ms, fault })),
     pollInterval: ({ ms }) => (this.#session.pollInterval = Math.max(MIN_POLL_INTERVAL_MS, ms)),
-    // Publishes as the lane's transport can: with a frame on its connection, or else with a separate request.
-    send: ({ name, text }) => {
-      const lane = this.#lane(name);
-      if (lane.send) return lane.send(text);
-      lane.requested();
-      this.#post(`/publish?lane=${lane.id}`, text).then(() => lane.responded());
-    },
+    send: ({ name, text }) => this.#lane(name).publish(text),
     pick: ({ name, wanted }) => {
       const lane = this.#lane(name);
       lane.wanted = wanted;
@@ -138,7 +141,7 @@ export class Subscriptions {
   #open() {
     this.#lanes.forEach((lane) => lane.stop());
     setTimeout(() => {
-      if (!this.#suspended) this.#lanes.filter((lane) => lane.wanted).forEach((lane) => lane.run());
+      if (!this.#suspended && !this.#areOthersOpening) this.#lanes.filter((lane) => lane.wanted).forEach((lane) => lane.run());
     }, START_DELAY_MS);
   }
 
@@ -150,15 +153,20 @@ export class Subscriptions {
     } else if (message.kind === 'published') {
       this.#append(message);
     } else if (message.kind === 'settings') {
+      const hadFault = (this.#settings?.fault ?? 'off') !== 'off';
       this.#settings = message;
+      if (hadFault && message.fault === 'off') this.#faultEndedAt = this.#session.clock.now();
       this.#chooseOrigin();
+      this.#openOtherTabs();
     } else if (message.kind === 'connected') {
       this.#server = 'connected';
+      this.#session.isTraced = true;
       this.#open();
     } else if (message.kind === 'unreachable' || message.kind === 'refused') {
       // Lanes work without a trace, too: those that are open stay open, and if none has started yet, all start.
       if (this.#server !== message.kind && this.#lanes.every((lane) => lane.state === 'off')) this.#open();
       this.#server = message.kind;
+      this.#session.isTraced = false;
     }
   }
 
@@ -169,10 +177,23 @@ export class Subscriptions {
     const isDirect = Number(location.port || { 'http:': 80, 'https:': 443 }[location.protocol]) === port;
     const isRelayed = isDirect && (delay_ms > 0 || fault !== 'off');
     this.#settings.isDirect = isDirect;
+    this.#session.delay = isRelayed ? delay_ms : 0;
     const origin = isRelayed ? `${location.protocol}//${location.hostname}:${relay_port}` : location.origin;
     if (origin === this.#session.origin) return;
     this.#session.origin = origin;
     if (this.#lanes.some(({ state }) => state !== 'off')) this.#open();
+  }
+
+  // Opens the streams of other tabs while that is the fault. They are the first, so that the lanes find no free connection.
+  async #openOtherTabs() {
+    const wanted = this.#settings.fault === 'seventh-tab' && this.#settings.isDirect;
+    if (wanted === this.#otherTabs.areOpen) return;
+    if (!wanted) return this.#otherTabs.close();
+    this.#lanes.forEach((lane) => lane.stop());
+    this.#areOthersOpening = true;
+    await this.#otherTabs.open(this.#session.origin);
+    this.#areOthersOpening = false;
+    this.#open();
   }
 
   // Keeps the headers of the newest WebSocket handshake: those of the request and of the response.

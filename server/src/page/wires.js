@@ -1,4 +1,4 @@
-// Draws the line between the server and one phone, at one moment: requests on their way up, answers without an event, and the numbered ball.
+// Draws the line between the server and one phone, at one moment: requests on their way up, responses without an event, and the numbered ball.
 
 import { cleared } from './ladder.js';
 import { isRequest } from './flight.js';
@@ -23,7 +23,7 @@ export function drawWire(canvas, lane, { time, ball, atServer, delay, vertical, 
 
   for (const chunk of lane.chunks) {
     if (chunk.seqs || chunk.sentAt > time) continue;
-    const end = chunk.arrivedAt ?? Infinity;
+    const end = chunk.arrivedAt ?? chunk.lostAt ?? Infinity;
     if (end <= time) continue;
     const request = isRequest(chunk);
     if (chunk.up && !request) continue;

@@ -17,16 +17,30 @@ pub enum Fault {
     CutIdle,
     /// Nothing is forwarded any more, and no connection is closed.
     HalfOpen,
+    /// Clients read slowly, so bytes wait on the way to them.
+    SlowReader,
+    /// Six other tabs of each browser keep a stream open, so that a request over HTTP/1.1 waits for one of them to be closed. It is the pages that
+    /// open these streams; the relay forwards everything.
+    SeventhTab,
     /// All connections are reset, and new ones are for three seconds. Then the fault is over.
     Crash,
 }
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Self; 6] = [Self::Off, Self::Buffer, Self::DropUpgrade, Self::CutIdle, Self::HalfOpen, Self::Crash];
+    pub const ALL: [Self; 8] = [
+        Self::Off,
+        Self::Buffer,
+        Self::DropUpgrade,
+        Self::CutIdle,
+        Self::HalfOpen,
+        Self::SlowReader,
+        Self::SeventhTab,
+        Self::Crash,
+    ];
 
-    /// Whether the relay must be able to read the requests and responses, which TLS encrypts.
-    pub fn reads_http(self) -> bool {
-        matches!(self, Self::Buffer | Self::DropUpgrade)
+    /// Whether it exists at a server with or without TLS: the relay cannot read what TLS encrypts, and over HTTP/2 all tabs share a connection.
+    pub fn exists(self, tls: bool) -> bool {
+        !tls || !matches!(self, Self::Buffer | Self::DropUpgrade | Self::SeventhTab)
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::http::{Filter, Requests, Responses};
-use super::{Conditions, Far, Fault};
+use super::{Conditions, Fault, ServerSide};
 
 /// After this time without a byte in either direction, [`Fault::CutIdle`] closes a connection.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
@@ -21,6 +21,9 @@ const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// places of connections that have ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How fast a client reads with [`Fault::SlowReader`], and how many bytes at once.
+const SLOW_BYTES_PER_SECOND: u32 = 5_000;
+const SLOW_READ_BYTES: usize = 250;
 /// The buffer size of one read, in bytes.
 const READ_BYTES: usize = 4 << 10;
 /// The most bytes under way in one direction. While there are that many, nothing more is read.
@@ -29,20 +32,19 @@ const MAX_QUEUED_BYTES: usize = 32 << 10;
 /// Forwards a connection to the one that `connect` opens, until both directions have ended or the fault changes. A changed fault resets the
 /// connection, as a proxy with another configuration would; only for [`Fault::HalfOpen`] it stays open, and silent.
 pub async fn forward(
-    near: TcpStream,
-    connect: impl AsyncFnOnce() -> io::Result<Far>,
+    mut client: TcpStream,
+    connect: impl AsyncFnOnce() -> io::Result<ServerSide>,
     mut conditions: Receiver<Conditions>,
 ) -> io::Result<()> {
-    near.set_nodelay(true)?;
-    let mut near = near;
+    client.set_nodelay(true)?;
     let fault = conditions.borrow_and_update().fault;
     if fault != Fault::HalfOpen {
         // The round trip of TCP's handshake, which the client has already completed with the relay.
         sleep(2 * delay(&conditions)).await;
-        let mut far = connect().await?;
+        let mut server = connect().await?;
         let changes = conditions.clone();
         let ended = tokio::select! {
-            ended = both_ways(&mut near, &mut far.stream, fault, &changes) => Some(ended),
+            ended = both_ways(&mut client, &mut server.stream, fault, &changes) => Some(ended),
             changed = conditions.wait_for(|new| new.fault != fault) => match changed {
                 Ok(new) if new.fault == Fault::HalfOpen => None,
                 _ => Some(Err(io::ErrorKind::ConnectionReset.into())),
@@ -51,27 +53,27 @@ pub async fn forward(
         match ended {
             Some(Ok(())) => return Ok(()),
             Some(Err(error)) => {
-                reset(near);
-                reset(far.stream);
+                reset(client);
+                reset(server.stream);
                 return Err(error);
             }
             None => {
-                half_open(&mut near, &mut conditions).await;
-                reset(far.stream);
+                half_open(&mut client, &mut conditions).await;
+                reset(server.stream);
             }
         }
     } else {
-        half_open(&mut near, &mut conditions).await;
+        half_open(&mut client, &mut conditions).await;
     }
-    reset(near);
+    reset(client);
     Ok(())
 }
 
 /// Forwards nothing until the fault changes, or the client closes its connection, so that its place is free for others.
-async fn half_open(near: &mut TcpStream, conditions: &mut Receiver<Conditions>) {
+async fn half_open(client: &mut TcpStream, conditions: &mut Receiver<Conditions>) {
     let left = async {
         let mut buffer = [0; READ_BYTES];
-        while near.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+        while client.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     };
     tokio::select! {
         _ = conditions.wait_for(|new| new.fault != Fault::HalfOpen) => {}
@@ -91,13 +93,13 @@ fn delay(conditions: &Receiver<Conditions>) -> Duration {
 
 /// Forwards in both directions, until both have ended.
 async fn both_ways(
-    near: &mut TcpStream,
-    far: &mut TcpStream,
+    client: &mut TcpStream,
+    server: &mut TcpStream,
     fault: Fault,
     conditions: &Receiver<Conditions>,
 ) -> io::Result<()> {
-    let (near_read, near_write) = near.split();
-    let (far_read, far_write) = far.split();
+    let (client_read, client_write) = client.split();
+    let (server_read, server_write) = server.split();
     let up = match fault {
         Fault::DropUpgrade => Filter::DropUpgrade(Requests::default()),
         _ => Filter::None,
@@ -106,10 +108,11 @@ async fn both_ways(
         Fault::Buffer => Filter::Hold(Responses::default()),
         _ => Filter::None,
     };
+    let pace = (fault == Fault::SlowReader).then_some(SLOW_BYTES_PER_SECOND);
     let active = Cell::new(Instant::now());
     let forwarded = async {
-        let up = pin!(one_way(near_read, far_write, up, conditions, &active));
-        let down = one_way(far_read, near_write, down, conditions, &active);
+        let up = pin!(one_way(client_read, server_write, up, None, conditions, &active));
+        let down = one_way(server_read, client_write, down, pace, conditions, &active);
         match select(up, pin!(down)).await {
             Either::Left((ended, down)) => {
                 ended?;
@@ -135,11 +138,13 @@ async fn silence(active: &Cell<Instant>) {
     }
 }
 
-/// Forwards in one direction. Each byte arrives after the delay at the time when it came, and not before those ahead of it.
+/// Forwards in one direction. Each byte arrives after the delay at the time when it came, and not before those ahead of it. With a `pace`, in
+/// bytes per second, it is written as slowly as a slow client would read it.
 async fn one_way(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut filter: Filter,
+    pace: Option<u32>,
     conditions: &Receiver<Conditions>,
     active: &Cell<Instant>,
 ) -> io::Result<()> {
@@ -167,7 +172,12 @@ async fn one_way(
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 if let Some((_, bytes)) = queue.pop_front() {
                     queued_bytes -= bytes.len();
-                    timeout(WRITE_TIMEOUT, to.write_all(&bytes)).await??;
+                    for part in bytes.chunks(pace.map_or(READ_BYTES, |_| SLOW_READ_BYTES)) {
+                        timeout(WRITE_TIMEOUT, to.write_all(part)).await??;
+                        if let Some(pace) = pace {
+                            sleep(Duration::from_secs(part.len() as u64) / pace).await;
+                        }
+                    }
                 }
             }
         }

@@ -85,19 +85,19 @@ impl Relay {
         loop {
             tokio::select! {
                 accepted = listener.accept() => {
-                    let Ok((near, peer)) = accepted else {
+                    let Ok((client, peer)) = accepted else {
                         // All files are in use, for instance.
                         sleep(ACCEPT_PAUSE).await;
                         continue;
                     };
                     if self.conditions().fault == Fault::Crash {
-                        forward::reset(near);
+                        forward::reset(client);
                     } else if let Some(place) = self.quota.place(peer.ip().to_canonical()) {
                         let (relay, conditions) = (self.clone(), self.watch());
                         connections.spawn_local(async move {
                             let connect = || relay.connect(server, peer.ip());
                             // An error means that one side has ended its connection; the other is dropped with it.
-                            let _ = forward::forward(near, connect, conditions).await;
+                            let _ = forward::forward(client, connect, conditions).await;
                             drop::<Place>(place);
                         });
                     }
@@ -115,16 +115,16 @@ impl Relay {
     }
 
     /// Connects to the server for a client.
-    async fn connect(self: &Arc<Self>, server: SocketAddr, client: IpAddr) -> std::io::Result<Far> {
+    async fn connect(self: &Arc<Self>, server: SocketAddr, client: IpAddr) -> std::io::Result<ServerSide> {
         let socket = if server.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.bind(SocketAddr::new(server.ip(), 0))?;
         let address = socket.local_addr()?;
         // Before the server accepts the connection.
         self.clients().insert(address, client);
-        let client = Client { relay: self.clone(), address };
+        let entry = ClientEntry { relay: self.clone(), address };
         let stream = socket.connect(server).await?;
         stream.set_nodelay(true)?;
-        Ok(Far { stream, _client: client })
+        Ok(ServerSide { stream, _entry: entry })
     }
 
     fn clients(&self) -> MutexGuard<'_, HashMap<SocketAddr, IpAddr>> {
@@ -132,19 +132,19 @@ impl Relay {
     }
 }
 
-/// A connection to the server.
-struct Far {
+/// The relay's connection to the server, on behalf of a client.
+struct ServerSide {
     stream: TcpStream,
-    _client: Client,
+    _entry: ClientEntry,
 }
 
-/// The entry of a client; dropping it removes the entry.
-struct Client {
+/// The entry of a client in [`Relay::clients`]; dropping it removes the entry.
+struct ClientEntry {
     relay: Arc<Relay>,
     address: SocketAddr,
 }
 
-impl Drop for Client {
+impl Drop for ClientEntry {
     fn drop(&mut self) {
         self.relay.clients().remove(&self.address);
     }
@@ -174,10 +174,10 @@ mod tests {
             let server = listen().await;
             let relay = Relay::new(0, 10);
             let client: IpAddr = "10.0.0.7".parse().unwrap();
-            let far = relay.connect(server.local_addr().unwrap(), client).await.unwrap();
+            let connection = relay.connect(server.local_addr().unwrap(), client).await.unwrap();
             let (_stream, peer) = server.accept().await.unwrap();
             assert_eq!(relay.client(peer), client);
-            drop(far);
+            drop(connection);
             assert_eq!(relay.client(peer), peer.ip(), "and forgets it");
             assert!(relay.clients().is_empty());
         });
@@ -186,10 +186,10 @@ mod tests {
     #[test]
     fn connections_beyond_the_limit_are_closed() {
         run(async {
-            let (server, near) = (listen().await, listen().await);
-            let (server_address, address) = (server.local_addr().unwrap(), near.local_addr().unwrap());
+            let (server, clients) = (listen().await, listen().await);
+            let (server_address, address) = (server.local_addr().unwrap(), clients.local_addr().unwrap());
             let relay = Relay::new(address.port(), 2);
-            spawn_local(relay.run(near, server_address));
+            spawn_local(relay.run(clients, server_address));
             let connect = || async { TcpStream::connect(address).await.unwrap() };
             let first = connect().await;
             let _second = connect().await;

@@ -95,10 +95,11 @@ pub async fn run(
 
 /// The message with the settings: rate, payload and the relay's conditions, and whether the page may change them.
 fn settings(plan: &Plan, conditions: &Conditions, network: &Network, may_control: bool) -> serde_json::Value {
-    let faults = Fault::ALL.into_iter().filter(|fault| !network.tls || !fault.reads_http());
+    let faults = Fault::ALL.into_iter().filter(|fault| fault.exists(network.tls));
     json!({
         "kind": "settings",
         "rate": plan.rate,
+        "schedule": plan.spacing,
         "payload_bytes": plan.payload,
         "control": may_control,
         "port": network.port,

@@ -150,6 +150,12 @@ impl Browser {
         self.command("Emulation.setEmulatedMedia", &json!({ "media": "print" }));
     }
 
+    /// Shows pages as for users who prefer `light` or `dark` colours.
+    pub fn emulate_colour_scheme(&self, scheme: &str) {
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.command("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));
+    }
+
     /// Takes the network away from this tab; only files can be loaded then.
     pub fn disconnect(&self) {
         self.command("Network.enable", &json!({}));

@@ -60,7 +60,7 @@ fn a_phone_joins_receives_switches_and_answers_and_the_hall_shows_and_saves_it()
         &browser,
         "when(() => get('said').textContent === 'waiting for an event', () => done([get('number').textContent, get('transport').textContent]));",
     );
-    assert_eq!(joined, json!(["Phone 1", "SSE: one answer that never ends"]));
+    assert_eq!(joined, json!(["Phone 1", "SSE: one response that never ends"]));
     assert_eq!(run(&browser, CUT_OFF), json!([[], 0]));
 
     browser.new_tab();

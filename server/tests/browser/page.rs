@@ -162,6 +162,11 @@ fn over_https_the_page_shows_the_same() {
         .run("done([...new Set(performance.getEntriesByType('resource').map(entry => entry.nextHopProtocol))]);");
     assert_eq!(protocols, json!(["h2"]));
     assert_eq!(browser.console_errors(), [""; 0]);
+    // A relay cannot read what TLS encrypts, and HTTP/2 has no limit of connections.
+    let faults = browser.run(
+        "fetch('/control', { method: 'POST', body: '{\"fault\":\"buffer\"}' }).then(({ status }) => done([status, livePage.settings.faults]));",
+    );
+    assert_eq!(faults, json!([400, ["off", "cut-idle", "half-open", "slow-reader", "crash"]]));
 }
 
 fn every_lane_shows_every_event(browser: &Browser, server: &Server) {
@@ -259,13 +264,31 @@ fn the_controls_work_and_cut_connections_resume_without_loss() {
         "a handshake, another after the cut, and no request for the event that it published"
     );
     // The rate can be changed.
-    browser.run(
+    let words = browser.run(
         "const rate = document.getElementById('rate');
-         rate.value = 100;
+         // The slider's positions are 0, 0.1, 0.2, 0.5, 1 and so on.
+         const words = [0, 1, 4, 10].map(position => {
+             rate.value = position;
+             rate.dispatchEvent(new Event('input'));
+             return [document.getElementById('rate-value').textContent, rate.getAttribute('aria-valuetext')];
+         });
          rate.dispatchEvent(new Event('change'));
-         done(0);",
+         done(words.every(([shown, spoken]) => shown === spoken) && words.map(([shown]) => shown));",
     );
+    assert_eq!(words, json!(["none", "one every 10 s", "1 a second", "100 a second"]));
     received(&browser, 150);
+    let schedule = browser.run(
+        "const look = () => livePage.settings.rate === 100 ? done(livePage.settings.schedule) : setTimeout(look, 20);
+         look();",
+    );
+    assert_eq!(schedule, json!("poisson"), "in step with the events, polls would always wait equally long");
+    // A setting between two positions is shown as it is.
+    let between = browser.run(
+        "livePage.order('settings', { rate: 3 });
+         const look = () => livePage.settings.rate === 3 ? setTimeout(() => done([document.getElementById('rate-value').textContent, document.getElementById('rate').value]), 100) : setTimeout(look, 20);
+         look();",
+    );
+    assert_eq!(between, json!(["3 a second", "5"]));
     browser.run("document.getElementById('language').click(); done(0);");
     assert_eq!(browser.run("done(document.documentElement.lang);"), json!("ko"));
 }
@@ -454,7 +477,7 @@ fn on_a_projector_labels_grow_with_the_screen_and_no_number_is_cut_off() {
                      if ((hasText || element.matches('input[type=number]')) && element.checkVisibility() && parseFloat(style.fontSize) < 0.022 * innerHeight)
                          faults.push(['small', element.outerHTML.slice(0, 60), parseFloat(style.fontSize) / innerHeight]);
                  }
-                 for (const input of document.querySelectorAll('.controls input')) {
+                 for (const input of document.querySelectorAll('.controls input[type=number]')) {
                      const style = getComputedStyle(input);
                      const pen = document.createElement('canvas').getContext('2d');
                      pen.font = `${style.fontSize} ${style.fontFamily}`;
@@ -467,7 +490,7 @@ fn on_a_projector_labels_grow_with_the_screen_and_no_number_is_cut_off() {
                  if (wide > 0) faults.push(['beyond the right edge', wide]);
                  return faults;
              };
-             const longest = { rate: 1000, payload: 65536, interval: 60000, span: 30 };
+             const longest = { payload: 65536, span: 30 };
              for (const [id, value] of Object.entries(longest)) document.getElementById(id).value = value;
              // Figures are updated twice a second.
              setTimeout(() => done(check()), 600);",
@@ -601,6 +624,131 @@ fn the_overhead_is_right_for_bursts_and_for_events_larger_than_what_is_shown_of_
 }
 
 #[test]
+fn every_arrow_has_the_times_of_the_server_s_trace_and_of_the_page_s_deliveries() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    // Without a shared worker, the page itself receives the trace, and the test can listen.
+    browser.before_each_page(
+        "delete window.SharedWorker;
+         window.traced = [];
+         window.WebSocket = class extends WebSocket {
+             constructor(url, ...rest) {
+                 super(url, ...rest);
+                 if (url.includes('/watch?')) this.addEventListener('message', ({ data }) => {
+                     const message = JSON.parse(data);
+                     if (message.kind === 'chunk') window.traced.push(message);
+                 });
+             }
+         };",
+    );
+    open(&browser, &server, "");
+    server.feed().publish(protocol::clock::now_ns(), "one");
+    received(&browser, 1);
+    browser.run("livePage.order('burst', { events: 100 }); done(0);");
+    received(&browser, 101);
+    browser.run("document.querySelectorAll('.send').forEach(send => send.click()); done(0);");
+    received(&browser, 106);
+    // Compared is what has been drawn once the page has all of the trace.
+    let faults = browser.run(
+        "livePage.order('pollInterval', { ms: 10_000 });
+         Promise.all([import('/page/arrows.js'), new Promise(resolve => setTimeout(resolve, 300))]).then(([{ arrows }]) => {
+             const faults = [];
+             const counts = {};
+             for (const lane of livePage.lanes) {
+                 const drawn = arrows(lane, { since: -Infinity, now: livePage.now() });
+                 const trace = traced.filter(({ lane: name }) => name === lane.name);
+                 const known = new Map(lane.deliveries.map(({ seq, receivedAt }) => [seq, receivedAt]));
+                 if (drawn.length < trace.length) faults.push([lane.name, 'arrows', drawn.length, trace.length]);
+                 trace.forEach(({ up, at_ns, size, seqs }, index) => {
+                     const { chunk, from, ends, isLost, events } = drawn[index];
+                     // What the server has seen is the end of an arrow upwards, and the start of one downwards.
+                     if ((up ? ends[0] : from) !== at_ns / 1e6) faults.push([lane.name, up, from, ends, at_ns / 1e6]);
+                     // The clocks of browser and server are known to a bound.
+                     if (ends.some(end => end < from - livePage.error - 0.01) || isLost || chunk.size !== size) faults.push([lane.name, from, ends, size]);
+                     const expected = seqs ? Array.from({ length: seqs[1] - seqs[0] + 1 }, (_, at) => known.get(seqs[0] + at)) : null;
+                     if (expected && JSON.stringify(expected) !== JSON.stringify(ends)) faults.push([lane.name, seqs, expected, ends]);
+                     counts[lane.name] = Math.max(counts[lane.name] ?? 0, events);
+                 });
+                 if (trace.filter(({ up }) => up).length === 0) faults.push([lane.name, 'sends nothing']);
+             }
+             done([faults, counts.polling]);
+         });",
+    );
+    assert_eq!(faults[0], json!([]));
+    assert!(faults[1].as_u64().unwrap() > 1, "a poll brings several events: {faults}");
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
+fn arrows_show_a_connection_s_start_what_was_lost_and_where_a_lane_resumed() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    browser.open(&format!("{}/?view=lanes", server.addresses().http_url()));
+    // A lane with a clock that the test sets, behind a relay that delays bytes by 100 ms. Its first connection ends when the test says so.
+    let shown = browser.run(
+        "Promise.all([import('/page/lane.js'), import('/page/arrows.js')]).then(async ([{ Lane }, { arrows, resumptions }]) => {
+             let time = 1000;
+             const lane = { chunks: [], deliveries: [], cuts: [] };
+             const log = ({ kind, chunk, at, ...rest }) => {
+                 if (kind === 'chunk') lane.chunks.push({ ...chunk });
+                 else if (kind === 'delivery') lane.deliveries.push(rest);
+                 else if (kind === 'cut') lane.cuts.push({ at });
+                 else lane.chunks.find(({ id }) => id === chunk)[kind === 'lost' ? 'lostAt' : 'arrivedAt'] = at;
+             };
+             const clock = { now: () => time, error: 2 };
+             let end;
+             const subscribe = () => new Promise((_, reject) => (end = reject));
+             const transport = { name: 'websocket', path: '/ws', exchange: 'socket', subscribe };
+             const subject = new Lane(transport, { id: 's', clock, pollInterval: 50, delay: 100 }, log);
+             const trace = (up, at, text, connection, seqs = null) => subject.traced({ up, at, size: text.length, connection, traceSession: 1,
+                 data: new TextEncoder().encode(text), seqs, events: [], event_bytes: 0 });
+             subject.run();
+             // The request is handed to the browser at 1000, which opens a connection first.
+             subject.requested();
+             trace(true, 1300, 'GET /ws?after=0-7 HTTP/1.1', 1);
+             time = 1402;
+             subject.responded();
+             trace(false, 1300, 'HTTP/1.1 101', 1);
+             // A frame that the page sends at 1500, one that the browser sends by itself, and an event that arrives.
+             time = 1500;
+             subject.send = () => {};
+             subject.publish('x');
+             trace(true, 1603, 'frame', 1);
+             trace(true, 1700, 'pong', 1);
+             trace(false, 1700, 'event', 1, [4, 4]);
+             time = 1802;
+             subject.event(JSON.stringify({ seq: 4, at: 1_700_000_000, data: '' }));
+             // An event is under way when the connection ends; the trace of another one comes later.
+             trace(false, 1850, 'event', 1, [5, 5]);
+             time = 1900;
+             end(new Error('cut'));
+             await new Promise(resolve => setTimeout(resolve, 0));
+             trace(false, 1860, 'event', 1, [6, 6]);
+             time = 2000;
+             subject.requested();
+             trace(true, 2202, 'GET /ws?after=4-7 HTTP/1.1', 2);
+             time = 2300;
+             const drawn = arrows(lane, { since: 0, now: time }).map(({ chunk, kind, from, ends, isLost }) => [kind, from, ends, isLost, chunk.askedAt ?? null]);
+             const published = [{ seq: 4, at: 1700 }, { seq: 5, at: 1850 }];
+             done([drawn, resumptions(lane, published)]);
+         }).catch(error => done(String(error)));",
+    );
+    let arrows = json!([
+        ["request", 1198.0, [1300.0], false, 1000.0],
+        ["response", 1300.0, [1402.0], false, null],
+        [null, 1500.0, [1603.0], false, null],
+        [null, 1598.0, [1700.0], false, null],
+        ["event", 1700.0, [1802.0], false, null],
+        ["event", 1850.0, [1900.0], true, null],
+        ["event", 1860.0, [1900.0], true, null],
+        ["request", 2100.0, [2202.0], false, 2000.0],
+    ]);
+    let integers = |value: &Value| value.to_string().replace(".0", "");
+    assert_eq!(integers(&shown[0]), integers(&arrows));
+    assert_eq!(shown[1], json!([{ "cutAt": 1900, "at": 2202, "after": 4, "eventAt": 1700 }]));
+}
+
+#[test]
 fn every_chunk_gets_an_arrival_time_even_if_the_browser_does_not_report_it() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
@@ -612,7 +760,7 @@ fn every_chunk_gets_an_arrival_time_even_if_the_browser_does_not_report_it() {
              const log = [];
              const clock = { now: () => time, error: 2 };
              const transport = { name: 'sse', path: '/sse', exchange: 'stream', subscribe: () => new Promise(() => {}) };
-             const lane = new Lane(transport, { id: 's', clock, pollInterval: 50 }, (entry) => log.push(entry));
+             const lane = new Lane(transport, { id: 's', clock, pollInterval: 50, delay: 0 }, (entry) => log.push(entry));
              const trace = (at, text, seqs = null) => lane.traced({ up: false, at, size: text.length, connection: 1, traceSession: 1,
                  data: new TextEncoder().encode(text), seqs, events: [], event_bytes: 0 });
              const arrivals = () => {

@@ -120,6 +120,7 @@ fn over_many_goals_the_event_waits_for_polls_and_for_nothing_else() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
     open(&browser, &server);
+    run(&browser, "livePage.order('pollInterval', { ms: 1000 }); done(0);");
     for _ in 0..5 {
         server.feed().publish(protocol::clock::now_ns(), "goal");
         let events = server.feed().head().0;
@@ -169,6 +170,21 @@ fn the_delay_of_the_presenter_s_slider_is_measured_by_every_lane() {
         "when(() => livePage.lanes.every(lane => lane.received === 2), () => done(livePage.lanes.map(lane => [lane.deliveries.map(({ seq }) => seq), lane.missed, lane.repeated])));",
     );
     assert_eq!(seqs, json!(vec![json!([[1, 2], 0, 0]); 5]));
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
+fn what_a_lane_publishes_takes_the_delayed_way_too_with_the_presenter_s_rights() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(Some(TOKEN));
+    open(&browser, &server);
+    let sent = run(
+        &browser,
+        "for (const name of ['polling', 'websocket']) livePage.order('send', { name, text: name });
+         const request = () => lane('polling').chunks.find(({ up, data }) => up && new TextDecoder().decode(data.subarray(0, 14)) === 'POST /publish?');
+         when(() => request() && livePage.lanes.every(({ received }) => received === 2), () => done(request().at - request().askedAt + livePage.error));",
+    );
+    assert!(sent.as_f64().unwrap() >= 300.0, "{sent} ms");
     assert_eq!(browser.console_errors(), [""; 0]);
 }
 
@@ -222,11 +238,11 @@ fn a_proxy_that_buffers_silences_streams_and_a_lost_upgrade_refuses_the_websocke
     let watch = run(&browser, "done(document.querySelector('.watch-for').textContent.slice(0, 13));");
     assert_eq!(watch, json!("A proxy holds"));
     server.feed().publish(protocol::clock::now_ns(), "held back");
-    failed(&browser, &["ndjson", "sse"], "asked, no answer yet");
+    failed(&browser, &["ndjson", "sse"], "asked, no response yet");
     recovers(&browser, &server);
     let said = run(&browser, "done(column('sse').querySelector('.how').textContent);");
     let said = said.as_str().unwrap();
-    assert!(said.starts_with("resumed after ") && said.ends_with("nothing missed"), "{said}");
+    assert!(said.starts_with("back ") && said.ends_with(" s after the fault, none missed"), "{said}");
 
     break_it(&browser, "u", "drop-upgrade");
     server.feed().publish(protocol::clock::now_ns(), "without WebSocket");
@@ -270,6 +286,130 @@ fn a_proxy_that_cuts_silence_loses_connections_and_no_events() {
     );
     assert!(cut.as_u64().unwrap() <= before + 1, "polling is not silent");
     recovers(&browser, &server);
+}
+
+#[test]
+fn a_recovery_counts_from_the_end_of_the_fault_and_otherwise_from_the_loss_of_the_connection() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    browser.open(&format!("{}/?lang=en", server.url()));
+    let conditions = run(
+        &browser,
+        "import('/page/condition.js').then(({ Condition, words }) => {
+             const said = (faultEndedAt) => {
+                 const condition = new Condition();
+                 const lane = { name: 'sse', state: 'on', chunks: [], cursor: 0, missed: 0, lostAt: null, onSince: 0 };
+                 let time = 0;
+                 const shared = { now: () => time, published: [], pollInterval: 1000, settings: { delay_ms: 0 }, faultEndedAt: -Infinity };
+                 condition.update(lane, shared);
+                 // The page looks every now and then; the connection is lost at 1000 and works again at 9250.
+                 Object.assign(lane, { state: 'lost', lostAt: 1000 });
+                 for (time = 1400; time < 9000; time += 500) condition.update(lane, shared);
+                 shared.faultEndedAt = faultEndedAt;
+                 Object.assign(lane, { state: 'on', onSince: 9250 });
+                 time = 9400;
+                 return words(condition.update(lane, shared));
+             };
+             done([said(9000), said(-Infinity)]);
+         });",
+    );
+    assert_eq!(conditions, json!(["back 0.3 s after the fault, none missed", "back after 8.3 s, none missed"]));
+}
+
+#[test]
+fn a_slow_reader_receives_a_burst_late_and_completely() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server);
+    break_it(&browser, "w", "slow-reader");
+    run(&browser, "when(connected, () => done(0));");
+    // Over each lane, these take at least four seconds at 5 kB a second; the page notices after three.
+    for _ in 0..100 {
+        server.feed().publish(protocol::clock::now_ns(), &"x".repeat(200));
+    }
+    let missing = run(
+        &browser,
+        "const seen = new Set();
+         const look = () => {
+             const lines = [...document.querySelectorAll('.line[data-condition=silent]')];
+             lines.filter(line => line.querySelector('.how').textContent.startsWith('looks open, but misses ')).forEach(line => seen.add(line.dataset.lane));
+             return ['ndjson', 'sse', 'websocket'].every(name => seen.has(name));
+         };
+         when(look, () => done(true));",
+    );
+    assert_eq!(missing, json!(true));
+    // Nothing is lost, even before the fault ends.
+    run(&browser, "when(() => lane('websocket').received === 100, () => done(0));");
+    recovers(&browser, &server);
+}
+
+#[test]
+fn the_seventh_tab_s_requests_wait_in_the_browser_and_its_websocket_does_not() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    open(&browser, &server);
+    break_it(&browser, "7", "seventh-tab");
+    failed(&browser, &["polling", "long_polling", "ndjson", "sse"], "asked, no response yet");
+    server.feed().publish(protocol::clock::now_ns(), "over WebSocket only");
+    let received = run(
+        &browser,
+        "when(() => lane('websocket').received === 1, () => done(livePage.lanes.map(({ received }) => received)));",
+    );
+    assert_eq!(received, json!([0, 0, 0, 0, 1]));
+    recovers(&browser, &server);
+}
+
+#[test]
+fn phones_predict_the_goal_and_the_scene_shows_their_predictions_beside_the_measurement() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(Some(TOKEN));
+    browser.set_viewport(360, 740);
+    browser.open(&format!("{}/join?lang=en", server.url()));
+    run(&browser, "when(() => get('transport').textContent, () => done(0));");
+    browser.new_tab();
+    browser.set_viewport(1280, 720);
+    open(&browser, &server);
+    let asked = run(
+        &browser,
+        "press('a'); when(() => get('votes').textContent.includes(' of 1 '), () => done([get('votes').textContent, get('ask-phones').hidden]));",
+    );
+    assert_eq!(asked, json!(["0 of 1 phones have predicted", true]));
+    browser.show_tab_number(0);
+    let answered = run(
+        &browser,
+        "when(() => !get('question').hidden, () => {
+             const isIncomplete = get('send').disabled;
+             get('choices').children[0].click();
+             get('guess').value = 2;
+             get('guess').dispatchEvent(new Event('input'));
+             const shown = [isIncomplete, get('send').disabled, get('choices').children[0].ariaPressed, get('value').textContent];
+             get('send').click();
+             when(() => !get('answered').hidden, () => done(shown));
+         });",
+    );
+    assert_eq!(answered, json!([true, false, "true", "2.0 s"]));
+    browser.show_tab_number(1);
+    let before = run(
+        &browser,
+        "when(() => get('votes').textContent.startsWith('1 '), () => done([...document.querySelectorAll('[data-votes]')].length));",
+    );
+    assert_eq!(before, json!(0), "nobody sees what others have said before the goal");
+    goal(&browser);
+    let shown = run(
+        &browser,
+        "when(() => document.querySelector('[data-votes]'), () => done([get('verdict').textContent, ['polling', 'sse'].map(name => column(name).querySelector('.guess').textContent)]));",
+    );
+    let verdict = shown[0].as_str().unwrap();
+    assert!(verdict.starts_with("1 of 1 phones said Polling, and the median was 2.0 s. It was "), "{verdict}");
+    assert_eq!(shown[1], json!(["1 phone", "0 phones"]));
+    let question =
+        "fetch('/hall/state').then(response => response.json()).then(({ question }) => done(question?.shown ?? null));";
+    assert_eq!(run(&browser, question), json!(true));
+    run(&browser, "press('r'); done(0);");
+    let closed = "const look = async () => (await (await fetch('/hall/state')).json()).question ? setTimeout(look, 20) : done([get('votes').textContent, get('ask-phones').hidden]);
+         look();";
+    assert_eq!(run(&browser, closed), json!(["", false]));
+    assert_eq!(browser.console_errors(), [""; 0]);
 }
 
 #[test]

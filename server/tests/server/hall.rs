@@ -83,7 +83,7 @@ fn a_phone_may_report_and_answer_and_only_the_presenter_may_control() {
 }
 
 #[test]
-fn invalid_changes_and_reports_are_refused_and_change_nothing() {
+fn invalid_changes_are_refused_and_of_reports_the_invalid_ones_only() {
     let server = start();
     publish(&server, &["a", "b"]);
     for (body, error) in [
@@ -112,32 +112,69 @@ fn invalid_changes_and_reports_are_refused_and_change_nothing() {
     );
 
     let phone = join(&server);
-    let many: Vec<Value> = (0..101).map(|_| report(1, 1.0)).collect();
     let over = |transport: &str| json!({ "event": 1, "transport": transport, "delay_ms": 1, "clock_bound_ms": 1 });
-    for (reports, error) in [
-        (vec![report(1, 1.0), report(3, 1.0)], "event: the number of a published event, once"),
-        (vec![report(0, 1.0)], "event: "),
-        (vec![report(1, 1.0), report(1, 2.0)], "event: "),
-        (vec![report(1, 1e6)], "delay_ms: "),
-        (vec![report(1, -1001.0)], "delay_ms: "),
-        (vec![over("tcp")], "transport: polling, "),
-        (vec![over("nothing")], "the body is not valid: "),
-        (many, "reports: at most 100 at once"),
-    ] {
-        let (status, text) = post(&server, "/hall/report", &batch(&phone, 1, &reports));
-        assert!(status == 400 && text.starts_with(error), "{status} {text}");
+    // A body that is not understood changes nothing.
+    for body in ["x".into(), json!({ "token": phone["token"], "batch": 1 }).to_string()] {
+        let (status, text) = send(&server, "/hall/report", &[], &body);
+        assert!(status == 400 && text.starts_with("the body is not valid: "), "{status} {text}");
     }
-    let large = "x".repeat(65_537);
-    assert_eq!(send(&server, "/hall/report", &[], &large).0, 413);
-    assert_eq!(state(&server)["summary"], json!([]));
-    // The first valid one counts, and its repetition changes nothing.
+    assert_eq!(send(&server, "/hall/report", &[], &"x".repeat(65_537)).0, 413);
+    assert_eq!((&state(&server)["summary"], &state(&server)["refused"]), (&json!([]), &json!(0)));
+    // The valid reports of a batch count, whatever is beside them, and a repeated batch changes nothing.
+    let wrong = [
+        report(3, 1.0),
+        report(0, 1.0),
+        report(1, 1e6),
+        report(1, -1001.0),
+        over("tcp"),
+        over("nothing"),
+        json!({ "event": 1 }),
+        json!("event 1"),
+    ];
+    let mixed = [&wrong[..4], &[report(2, 7.25), report(2, 8.0)], &wrong[4..]].concat();
     for _ in 0..2 {
-        assert_eq!(post(&server, "/hall/report", &batch(&phone, 1, &[report(2, 7.25)])).0, 204);
+        assert_eq!(post(&server, "/hall/report", &batch(&phone, 1, &mixed)), (204, String::new()));
     }
-    assert_eq!(post(&server, "/hall/report", &batch(&phone, 2, &[report(2, 7.25)])).0, 400, "event 2 again");
+    assert_eq!(state(&server)["refused"], json!(wrong.len() + 1), "and event 2 again");
+    assert_eq!(post(&server, "/hall/report", &batch(&phone, 2, &[report(2, 7.25)])).0, 204);
     let after = state(&server);
     assert_eq!((&after["summary"][0]["count"], &after["received"]), (&json!(1), &json!(1)));
-    assert_eq!(after["phones"][0]["delay_ms"], 7.25);
+    assert_eq!((&after["phones"][0]["delay_ms"], &after["refused"]), (&json!(7.25), &json!(wrong.len() + 2)));
+    // Of more than a hundred reports, the first hundred are read.
+    let many: Vec<Value> = (0..101).map(|_| report(9, 1.0)).chain([report(1, 1.0)]).collect();
+    post(&server, "/hall/report", &batch(&phone, 3, &many));
+    let (full, run) = (state(&server), get(&server, "/hall/run.json").1);
+    assert_eq!((&full["summary"][0]["count"], &full["refused"]), (&json!(1), &json!(wrong.len() + 104)));
+    let run: Value = serde_json::from_str(&run).unwrap();
+    assert_eq!(run["phones"][0]["refused"], full["refused"]);
+}
+
+#[test]
+fn phones_predict_the_opening_scene_s_goal_by_a_transport_and_a_delay() {
+    let server = start();
+    let phones: Vec<Value> = (0..4).map(|_| join(&server)).collect();
+    change(&server, &json!({ "ask": { "kind": "goal" } }));
+    let answer = |phone: usize, choice: f64, seconds: Value| {
+        let body = json!({ "token": phones[phone]["token"], "question": 1, "answer": choice, "seconds": seconds });
+        post(&server, "/hall/answer", &body).0
+    };
+    for wrong in [json!(null), json!(-0.1), json!(6.1)] {
+        assert_eq!(answer(0, 0.0, wrong), 400);
+    }
+    assert_eq!(answer(0, 5.0, json!(1.0)), 400, "there are five transports");
+    for (phone, choice, seconds) in [(0, 0.0, 3.0), (1, 0.0, 0.5), (2, 4.0, 2.0)] {
+        assert_eq!(answer(phone, choice, json!(seconds)), 204);
+    }
+    assert_eq!(answer(0, 0.0, json!(1.0)), 409, "once");
+    change(&server, &json!({ "show": true }));
+    assert_eq!(answer(3, 0.0, json!(1.0)), 409, "after the goal");
+    let question = state(&server)["question"].clone();
+    assert_eq!((&question["kind"], &question["choices"][0]), (&json!("goal"), &json!("polling")));
+    assert_eq!((&question["counts"], &question["median_seconds"]), (&json!([2, 0, 0, 0, 1]), &json!(2.0)));
+    // Other questions are answered without a delay.
+    change(&server, &json!({ "ask": { "kind": "last" } }));
+    let body = json!({ "token": phones[0]["token"], "question": 2, "answer": 0, "seconds": 1 });
+    assert_eq!(post(&server, "/hall/answer", &body), (400, "seconds: from 0 to 6, for a goal only\n".into()));
 }
 
 #[test]

@@ -144,6 +144,28 @@ fn a_proxy_that_drops_upgrade_headers_fails_only_websockets() {
 }
 
 #[test]
+fn a_slow_reader_receives_everything_at_its_own_pace() {
+    const BYTES_PER_SECOND: usize = 5_000;
+    let server = start();
+    let relay = relay(&server);
+    set(&server, &json!({ "fault": "slow-reader" }));
+    let mut stream = request(relay, "/stream?after=0", &[]);
+    read_until(&mut stream, "\r\n\r\n");
+    let began = Instant::now();
+    (0..20).for_each(|number| publish(&server, &[&format!("{}{number}", "x".repeat(200))]));
+    let text = read_until(&mut stream, "x19");
+    // The last bytes need not be waited for.
+    let paced = text.len() - 500;
+    assert!(
+        began.elapsed() >= Duration::from_millis((1_000 * paced / BYTES_PER_SECOND) as u64),
+        "{} bytes",
+        text.len()
+    );
+    let found = text.lines().filter(|line| line.starts_with('{')).count();
+    assert_eq!(found, 20);
+}
+
+#[test]
 fn a_half_open_connection_is_silent_until_the_fault_is_over() {
     let server = start();
     let relay = relay(&server);
