@@ -5,8 +5,11 @@
 //! event with its number and time, and looks for them in what subscribers receive. What the server cannot tell is left out, not guessed.
 
 pub mod control;
+mod headers;
 pub mod message;
+pub mod poll;
 mod process;
+mod publish;
 mod publisher;
 
 use std::collections::BTreeMap;
@@ -20,11 +23,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use message::Source;
+use publish::Publish;
 
 /// Where a free port is inserted into the URL and the command.
 const PORT: &str = "{port}";
-/// Where the event is inserted into what is published.
-const EVENT: &str = "{event}";
 
 /// A target file.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -41,47 +43,12 @@ pub struct TargetFile {
     pub pid: Option<u32>,
     /// How an event is published.
     pub publish: Publish,
-    /// The transports that it offers, by their names in this lab: those over HTTP/1.1 whose response is a stream, and those over WebSocket.
+    /// The transports that it offers, by their names in this lab: polling, long polling, those over HTTP/1.1 whose response is a stream, and those
+    /// over WebSocket.
     pub transports: BTreeMap<Transport, Source>,
     /// The directory of the file.
     #[serde(skip)]
     directory: PathBuf,
-}
-
-/// How an event is published: by an HTTP request.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Publish {
-    /// The path and query.
-    pub path: String,
-    /// The method.
-    #[serde(default = "post")]
-    pub method: String,
-    /// Further headers.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// The body, in which `{event}` is the event's JSON; in a JSON text, `"{event}"` with the quotes is the same as a JSON string.
-    #[serde(default = "whole_event")]
-    pub body: String,
-}
-
-fn post() -> String {
-    "POST".into()
-}
-
-fn whole_event() -> String {
-    EVENT.into()
-}
-
-impl Publish {
-    /// The body that publishes an event.
-    fn body(&self, event: &str) -> String {
-        let quoted = format!("\"{EVENT}\"");
-        match self.body.contains(&quoted) {
-            true => self.body.replace(&quoted, &serde_json::Value::from(event).to_string()),
-            false => self.body.replace(EVENT, event),
-        }
-    }
 }
 
 impl TargetFile {
@@ -121,8 +88,7 @@ impl TargetFile {
             "command: the program's name is missing"
         );
         ensure!(self.command.is_none() || self.pid.is_none(), "pid: the process is that of the command");
-        ensure!(self.publish.path.starts_with('/'), "publish.path: it must begin with /");
-        ensure!(self.publish.body.contains(EVENT), "publish.body: it must contain {EVENT}");
+        self.publish.check().map_err(|error| anyhow::anyhow!("publish.{error}"))?;
         ensure!(!self.transports.is_empty(), "transports: there must be at least one");
         for (transport, source) in &self.transports {
             ensure!(
@@ -130,22 +96,18 @@ impl TargetFile {
                 "transports.{transport}: only {} can be measured at another server",
                 Transport::all_where(supported).into_iter().map(Transport::name).collect::<Vec<_>>().join(", ")
             );
-            ensure!(source.path.starts_with('/'), "transports.{transport}.path: it must begin with /");
-            ensure!(
-                source.event.is_empty() || source.event.starts_with('/'),
-                "transports.{transport}.event: a JSON pointer like /data/text, or nothing for the whole message"
-            );
+            let polls = matches!(transport.exchange(), Exchange::Poll | Exchange::LongPoll);
+            source.check(polls).map_err(|error| anyhow::anyhow!("transports.{transport}.{error}"))?;
         }
         Ok(())
     }
 }
 
-/// Whether a server of another kind can offer a transport: where the server sends by itself, without a request that has a cursor.
+/// Whether a server of another kind can offer a transport.
 fn supported(transport: Transport) -> bool {
     let row = transport.row();
-    let pushes = matches!(row.exchange, Exchange::Stream | Exchange::Socket);
     let envelope = matches!(row.envelope, Envelope::Line | Envelope::Sse | Envelope::WebSocket | Envelope::SocketIo);
-    pushes && envelope && row.carrier == Carrier::H1 && row.coding == Coding::Identity
+    envelope && row.carrier == Carrier::H1 && row.coding == Coding::Identity
 }
 
 /// The JSON schema of a target file.
@@ -165,19 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn a_body_contains_the_event_as_it_is_or_as_a_json_string() {
-        let publish = |body: &str| Publish { body: body.into(), ..parse(GOOD).unwrap().publish };
-        assert_eq!(parse(GOOD).unwrap().publish.body("{\"seq\":1}"), "{\"seq\":1}");
-        assert_eq!(publish("{\"text\":\"{event}\"}").body("{\"seq\":1}"), r#"{"text":"{\"seq\":1}"}"#);
-        assert_eq!(publish("{\"message\":{event}}").body("{\"seq\":1}"), r#"{"message":{"seq":1}}"#);
-    }
-
-    #[test]
     fn a_fault_is_told_with_the_line_or_the_field() {
         let changed = |from: &str, to: &str| format!("{:#}", parse(&GOOD.replace(from, to)).unwrap_err());
         assert!(changed("url =", "uri =").starts_with("t.toml:2: unknown field `uri`"));
         assert!(changed("[transports.sse]", "[transports.telegraph]").contains("t.toml:5: no transport is called"));
-        assert!(changed("[transports.sse]", "[transports.polling]").contains("transports.polling: only ndjson, sse"));
+        assert!(
+            changed("[transports.sse]", "[transports.tcp]").contains("transports.tcp: only polling, long_polling, ")
+        );
         assert!(changed("http://127.0.0.1:9000", "http://127.0.0.1:{port}").contains("url: {port} is chosen only"));
         assert!(
             changed("path = \"/events\"", "path = \"events\"").contains("transports.sse.path: it must begin with /")
