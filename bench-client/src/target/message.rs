@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::headers::{self, is_text};
 use super::poll::{self, Messages, Place, Values, is_pointer};
+use super::request::{check_headers, check_path, is_text};
 use crate::fault::Fault;
 use crate::wire::http1::Response;
 
@@ -41,9 +41,9 @@ impl Source {
     /// # Errors
     /// When something is wrong: which field, and what would be right.
     pub fn check(&self, polls: bool) -> anyhow::Result<()> {
-        ensure!(self.path.starts_with('/'), "path: it must begin with /");
+        check_path(&self.path)?;
         ensure!(is_pointer(&self.event), "event: a JSON pointer like /data/text, or nothing for the whole message");
-        headers::check(&self.headers)?;
+        check_headers(&self.headers)?;
         ensure!(polls || self.messages.is_none(), "messages: only for polling and long polling; remove it");
         ensure!(polls || self.next.is_empty(), "next: only for polling and long polling; remove it");
         if let Some(Messages::Array(pointer)) = &self.messages {
@@ -68,7 +68,7 @@ impl Source {
                 !in_path || first.is_some(),
                 "next.{name}.first: the path of the first request needs a value, like \"0\""
             );
-            ensure!(first.is_none_or(is_text), "next.{name}.first: text of ASCII without control characters");
+            ensure!(first.is_none_or(is_text), "next.{name}.first: only ASCII without control characters can be sent");
         }
         Ok(())
     }

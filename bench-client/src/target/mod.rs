@@ -5,12 +5,12 @@
 //! event with its number and time, and looks for them in what subscribers receive. What the server cannot tell is left out, not guessed.
 
 pub mod control;
-mod headers;
 pub mod message;
 pub mod poll;
 mod process;
 mod publish;
 mod publisher;
+mod request;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -135,11 +135,91 @@ mod tests {
             changed("[transports.sse]", "[transports.tcp]").contains("transports.tcp: only polling, long_polling, ")
         );
         assert!(changed("http://127.0.0.1:9000", "http://127.0.0.1:{port}").contains("url: {port} is chosen only"));
+        for (line, error) in [
+            ("path = \"events\"", "path: it must begin with /"),
+            ("path = \"/e v\"", "path: spaces, # and what is not ASCII must be percent-encoded, like %20"),
+            ("path = \"/e\"\nevent = \"data\"", "event: a JSON pointer like /data/text"),
+            ("path = \"/e\"\nheaders = { Host = \"a\" }", "headers.Host: the load client sends it itself; remove it"),
+            ("path = \"/e\"\nheaders = { X = \"a\\r\\nb\" }", "headers.X: only ASCII without control characters"),
+            ("path = \"/e\"\nheaders = { \"a b\" = \"\" }", "headers: 'a b' is not the name of a header"),
+            ("path = \"/e\"\nmessages = \"lines\"", "messages: only for polling and long polling; remove it"),
+            ("path = \"/e\"\nnext.n = {}", "next: only for polling and long polling; remove it"),
+        ] {
+            let told = changed("path = \"/events\"", line);
+            assert!(told.starts_with(&format!("t.toml: transports.sse.{error}")), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_polling_is_told_with_its_field() {
+        let told = |lines: &str| {
+            let text = GOOD.replace("[transports.sse]\npath = \"/events\"", &format!("[transports.polling]\n{lines}"));
+            parse(&text).map_err(|error| format!("{error:#}"))
+        };
+        let path = "path = \"/poll?after={n}\"\n";
+        assert!(told(&format!("{path}next.n = {{ first = \"0\", header = \"Cursor\" }}")).is_ok());
+        assert!(told("path = \"/poll\"\nheaders = { A = \"{n}\" }\nnext.n = { header = \"Etag\" }").is_ok());
+        for (lines, error) in [
+            ("messages = \"line\"", "t.toml:7: unknown variant `line`, expected one of `lines`, `body`, `array`"),
+            ("messages = { array = \"items\" }", "transports.polling.messages.array: a JSON pointer like /items"),
+            ("", "transports.polling.next.n: the path or a header has {n}, so this must say where it is in a response"),
+            ("next.n = { first = \"0\" }", "transports.polling.next.n: one of header, body and message must say where"),
+            (
+                "next.n = { first = \"0\", header = \"A\", body = \"/a\" }",
+                "next.n: only one of header, body and message",
+            ),
+            ("next.n = { first = \"0\", body = \"a\" }", "next.n: a JSON pointer begins with /"),
+            ("next.n = { first = \"0\", header = \"a b\" }", "next.n: header is the name of a header, like Etag"),
+            ("next.n = { header = \"A\" }", "next.n.first: the path of the first request needs a value, like \"0\""),
+            ("next.n = { first = \"\\n\", header = \"A\" }", "next.n.first: only ASCII without control characters"),
+            ("next.n = { heder = \"A\" }", "t.toml:7: unknown field `heder`, expected one of `first`, `header`,"),
+            (
+                "next.m = { header = \"A\" }\nnext.n = { first = \"0\", header = \"A\" }",
+                "next.m: {m} must be in the path",
+            ),
+        ] {
+            let told = told(&format!("{path}{lines}")).unwrap_err();
+            assert!(told.contains(error) && !told.contains('\n'), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_publishing_is_told_with_its_field() {
+        let told = |lines: &str| format!("{:#}", parse(&GOOD.replace("path = \"/publish\"", lines)).unwrap_err());
+        for (lines, error) in [
+            ("path = \"p\"", "publish.path: it must begin with /"),
+            ("path = \"/p\"\nbody = \"x\"", "publish.body: it must contain {event}"),
+            ("path = \"/p\"\nmethod = \"A B\"", "publish.method: the name of a method, like PUT"),
+            (
+                "path = \"/p\"\nover = \"websocket\"\nmethod = \"PUT\"",
+                "publish.method: only an HTTP request has a method",
+            ),
+            ("path = \"/p\"\nacknowledgement = \"/ok\"", "publish.acknowledgement: the response to an HTTP request"),
+            (
+                "path = \"/p\"\nover = \"websocket\"\nacknowledgement = \"ok\"",
+                "publish.acknowledgement: a JSON pointer",
+            ),
+            ("path = \"/p\"\nover = \"mqtt\"", "t.toml:5: unknown variant `mqtt`, expected `http` or `websocket`"),
+            (
+                "path = \"/p\"\nheaders = { Connection = \"close\" }",
+                "publish.headers.Connection: the load client sends",
+            ),
+        ] {
+            let told = told(lines);
+            assert!(told.contains(error) && !told.contains('\n'), "{told}");
+        }
+    }
+
+    #[test]
+    fn every_field_is_described_in_the_schema() {
+        let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+        let types = schema["$defs"].as_object().unwrap().values().chain([&schema]);
+        let fields: Vec<_> = types.filter_map(|one| one["properties"].as_object()).flatten().collect();
         assert!(
-            changed("path = \"/events\"", "path = \"events\"").contains("transports.sse.path: it must begin with /")
+            ["next", "messages", "over", "acknowledgement"].iter().all(|name| fields.iter().any(|of| of.0 == name))
         );
-        assert!(
-            changed("path = \"/publish\"", "path = \"/p\"\nbody = \"x\"").contains("publish.body: it must contain")
-        );
+        for (name, field) in fields {
+            assert!(field["description"].is_string(), "{name}: {field}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::headers::is_text;
+use super::request::{is_text, is_token};
 use crate::fault::Fault;
 use crate::wire::http1::{self, Response};
 
@@ -91,14 +91,18 @@ pub struct Place {
 impl Place {
     /// Says what is wrong with it, if anything is.
     pub fn fault(&self) -> Option<&'static str> {
-        let pointers = [&self.body, &self.message];
-        match [&self.header, &self.body, &self.message].into_iter().flatten().count() {
-            0 => Some("where it is in a response: one of header, body and message"),
-            1 if pointers.into_iter().flatten().any(|pointer| !is_pointer(pointer)) => {
-                Some("a JSON pointer begins with /")
+        let places = [&self.header, &self.body, &self.message].into_iter().flatten().count();
+        let is_no_pointer = |place: &Option<String>| place.as_deref().is_some_and(|pointer| !is_pointer(pointer));
+        match places {
+            0 => Some("one of header, body and message must say where it is in a response"),
+            2.. => Some("only one of header, body and message can say where it is in a response"),
+            _ if self.header.as_deref().is_some_and(|name| !is_token(name)) => {
+                Some("header is the name of a header, like Etag")
             }
-            1 => None,
-            _ => Some("only one of header, body and message"),
+            _ if is_no_pointer(&self.body) || is_no_pointer(&self.message) => {
+                Some("a JSON pointer begins with /, or is empty for the whole")
+            }
+            _ => None,
         }
     }
 

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::headers;
 use super::poll::is_pointer;
+use super::request::{check_headers, check_path, is_token};
 
 /// Where the event is inserted into what is published.
 const EVENT: &str = "{event}";
@@ -83,10 +83,11 @@ impl Publish {
     /// # Errors
     /// When something is wrong: which field, and what would be right.
     pub fn check(&self) -> anyhow::Result<()> {
-        ensure!(self.path.starts_with('/'), "path: it must begin with /");
+        check_path(&self.path)?;
         ensure!(self.body.contains(EVENT), "body: it must contain {EVENT}");
-        headers::check(&self.headers)?;
+        check_headers(&self.headers)?;
         let over_http = self.over == Over::Http;
+        ensure!(is_token(self.method()), "method: the name of a method, like PUT");
         ensure!(over_http || self.method.is_none(), "method: only an HTTP request has a method; remove it");
         ensure!(
             !over_http || self.acknowledgement.is_none(),

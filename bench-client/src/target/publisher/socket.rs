@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -13,6 +13,9 @@ use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
 use super::{RESPONSE_TIMEOUT, connect};
 use crate::target::publish::Publish;
+
+/// How long an acknowledgement may take: not longer than a round waits for the events that were due in it, so that its absence is what is told.
+const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A WebSocket.
 pub struct Socket {
@@ -32,7 +35,10 @@ impl Socket {
         }
         let opening = ClientHandshake::start(connect(to)?, request, None)?;
         match opening.handshake() {
-            Ok((socket, _)) => Ok(Self { socket, publish }),
+            Ok((socket, _)) => {
+                socket.get_ref().set_read_timeout(Some(ACKNOWLEDGEMENT_TIMEOUT))?;
+                Ok(Self { socket, publish })
+            }
             Err(HandshakeError::Failure(error)) => {
                 Err(error).with_context(|| format!("cannot open the WebSocket at {}", publish.path))
             }
@@ -87,10 +93,10 @@ impl Socket {
         if self.publish.acknowledgement.is_none() {
             return Ok(());
         }
-        let deadline = Instant::now() + RESPONSE_TIMEOUT;
+        let deadline = Instant::now() + ACKNOWLEDGEMENT_TIMEOUT;
         loop {
             let message = self.next()?.filter(|_| Instant::now() < deadline);
-            ensure!(message.is_some(), "no acknowledgement within {} s", RESPONSE_TIMEOUT.as_secs());
+            ensure!(message.is_some(), "no acknowledgement within {} s", ACKNOWLEDGEMENT_TIMEOUT.as_secs());
             if message.is_some_and(|message| self.publish.is_acknowledged_by(&message.into_data())) {
                 return Ok(());
             }
