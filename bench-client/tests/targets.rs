@@ -134,8 +134,11 @@ fn a_target_without_its_server_or_with_a_fault_is_an_error_in_one_line() {
     assert!(error(&refused).contains("cannot open the WebSocket at /p: HTTP error: 500"));
 }
 
-/// How a server of the test responds to a poll with these events, which have the server's own numbers; each has a path of its name.
-const STYLES: [(&str, fn(&[(usize, String)]) -> String); 5] = [
+/// The response of a server of the test to a poll, with these events, which have the server's own numbers.
+type Style = fn(&[(usize, String)]) -> String;
+
+/// Ways to respond, each with its path.
+const STYLES: [(&str, Style); 5] = [
     ("pieces", pieces),
     ("closing", closing),
     ("tagged", tagged),

@@ -127,6 +127,17 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_of_the_readme_are_parts_of_target_files() {
+        let readme = include_str!("../../../README.md");
+        let blocks = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let examples: Vec<&str> = blocks.filter(|block| block.contains("[publish]")).collect();
+        assert_eq!(examples.len(), 2);
+        assert_eq!(parse(examples[0]).unwrap().transports.len(), 2);
+        let rest = GOOD.replace("[publish]\npath = \"/publish\"\n", examples[1]);
+        assert_eq!(parse(&rest).unwrap().publish.acknowledgement.as_deref(), Some("/ok"));
+    }
+
+    #[test]
     fn a_fault_is_told_with_the_line_or_the_field() {
         let changed = |from: &str, to: &str| format!("{:#}", parse(&GOOD.replace(from, to)).unwrap_err());
         assert!(changed("url =", "uri =").starts_with("t.toml:2: unknown field `uri`"));

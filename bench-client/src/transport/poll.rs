@@ -14,11 +14,12 @@ use crate::subscriber::receive::Step;
 /// # Errors
 /// When the connection ends, or the response has another status or cannot be parsed.
 pub async fn poll(subscriber: &mut Subscriber) -> Result<bool, Fault> {
-    if subscriber.target.source.is_some() {
-        return target_poll::poll(subscriber).await;
+    let target = subscriber.target.clone();
+    if let Some(source) = &target.source {
+        return target_poll::poll(subscriber, source).await;
     }
     let after = subscriber.after();
-    let mut request = subscriber.target.get(subscriber.transport, after);
+    let mut request = target.get(subscriber.transport, after);
     request.push_str("\r\n");
     let envelope = subscriber.transport.envelope();
     let wire = &mut subscriber.wire;

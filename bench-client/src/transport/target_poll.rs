@@ -7,6 +7,7 @@ use protocol::Layer;
 
 use crate::fault::Fault;
 use crate::subscriber::Subscriber;
+use crate::target::message::Source;
 use crate::wire::http1::{self, Response};
 
 /// Sends a request that is made from the last response, and handles its response: 200 contains messages or none; 204, 304 and 408 mean that
@@ -17,14 +18,12 @@ use crate::wire::http1::{self, Response};
 ///
 /// # Errors
 /// When the connection ends within a response, the response has another status or cannot be parsed, or the next request cannot be made from it.
-pub async fn poll(subscriber: &mut Subscriber) -> Result<bool, Fault> {
-    let target = subscriber.target.clone();
-    let Some(source) = &target.source else { return Err(Fault::NotHttp("no target".into())) };
+pub async fn poll(subscriber: &mut Subscriber, source: &Source) -> Result<bool, Fault> {
     if std::mem::take(&mut subscriber.closing) {
         subscriber.reconnect().await?;
     }
     let path = source.path(&subscriber.values);
-    let request = target.get_with(subscriber.transport, &path, &subscriber.values) + "\r\n";
+    let request = subscriber.target.get_with(subscriber.transport, &path, &subscriber.values) + "\r\n";
     subscriber.wire.request(request.as_bytes()).await?;
     let response = whole_response(subscriber).await?;
     let messages = match response.status {
@@ -33,7 +32,8 @@ pub async fn poll(subscriber: &mut Subscriber) -> Result<bool, Fault> {
         status => return Err(Fault::Status(status)),
     };
     let next = source.next_values(&response, &messages, &subscriber.values)?;
-    let events: Vec<_> = messages.iter().filter_map(|message| source.event(message, target.since_ns)).collect();
+    let since_ns = subscriber.target.since_ns;
+    let events: Vec<_> = messages.iter().filter_map(|message| source.event(message, since_ns)).collect();
     let wire = &mut subscriber.wire;
     wire.received.advance(response.bytes);
     if events.is_empty() {
@@ -43,18 +43,14 @@ pub async fn poll(subscriber: &mut Subscriber) -> Result<bool, Fault> {
     } else {
         wire.attribute_request(Layer::RequestHeaders);
         wire.attribute(Layer::ResponseHeaders, response.head.len());
-        // The body has the events, and around them the framing of chunks and of messages.
+        // The rest of the body is around the events: the framing of chunks and of messages.
         let mut framing = response.bytes - response.head.len();
-        let own = events.iter().map(|event| {
-            let bytes = event.len().min(framing);
-            framing -= bytes;
-            bytes
-        });
-        let own: Vec<usize> = own.collect();
-        wire.attribute(Layer::Framing, framing);
-        for (event, bytes) in events.iter().zip(own) {
-            subscriber.record(event, bytes)?;
+        for event in &events {
+            let event_bytes = event.len().min(framing);
+            framing -= event_bytes;
+            subscriber.record(event, event_bytes)?;
         }
+        subscriber.wire.attribute(Layer::Framing, framing);
     }
     subscriber.values = next;
     subscriber.closing = response.close;

@@ -51,14 +51,14 @@ impl Publisher {
     /// # Errors
     /// When the server cannot be reached.
     pub fn start(publish: Publish, host: String, to: SocketAddr, timetable: Timetable) -> anyhow::Result<Self> {
-        let line = match publish.over {
-            Over::Http => Line::Http(Http::connect(publish, &host, to)?),
-            Over::Websocket => Line::Socket(Socket::connect(publish, &host, to)?.into()),
+        let sender = match publish.over {
+            Over::Http => Sender::Http(Http::connect(publish, &host, to)?),
+            Over::Websocket => Sender::Socket(Socket::connect(publish, &host, to)?.into()),
         };
         let (log, stop) = (Arc::<Mutex<Log>>::default(), Arc::<AtomicBool>::default());
         let (shared, stopping) = (log.clone(), stop.clone());
         let thread = thread::Builder::new().name("publisher".into()).spawn(move || {
-            if let Err(error) = run(line, &timetable, &shared, &stopping) {
+            if let Err(error) = run(sender, &timetable, &shared, &stopping) {
                 shared.lock().expect("no holder panics").error = Some(format!("{error:#}"));
             }
         })?;
@@ -88,14 +88,14 @@ impl Drop for Publisher {
 }
 
 /// A connection to publish on.
-enum Line {
+enum Sender {
     /// For HTTP requests.
     Http(Http),
     /// A WebSocket.
     Socket(Box<Socket>),
 }
 
-impl Line {
+impl Sender {
     /// What is sent to publish an event.
     fn encode(&self, event: &str) -> String {
         match self {
@@ -128,18 +128,18 @@ impl Line {
     }
 }
 
-fn run(mut line: Line, timetable: &Timetable, log: &Mutex<Log>, stop: &AtomicBool) -> anyhow::Result<()> {
+fn run(mut sender: Sender, timetable: &Timetable, log: &Mutex<Log>, stop: &AtomicBool) -> anyhow::Result<()> {
     let offsets = schedule::offsets(timetable.spacing, timetable.rate, timetable.seed);
     for (number, offset) in (timetable.first..).zip(offsets) {
         let at = timetable.started_ns + offset.as_nanos() as u64;
         let due = protocol::timetable::Due { number, at };
         let event = String::from_utf8(timetable.json(due, number)).context("JSON is UTF-8")?;
-        let encoded = line.encode(&event);
+        let encoded = sender.encode(&event);
         loop {
             if stop.load(Relaxed) {
                 return Ok(());
             }
-            line.idle()?;
+            sender.idle()?;
             let left = at.saturating_sub(clock::now_ns() + POLL_CLOCK.as_nanos() as u64);
             if left == 0 {
                 break;
@@ -150,9 +150,9 @@ fn run(mut line: Line, timetable: &Timetable, log: &Mutex<Log>, stop: &AtomicBoo
             std::hint::spin_loop();
         }
         let entered = clock::now_ns();
-        line.send(encoded)?;
+        sender.send(encoded)?;
         log.lock().expect("no holder panics").published.push(Published { seq: number, at, entered });
-        line.confirm()?;
+        sender.confirm()?;
     }
     Ok(())
 }
