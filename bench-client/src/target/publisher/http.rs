@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use anyhow::{Context, ensure};
 
-use super::connect;
+use super::connect::connect;
 use crate::target::publish::Publish;
 
 /// The longest response, in bytes.

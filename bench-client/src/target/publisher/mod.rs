@@ -4,10 +4,11 @@
 //! It has a thread and a connection of its own. Events that fall due while the server has not yet confirmed the one before are published right
 //! after that, and their latency counts from when they were due, so a slow server does not hide its slowness (coordinated omission).
 
+mod connect;
 mod http;
 mod socket;
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -26,8 +27,6 @@ use socket::Socket;
 const POLL_CLOCK: Duration = Duration::from_micros(200);
 /// The longest sleep, after which the publisher sees whether it has to stop.
 const MAX_SLEEP: Duration = Duration::from_millis(20);
-/// How long the server may take to confirm an event, and to take its bytes.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The events that were published so far, and the error that ended publishing, if there was one.
 #[derive(Debug, Default)]
@@ -155,12 +154,4 @@ fn run(mut sender: Sender, timetable: &Timetable, log: &Mutex<Log>, stop: &Atomi
         sender.confirm()?;
     }
     Ok(())
-}
-
-fn connect(to: SocketAddr) -> anyhow::Result<TcpStream> {
-    let stream = TcpStream::connect(to).with_context(|| format!("cannot reach the server at {to}"))?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-    stream.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
-    Ok(stream)
 }

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::handshake::client::ClientHandshake;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
-use super::{RESPONSE_TIMEOUT, connect};
+use super::connect::{RESPONSE_TIMEOUT, connect};
 use crate::target::publish::Publish;
 
 /// How long an acknowledgement may take: not longer than a round waits for the events that were due in it, so that its absence is what is told.
