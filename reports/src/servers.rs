@@ -74,8 +74,8 @@ pub fn table(run: &Run) -> Option<Table> {
 /// The differences between servers that a comparison has to allow for, in sentences.
 pub fn caveats() -> [&'static str; 3] {
     [
-        "The load client publishes the events through a server of another kind by one HTTP request each, and its latency includes that request. The \
-         lab's own server publishes by itself.",
+        "The load client publishes the events through a server of another kind by one HTTP request or one message on \
+         a WebSocket each, and its latency includes that. The lab's own server publishes by itself.",
         "CPU time is that of the server's process and its children. A server that also handles requests to publish spends some of it on them.",
         "The servers differ in what they promise: this lab's keeps a history, numbers events, tells gaps and sends heartbeats.",
     ]

@@ -49,9 +49,12 @@ pub struct Options {
     /// Rounds of each transport
     #[arg(long, value_name = "COUNT", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub rounds: u32,
-    /// Measurement window of each round; by default 1.5s, or longer if it would have fewer than ten events
+    /// Measurement window of each round; by default 1.5s, or longer if it would have fewer than ten events or six poll intervals
     #[arg(long, value_name = "DURATION", value_parser = compare::duration)]
     pub duration: Option<Duration>,
+    /// Time from the start of one poll to the start of the next, for polling
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = compare::duration)]
+    pub poll_interval: Duration,
     /// Network to model between client and server, as for compare, but without loss
     #[arg(long, value_name = "NAME|SETTINGS", default_value = "loopback")]
     pub network: Network,
@@ -94,7 +97,7 @@ pub fn target(options: &Options, command: String) -> anyhow::Result<()> {
     ensure!(!own.is_empty(), "--transports: no target offers any of these");
     let conditions = Conditions::read(&options.conditions, &own)?;
     let run = report::make(&options.out, command, async |finished| {
-        let base = base(options).await?;
+        let base = base(options, own.clone()).await?;
         let own = (!options.alone).then(|| Scenario { transports: own.clone(), ..base.clone() });
         let others = targets.iter().map(|target| Scenario {
             transports: offered(target),
@@ -120,16 +123,17 @@ pub fn target(options: &Options, command: String) -> anyhow::Result<()> {
     conditions.decide(&run, &options.out, false)
 }
 
-/// The scenario that all servers have, without transports.
-async fn base(options: &Options) -> anyhow::Result<Scenario> {
+/// The scenario that all servers have, for all transports that are measured.
+async fn base(options: &Options, transports: Vec<Transport>) -> anyhow::Result<Scenario> {
     let fixed = Fixed {
-        transports: Vec::new(),
+        transports,
         rate: options.rate,
         schedule: options.schedule,
         payload: options.payload,
         payload_kind: PayloadKind::Random,
         rounds: options.rounds,
         duration: options.duration,
+        poll_interval: options.poll_interval,
         headers: Headers::Lean,
         network: options.network,
         seed: options.seed,

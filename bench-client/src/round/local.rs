@@ -42,6 +42,7 @@ impl LocalSubscribers {
             tcp: task.tcp,
             quic: task.quic,
             source: task.source,
+            since_ns: timetable.started_ns,
             feed: String::new(),
             headers: task.headers,
             poll_interval: task.poll_interval,

@@ -26,6 +26,7 @@ use crate::endpoint::Endpoint;
 use crate::fault::Fault;
 use crate::round::recorder::{Progress, Recorder, Sample, Shared};
 use crate::target::message::Source;
+use crate::target::poll::Values;
 use crate::wire::http2::Slot;
 use crate::wire::link::{Link, Trace};
 use crate::wire::quic::{Quic, QuicEndpoint};
@@ -49,6 +50,9 @@ pub struct Target {
     pub quic: Option<QuicEndpoint>,
     /// Where a server of another kind sends events, and how they are found in its messages.
     pub source: Option<Source>,
+    /// The beginning of the schedule, in ns of this host's clock. A server of another kind may still have events that were due before it, from an
+    /// earlier round.
+    pub since_ns: u64,
     /// Which headers requests have.
     pub headers: Headers,
     /// Time from one poll's start to the next's.
@@ -92,6 +96,7 @@ impl Target {
             feed: String::new(),
             quic: None,
             source: None,
+            since_ns: 0,
             headers: Headers::Lean,
             poll_interval: Duration::from_millis(250),
             poll_origin_ns: clock::now_ns(),
@@ -158,8 +163,15 @@ impl Target {
 
     /// The request line and headers of a GET of `target` by the transport's interface, without the blank line.
     pub fn get_target(&self, transport: Transport, target: &str) -> String {
+        self.get_with(transport, target, &Values::new())
+    }
+
+    /// As [`Self::get_target`]; a server of another kind may get these values of its last response in the headers.
+    pub fn get_with(&self, transport: Transport, target: &str, values: &Values) -> String {
         let api = transport.row().browser.unwrap_or(BrowserApi::Fetch);
-        headers::get(self.headers, api, &self.endpoint, target)
+        let mut request = headers::get(self.headers, api, &self.endpoint, target);
+        self.source.iter().for_each(|source| request.push_str(&source.header_lines(values)));
+        request
     }
 }
 
@@ -177,6 +189,10 @@ pub struct Subscriber {
     pub phase: Duration,
     /// Its cursor, and which events it has not received.
     pub progress: Progress,
+    /// What its next poll takes from the last response of a server of another kind.
+    pub values: Values,
+    /// Whether the server of another kind has said that it closes the connection, so that the next poll needs another one.
+    pub closing: bool,
     /// Whether its next request has to name the epoch of its cursor: the first one after a failure, since the server may have been restarted.
     pub send_epoch: bool,
     /// The recorder that it shares with the other subscribers.
@@ -200,6 +216,8 @@ impl Subscriber {
             inflater: None,
             phase: Duration::ZERO,
             progress: Progress::new(Cursor(0).into()),
+            values: Values::new(),
+            closing: false,
             send_epoch: false,
             recorder: Rc::new(RefCell::new(recorder)),
             connected: false,
@@ -229,12 +247,24 @@ impl Subscriber {
         }
     }
 
-    /// Handles the bytes of an event, which took `wire_bytes` on the wire: decodes and timestamps it, and records the delivery.
+    /// Connects anew, after the server has said that it closes the connection.
+    ///
+    /// # Errors
+    /// Those of [`Connection::connect`].
+    pub async fn reconnect(&mut self) -> io::Result<()> {
+        self.wire.close().await;
+        let ledger = self.recorder.borrow().ledger.clone();
+        let seed = self.phase.as_nanos() as u64;
+        self.wire = self.target.connect(self.transport, seed, &Slot::default(), ledger).await?;
+        Ok(())
+    }
+
+    /// Handles the bytes of an event, which took `wire_bytes` on the wire: attributes them, and records the delivery.
     ///
     /// # Errors
     /// When the bytes are not an event.
     pub fn deliver(&mut self, json: &[u8], wire_bytes: usize) -> Result<(), Fault> {
-        let found = match self.target.source.as_ref().map(|source| source.event(json)) {
+        let found = match self.target.source.as_ref().map(|source| source.event(json, self.target.since_ns)) {
             None => Cow::Borrowed(json),
             Some(Some(found)) => Cow::Owned(found),
             Some(None) => {
@@ -242,20 +272,28 @@ impl Subscriber {
                 return Ok(());
             }
         };
-        let event = Event::decode(&found)?;
+        // Around an event, a server of another kind may have sent a message of its own.
+        let event_bytes = if self.target.source.is_some() { found.len().min(wire_bytes) } else { wire_bytes };
+        self.wire.attribute(Layer::Framing, wire_bytes - event_bytes);
+        self.record(&found, event_bytes)
+    }
+
+    /// Decodes and timestamps an event of `event_bytes` on the wire, and records the delivery.
+    ///
+    /// # Errors
+    /// When the bytes are not an event.
+    pub fn record(&mut self, json: &[u8], event_bytes: usize) -> Result<(), Fault> {
+        let event = Event::decode(json)?;
         let received = clock::now_ns().saturating_add_signed(self.target.clock_ahead_ns);
         let sample = Sample { seq: event.seq, at: event.at, received };
         let mut ledger = self.wire.ledger();
-        // Around an event, a server of another kind may have sent a message of its own.
-        let event_bytes = if self.target.source.is_some() { found.len().min(wire_bytes) } else { wire_bytes };
         ledger[Layer::Event] += event_bytes as u64;
-        ledger[Layer::Framing] += (wire_bytes - event_bytes) as u64;
-        ledger.content_bytes += found.len() as u64;
+        ledger.content_bytes += json.len() as u64;
         ledger.events += 1;
         drop(ledger);
         let mut recorder = self.recorder.borrow_mut();
         let Recorder { contents, faults, .. } = &mut *recorder;
-        faults.altered += u64::from(!contents.agree(sample.seq, &found));
+        faults.altered += u64::from(!contents.agree(sample.seq, json));
         if self.progress.event(sample.seq, &mut recorder.faults) {
             recorder.deliver(sample);
         }

@@ -10,6 +10,7 @@ use crate::fault::Fault;
 use crate::round::recorder::{Progress, Shared};
 use crate::subscriber::stop::Stopped;
 use crate::subscriber::{Subscriber, Target};
+use crate::target::message::Source;
 use crate::transport;
 use crate::wire::http2::Slot;
 
@@ -31,6 +32,7 @@ pub async fn run(
 ) {
     let ledger = recorder.borrow().ledger.clone();
     let mut progress = Progress::new(after);
+    let mut values = target.source.as_ref().map(Source::first_values).unwrap_or_default();
     let (mut connected, mut first_try) = (false, true);
     let mut failures = 0;
     // Each subscriber has its own phase, and so its own jitter of the modelled network and of the pause before it reconnects.
@@ -53,6 +55,8 @@ pub async fn run(
                     inflater: None,
                     phase,
                     progress,
+                    values,
+                    closing: false,
                     send_epoch: !first_try,
                     recorder,
                     connected,
@@ -65,7 +69,7 @@ pub async fn run(
                 let Some(fault) = ended else {
                     return Box::pin(transport::close(&mut subscriber)).await;
                 };
-                (progress, connected) = (subscriber.progress, subscriber.connected);
+                (progress, values, connected) = (subscriber.progress, subscriber.values, subscriber.connected);
                 fault
             }
         };

@@ -6,8 +6,11 @@
 
 pub mod control;
 pub mod message;
+pub mod poll;
 mod process;
+mod publish;
 mod publisher;
+mod request;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,11 +23,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use message::Source;
+use publish::Publish;
 
 /// Where a free port is inserted into the URL and the command.
 const PORT: &str = "{port}";
-/// Where the event is inserted into what is published.
-const EVENT: &str = "{event}";
 
 /// A target file.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -41,47 +43,12 @@ pub struct TargetFile {
     pub pid: Option<u32>,
     /// How an event is published.
     pub publish: Publish,
-    /// The transports that it offers, by their names in this lab: those over HTTP/1.1 whose response is a stream, and those over WebSocket.
+    /// The transports that it offers, by their names in this lab: polling, long polling, those over HTTP/1.1 whose response is a stream, and those
+    /// over WebSocket.
     pub transports: BTreeMap<Transport, Source>,
     /// The directory of the file.
     #[serde(skip)]
     directory: PathBuf,
-}
-
-/// How an event is published: by an HTTP request.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Publish {
-    /// The path and query.
-    pub path: String,
-    /// The method.
-    #[serde(default = "post")]
-    pub method: String,
-    /// Further headers.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// The body, in which `{event}` is the event's JSON; in a JSON text, `"{event}"` with the quotes is the same as a JSON string.
-    #[serde(default = "whole_event")]
-    pub body: String,
-}
-
-fn post() -> String {
-    "POST".into()
-}
-
-fn whole_event() -> String {
-    EVENT.into()
-}
-
-impl Publish {
-    /// The body that publishes an event.
-    fn body(&self, event: &str) -> String {
-        let quoted = format!("\"{EVENT}\"");
-        match self.body.contains(&quoted) {
-            true => self.body.replace(&quoted, &serde_json::Value::from(event).to_string()),
-            false => self.body.replace(EVENT, event),
-        }
-    }
 }
 
 impl TargetFile {
@@ -121,8 +88,7 @@ impl TargetFile {
             "command: the program's name is missing"
         );
         ensure!(self.command.is_none() || self.pid.is_none(), "pid: the process is that of the command");
-        ensure!(self.publish.path.starts_with('/'), "publish.path: it must begin with /");
-        ensure!(self.publish.body.contains(EVENT), "publish.body: it must contain {EVENT}");
+        self.publish.check().map_err(|error| anyhow::anyhow!("publish.{error}"))?;
         ensure!(!self.transports.is_empty(), "transports: there must be at least one");
         for (transport, source) in &self.transports {
             ensure!(
@@ -130,22 +96,18 @@ impl TargetFile {
                 "transports.{transport}: only {} can be measured at another server",
                 Transport::all_where(supported).into_iter().map(Transport::name).collect::<Vec<_>>().join(", ")
             );
-            ensure!(source.path.starts_with('/'), "transports.{transport}.path: it must begin with /");
-            ensure!(
-                source.event.is_empty() || source.event.starts_with('/'),
-                "transports.{transport}.event: a JSON pointer like /data/text, or nothing for the whole message"
-            );
+            let polls = matches!(transport.exchange(), Exchange::Poll | Exchange::LongPoll);
+            source.check(polls).map_err(|error| anyhow::anyhow!("transports.{transport}.{error}"))?;
         }
         Ok(())
     }
 }
 
-/// Whether a server of another kind can offer a transport: where the server sends by itself, without a request that has a cursor.
+/// Whether a server of another kind can offer a transport.
 fn supported(transport: Transport) -> bool {
     let row = transport.row();
-    let pushes = matches!(row.exchange, Exchange::Stream | Exchange::Socket);
     let envelope = matches!(row.envelope, Envelope::Line | Envelope::Sse | Envelope::WebSocket | Envelope::SocketIo);
-    pushes && envelope && row.carrier == Carrier::H1 && row.coding == Coding::Identity
+    envelope && row.carrier == Carrier::H1 && row.coding == Coding::Identity
 }
 
 /// The JSON schema of a target file.
@@ -165,11 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn a_body_contains_the_event_as_it_is_or_as_a_json_string() {
-        let publish = |body: &str| Publish { body: body.into(), ..parse(GOOD).unwrap().publish };
-        assert_eq!(parse(GOOD).unwrap().publish.body("{\"seq\":1}"), "{\"seq\":1}");
-        assert_eq!(publish("{\"text\":\"{event}\"}").body("{\"seq\":1}"), r#"{"text":"{\"seq\":1}"}"#);
-        assert_eq!(publish("{\"message\":{event}}").body("{\"seq\":1}"), r#"{"message":{"seq":1}}"#);
+    fn the_examples_of_the_readme_are_parts_of_target_files() {
+        let readme = include_str!("../../../README.md");
+        let blocks = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let examples: Vec<&str> = blocks.filter(|block| block.contains("[publish]")).collect();
+        assert_eq!(examples.len(), 2);
+        assert_eq!(parse(examples[0]).unwrap().transports.len(), 2);
+        let rest = GOOD.replace("[publish]\npath = \"/publish\"\n", examples[1]);
+        assert_eq!(parse(&rest).unwrap().publish.acknowledgement.as_deref(), Some("/ok"));
     }
 
     #[test]
@@ -177,13 +142,95 @@ mod tests {
         let changed = |from: &str, to: &str| format!("{:#}", parse(&GOOD.replace(from, to)).unwrap_err());
         assert!(changed("url =", "uri =").starts_with("t.toml:2: unknown field `uri`"));
         assert!(changed("[transports.sse]", "[transports.telegraph]").contains("t.toml:5: no transport is called"));
-        assert!(changed("[transports.sse]", "[transports.polling]").contains("transports.polling: only ndjson, sse"));
+        assert!(
+            changed("[transports.sse]", "[transports.tcp]").contains("transports.tcp: only polling, long_polling, ")
+        );
         assert!(changed("http://127.0.0.1:9000", "http://127.0.0.1:{port}").contains("url: {port} is chosen only"));
+        for (line, error) in [
+            ("path = \"events\"", "path: it must begin with /"),
+            ("path = \"/e v\"", "path: spaces, # and what is not ASCII must be percent-encoded, like %20"),
+            ("path = \"/e\"\nevent = \"data\"", "event: a JSON pointer like /data/text"),
+            ("path = \"/e\"\nheaders = { Host = \"a\" }", "headers.Host: the load client sends it itself; remove it"),
+            ("path = \"/e\"\nheaders = { X = \"a\\r\\nb\" }", "headers.X: only ASCII without control characters"),
+            ("path = \"/e\"\nheaders = { \"a b\" = \"\" }", "headers: 'a b' is not the name of a header"),
+            ("path = \"/e\"\nmessages = \"lines\"", "messages: only for polling and long polling; remove it"),
+            ("path = \"/e\"\nnext.n = {}", "next: only for polling and long polling; remove it"),
+        ] {
+            let told = changed("path = \"/events\"", line);
+            assert!(told.starts_with(&format!("t.toml: transports.sse.{error}")), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_polling_is_told_with_its_field() {
+        let told = |lines: &str| {
+            let text = GOOD.replace("[transports.sse]\npath = \"/events\"", &format!("[transports.polling]\n{lines}"));
+            parse(&text).map_err(|error| format!("{error:#}"))
+        };
+        let path = "path = \"/poll?after={n}\"\n";
+        assert!(told(&format!("{path}next.n = {{ first = \"0\", header = \"Cursor\" }}")).is_ok());
+        assert!(told("path = \"/poll\"\nheaders = { A = \"{n}\" }\nnext.n = { header = \"Etag\" }").is_ok());
+        for (lines, error) in [
+            ("messages = \"line\"", "t.toml:7: unknown variant `line`, expected one of `lines`, `body`, `array`"),
+            ("messages = { array = \"items\" }", "transports.polling.messages.array: a JSON pointer like /items"),
+            ("", "transports.polling.next.n: the path or a header has {n}, so this must say where it is in a response"),
+            ("next.n = { first = \"0\" }", "transports.polling.next.n: one of header, body and message must say where"),
+            (
+                "next.n = { first = \"0\", header = \"A\", body = \"/a\" }",
+                "next.n: only one of header, body and message",
+            ),
+            ("next.n = { first = \"0\", body = \"a\" }", "next.n: a JSON pointer begins with /"),
+            ("next.n = { first = \"0\", header = \"a b\" }", "next.n: header is the name of a header, like Etag"),
+            ("next.n = { header = \"A\" }", "next.n.first: the path of the first request needs a value, like \"0\""),
+            ("next.n = { first = \"\\n\", header = \"A\" }", "next.n.first: only ASCII without control characters"),
+            ("next.n = { heder = \"A\" }", "t.toml:7: unknown field `heder`, expected one of `first`, `header`,"),
+            (
+                "next.m = { header = \"A\" }\nnext.n = { first = \"0\", header = \"A\" }",
+                "next.m: {m} must be in the path",
+            ),
+        ] {
+            let told = told(&format!("{path}{lines}")).unwrap_err();
+            assert!(told.contains(error) && !told.contains('\n'), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_publishing_is_told_with_its_field() {
+        let told = |lines: &str| format!("{:#}", parse(&GOOD.replace("path = \"/publish\"", lines)).unwrap_err());
+        for (lines, error) in [
+            ("path = \"p\"", "publish.path: it must begin with /"),
+            ("path = \"/p\"\nbody = \"x\"", "publish.body: it must contain {event}"),
+            ("path = \"/p\"\nmethod = \"A B\"", "publish.method: the name of a method, like PUT"),
+            (
+                "path = \"/p\"\nover = \"websocket\"\nmethod = \"PUT\"",
+                "publish.method: only an HTTP request has a method",
+            ),
+            ("path = \"/p\"\nacknowledgement = \"/ok\"", "publish.acknowledgement: the response to an HTTP request"),
+            (
+                "path = \"/p\"\nover = \"websocket\"\nacknowledgement = \"ok\"",
+                "publish.acknowledgement: a JSON pointer",
+            ),
+            ("path = \"/p\"\nover = \"mqtt\"", "t.toml:5: unknown variant `mqtt`, expected `http` or `websocket`"),
+            (
+                "path = \"/p\"\nheaders = { Connection = \"close\" }",
+                "publish.headers.Connection: the load client sends",
+            ),
+        ] {
+            let told = told(lines);
+            assert!(told.contains(error) && !told.contains('\n'), "{told}");
+        }
+    }
+
+    #[test]
+    fn every_field_is_described_in_the_schema() {
+        let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+        let types = schema["$defs"].as_object().unwrap().values().chain([&schema]);
+        let fields: Vec<_> = types.filter_map(|one| one["properties"].as_object()).flatten().collect();
         assert!(
-            changed("path = \"/events\"", "path = \"events\"").contains("transports.sse.path: it must begin with /")
+            ["next", "messages", "over", "acknowledgement"].iter().all(|name| fields.iter().any(|of| of.0 == name))
         );
-        assert!(
-            changed("path = \"/publish\"", "path = \"/p\"\nbody = \"x\"").contains("publish.body: it must contain")
-        );
+        for (name, field) in fields {
+            assert!(field["description"].is_string(), "{name}: {field}");
+        }
     }
 }

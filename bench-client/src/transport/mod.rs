@@ -11,6 +11,7 @@ mod socket_io;
 mod sockjs;
 mod stomp;
 pub(crate) mod stream;
+mod target_poll;
 mod tcp;
 pub mod websocket;
 mod webtransport;

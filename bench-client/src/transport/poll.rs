@@ -1,18 +1,25 @@
-//! One poll, which polling and long polling have in common: a request, and the events in its response.
+//! One poll, which polling and long polling have in common: a request, and the events in its response. `target_poll` is one at a server of
+//! another kind.
 
 use protocol::{Gap, Layer};
 
+use super::target_poll;
 use crate::fault::Fault;
 use crate::subscriber::Subscriber;
 use crate::subscriber::receive::Step;
 
-/// Sends a request and handles its response: 200 contains events, 204 means that there are none, and 410 contains a gap.
+/// Sends a request and handles its response: 200 contains events, 204 means that there are none, and 410 contains a gap. Returns whether the
+/// next poll should follow at once.
 ///
 /// # Errors
 /// When the connection ends, or the response has another status or cannot be parsed.
-pub async fn poll(subscriber: &mut Subscriber) -> Result<(), Fault> {
+pub async fn poll(subscriber: &mut Subscriber) -> Result<bool, Fault> {
+    let target = subscriber.target.clone();
+    if let Some(source) = &target.source {
+        return target_poll::poll(subscriber, source).await;
+    }
     let after = subscriber.after();
-    let mut request = subscriber.target.get(subscriber.transport, after);
+    let mut request = target.get(subscriber.transport, after);
     request.push_str("\r\n");
     let envelope = subscriber.transport.envelope();
     let wire = &mut subscriber.wire;
@@ -54,5 +61,5 @@ pub async fn poll(subscriber: &mut Subscriber) -> Result<(), Fault> {
         }
         status => return Err(Fault::Status(status)),
     }
-    if head.close { Err(Fault::Ended("Connection: close".into())) } else { Ok(()) }
+    if head.close { Err(Fault::Ended("Connection: close".into())) } else { Ok(false) }
 }

@@ -18,7 +18,7 @@ pub async fn subscribe(subscriber: &mut Subscriber) -> Result<Infallible, Fault>
     let mut due = interval_at(Instant::now() + wait, interval);
     due.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
-        poll(subscriber).await?;
+        while poll(subscriber).await? {}
         subscriber.connected();
         due.tick().await;
     }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::frames;
 use crate::fault::Fault;
 use crate::subscriber::{Subscriber, headers};
+use crate::target::poll::Values;
 
 /// The settings in the packet that opens a session.
 #[derive(Deserialize)]
@@ -64,6 +65,7 @@ async fn request(subscriber: &mut Subscriber, target: &str, body: Option<&[u8]>)
         None => headers::get(subscriber.target.headers, BrowserApi::Fetch, &subscriber.target.endpoint, target),
         Some(body) => headers::post(subscriber.target.headers, &subscriber.target.endpoint, target, body.len()),
     };
+    subscriber.target.source.iter().for_each(|source| request.push_str(&source.header_lines(&Values::new())));
     request.push_str("\r\n");
     let bytes = [request.as_bytes(), body.unwrap_or_default()].concat();
     let wire = &mut subscriber.wire;

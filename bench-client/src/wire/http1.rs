@@ -3,7 +3,7 @@
 //! An HTTP library would hide what the ledger needs: how long the headers were, and where a chunk began. So headers are parsed with httparse,
 //! bodies by their envelope, and each byte is attributed where it is parsed.
 
-use protocol::Cursor;
+use protocol::{Cursor, chunked};
 
 use crate::fault::Fault;
 
@@ -24,7 +24,7 @@ pub struct Head {
     pub chunked: bool,
     /// Whether the server closes the connection after this response.
     pub close: bool,
-    /// The cursor to resume from.
+    /// The cursor to resume from: `Cursor`, if it is a number.
     pub cursor: Option<Cursor>,
     /// `Location`.
     pub location: Option<String>,
@@ -54,7 +54,9 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Head>, Fault> {
         Ok(httparse::Status::Partial) => return Err(not_http("headers of more than 16 KiB")),
         Err(error) => return Err(Fault::NotHttp(error.to_string())),
     };
-    let mut head = Head { bytes, status: response.code.unwrap_or_default(), ..Head::default() };
+    // A server that speaks HTTP/1.0 closes the connection, unless it says that it keeps it (RFC 9112, section 9.3).
+    let close = response.version == Some(0);
+    let mut head = Head { bytes, close, status: response.code.unwrap_or_default(), ..Head::default() };
     for field in response.headers.iter() {
         let text = || std::str::from_utf8(field.value).map_err(|_| not_http("a header that is not text"));
         match field.name.to_ascii_lowercase().as_str() {
@@ -66,8 +68,12 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Head>, Fault> {
             }
             "transfer-encoding" if text()?.eq_ignore_ascii_case("chunked") => head.chunked = true,
             "transfer-encoding" => return Err(not_http("a Transfer-Encoding other than chunked")),
-            "connection" => head.close |= text()?.split(',').any(|token| token.trim().eq_ignore_ascii_case("close")),
-            "cursor" => head.cursor = Some(text()?.parse().map_err(|_| not_http("a Cursor that is not a number"))?),
+            "connection" => {
+                let names =
+                    |token: &str| text().map(|text| text.split(',').any(|one| one.trim().eq_ignore_ascii_case(token)));
+                head.close = names("close")? || head.close && !names("keep-alive")?;
+            }
+            "cursor" => head.cursor = text()?.parse().ok(),
             "location" => head.location = Some(text()?.into()),
             "sec-websocket-accept" => head.accept = Some(text()?.into()),
             "upgrade" => head.upgrade = Some(text()?.into()),
@@ -83,9 +89,103 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Head>, Fault> {
     Ok(Some(head))
 }
 
+/// A whole response.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The status line and headers.
+    pub head: Vec<u8>,
+    /// The body, without the framing of chunks.
+    pub body: Vec<u8>,
+    /// The length of all of it on the wire, in bytes.
+    pub bytes: usize,
+    /// Whether the connection cannot be used for a further request.
+    pub close: bool,
+}
+
+/// Parses a whole response at the front of `buffer`; `None` while it is incomplete. A body of unknown length is complete when the server has
+/// `ended` the connection (RFC 9112, section 6.3).
+///
+/// # Errors
+/// When it is not HTTP/1.1, or its body is larger than 16 MiB.
+pub fn response(buffer: &[u8], ended: bool) -> Result<Option<Response>, Fault> {
+    let Some(head) = parse(buffer)? else { return Ok(None) };
+    let rest = &buffer[head.bytes..];
+    // Such responses have no body, even if they have a Content-Length.
+    let bodiless = matches!(head.status, 204 | 304);
+    let body = match head.length {
+        _ if bodiless => Some((Vec::new(), 0)),
+        Some(length) => rest.get(..length).map(|body| (body.to_vec(), length)),
+        None if head.chunked => whole_chunks(rest)?,
+        None => ended.then(|| (rest.to_vec(), rest.len())),
+    };
+    let Some((body, length)) = body else {
+        return if rest.len() > MAX_BODY_BYTES {
+            Err(Fault::NotHttp("a body of more than 16 MiB".into()))
+        } else {
+            Ok(None)
+        };
+    };
+    let until_end = !bodiless && head.length.is_none() && !head.chunked;
+    Ok(Some(Response {
+        status: head.status,
+        head: buffer[..head.bytes].to_vec(),
+        body,
+        bytes: head.bytes + length,
+        close: head.close || until_end,
+    }))
+}
+
+/// The content of the chunks at the front of `bytes` up to the last one, and their length; `None` while they are incomplete.
+fn whole_chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Fault> {
+    let (mut body, mut at) = (Vec::new(), 0);
+    loop {
+        let Some((size, line)) = chunked::size(&bytes[at..])? else { return Ok(None) };
+        let data = at + line;
+        let Some(content) = bytes.get(data..data + size) else { return Ok(None) };
+        body.extend_from_slice(content);
+        let Some(end) = chunked::end(&bytes[data + size..])? else { return Ok(None) };
+        at = data + size + end;
+        if size == 0 {
+            return Ok(Some((body, at)));
+        }
+    }
+}
+
+/// The value of a header in the status line and headers of a response; `None` if it is missing or no text.
+pub fn field(head: &[u8], name: &str) -> Option<String> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut fields);
+    response.parse(head).ok()?;
+    let field = response.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(field.value).ok().map(Into::into)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_response_ends_after_its_length_its_last_chunk_or_with_the_connection() {
+        let of = |wire: &str, ended| {
+            response(wire.as_bytes(), ended)
+                .unwrap()
+                .map(|found| (String::from_utf8(found.body).unwrap(), wire.len() - found.bytes, found.close))
+        };
+        let some = |body: &str, left, close| Some((body.to_string(), left, close));
+        assert_eq!(of("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi+", false), some("hi", 1, false));
+        assert_eq!(of("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nh", true), None);
+        let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n";
+        assert_eq!(of(chunks, false), some("hi", 0, false));
+        assert!((1..chunks.len()).all(|end| of(&chunks[..end], false).is_none()));
+        let until_end = "HTTP/1.0 200 OK\r\n\r\nhi";
+        assert_eq!((of(until_end, false), of(until_end, true)), (None, some("hi", 0, true)));
+        assert_eq!(of("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", false), some("", 0, false));
+        let kept = "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(of(kept, false), some("", 0, false));
+        assert_eq!(of(&kept.replace("keep-alive", "x"), false), some("", 0, true));
+    }
 
     #[test]
     fn headers_are_parsed_with_their_length() {
