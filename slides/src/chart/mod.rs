@@ -12,12 +12,12 @@ use std::collections::HashMap;
 
 use protocol::experiment::{Drawing, Experiment, Ladder, Line, Lines};
 use protocol::result::Comparison;
-use protocol::{Layer, Transport};
+use protocol::Transport;
 use reports::number::{short, thousands};
 use reports::summary::{Row, rows};
 
 use self::bars::Bar;
-use crate::palette;
+use crate::parts::{PARTS, bytes_per_event};
 
 /// The transports that a chart over a factor shows; one that is not listed shows all of them.
 const SHOWN: [(&str, &[Transport]); 6] = [
@@ -114,7 +114,7 @@ fn compared(comparison: &Comparison) -> Vec<(String, String)> {
         ("latency-cdf".into(), bars::draw(&latency, "until half of the events have arrived", &[], "")),
         (
             "bytes-per-event".into(),
-            bars::draw(&layers(&rows), "", &palette::LAYERS.map(|layer| (layer.name, layer.variable)), &note),
+            bars::draw(&layers(&rows), "", &PARTS.map(|part| (part.name, part.variable)), &note),
         ),
         ("server-cpu-per-event".into(), bars::draw(&cpu, "server CPU per delivered event", &[], &note)),
     ]
@@ -145,22 +145,12 @@ fn short_whole(events: f64) -> String {
 
 /// The bytes of an event over each transport, in the parts that the lecture distinguishes.
 fn layers(rows: &[Row]) -> Vec<Bar> {
-    let part = |layer: Layer| match layer {
-        Layer::Event => 0,
-        Layer::RequestHeaders | Layer::ResponseHeaders => 2,
-        Layer::EmptyPoll => 3,
-        Layer::Framing | Layer::Control | Layer::Tls | Layer::Quic | Layer::Handshake => 1,
-    };
     let bar = |row: &Row| {
-        let mut bytes = [0.0; palette::LAYERS.len()];
-        for layer in Layer::ALL {
-            bytes[part(layer)] += row.ledger[layer] as f64 / row.events();
-        }
-        let parts = bytes.into_iter().zip(palette::LAYERS).map(|(bytes, layer)| (bytes, layer.variable.to_string()));
+        let parts = bytes_per_event(row).into_iter().zip(PARTS);
         Bar {
             name: row.transport.label().into(),
             figure: format!("{} B", short(row.wire_bytes_per_event())),
-            parts: parts.collect(),
+            parts: parts.map(|(bytes, part)| (bytes, part.variable.to_string())).collect(),
         }
     };
     rows.iter().map(bar).collect()
