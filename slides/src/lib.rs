@@ -17,6 +17,7 @@ pub mod learn;
 mod lecture;
 pub mod markdown;
 pub mod palette;
+pub mod paper;
 pub mod parts;
 pub mod source;
 mod waiting;

@@ -5,11 +5,7 @@ use protocol::facts::ladder::WireTrace;
 
 /// When each event was published and when it was sent, in ms. `received` are the times at which the server's messages were sent and arrived.
 /// An event was sent with the last of those that had arrived when it was decoded.
-fn waits(
-    published: &[f64],
-    delivered: &[f64],
-    received: impl Iterator<Item = (f64, f64)> + Clone,
-) -> Vec<(f64, f64)> {
+fn waits(published: &[f64], delivered: &[f64], received: impl Iterator<Item = (f64, f64)> + Clone) -> Vec<(f64, f64)> {
     let sent = |(&published, &delivered): (&f64, &f64)| {
         let arrived = received.clone().filter(|(_, arrived)| *arrived <= delivered);
         (published, arrived.map(|(left, _)| left).fold(published, f64::max))

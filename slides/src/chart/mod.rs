@@ -10,9 +10,9 @@ pub mod sheet;
 
 use std::collections::HashMap;
 
+use protocol::Transport;
 use protocol::experiment::{Drawing, Experiment, Ladder, Line, Lines};
 use protocol::result::Comparison;
-use protocol::Transport;
 use reports::number::{short, thousands};
 use reports::summary::{Row, rows};
 
@@ -64,6 +64,7 @@ fn over_a_factor(drawing: &Lines) -> String {
         "herd-requests" => last_points(drawing, is_shown, "requests in the 100 ms after one event", ""),
         "history-bytes" => by_year(drawing, "B"),
         "history-latency" => by_year(drawing, "ms"),
+        "loss-late-per-lost" => first_points(drawing),
         // On logarithmic axes, twice the latency looks like little more.
         "delay-latency" => lines::draw(&linear(drawing), is_shown),
         _ => lines::draw(drawing, is_shown),
@@ -84,6 +85,14 @@ fn last_points(drawing: &Lines, is_shown: impl Fn(&Line) -> bool, caption: &str,
     let bars = ends().filter_map(|(line, end)| Some(bar(line.transport?, line.label.clone(), end.y, unit)));
     let size = ends().map(|(_, end)| end.x).fold(0.0, f64::max);
     bars::draw(&bars.collect::<Vec<_>>(), &format!("{caption}, {} subscribers", thousands(size as u64)), &[], "")
+}
+
+/// The first point of each line, as bars; all of them are at the same place.
+fn first_points(drawing: &Lines) -> String {
+    let starts = || drawing.lines.iter().filter_map(|line| Some((line, line.points.first()?)));
+    let bars = starts().filter_map(|(line, start)| Some(bar(line.transport?, line.label.clone(), start.y, "")));
+    let at = starts().map(|(_, start)| start.x).fold(f64::INFINITY, f64::min);
+    bars::draw(&bars.collect::<Vec<_>>(), &format!("{}, {}: {}", drawing.y.label, drawing.x.label, short(at)), &[], "")
 }
 
 /// The only point of each line, as bars in the order of the years.
@@ -111,13 +120,24 @@ fn compared(comparison: &Comparison) -> Vec<(String, String)> {
     let cpu = each(&Row::cpu_us, "us");
     let note = shared_responses(&rows);
     vec![
-        ("latency-cdf".into(), bars::draw(&latency, "until half of the events have arrived", &[], "")),
+        ("latency-cdf".into(), bars::draw(&latency, "until half of the events have arrived", &[], &slowest(&latency))),
         (
             "bytes-per-event".into(),
             bars::draw(&layers(&rows), "", &PARTS.map(|part| (part.name, part.variable)), &note),
         ),
         ("server-cpu-per-event".into(), bars::draw(&cpu, "server CPU per delivered event", &[], &note)),
     ]
+}
+
+/// A sentence on the longest bar and the rest.
+fn slowest(bars: &[Bar]) -> String {
+    let length = |bar: &&Bar| bar.parts.iter().map(|part| part.0).sum::<f64>();
+    let mut sorted: Vec<&Bar> = bars.iter().collect();
+    sorted.sort_by(|one, other| length(other).total_cmp(&length(one)));
+    match sorted[..] {
+        [longest, next, _, ..] => format!("{}: {}; all others: {} at most", longest.name, longest.figure, next.figure),
+        _ => String::new(),
+    }
 }
 
 /// A sentence on the transport whose responses carry several events, since this makes it late and cheap.

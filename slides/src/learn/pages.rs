@@ -78,11 +78,11 @@ fn page(language: &Language, measured: &Measured, destination: Destination) -> a
         Words::from([("cores", measured.environment.cores.to_string()), ("cpu", measured.environment.cpu.clone())]);
     let other = LANGUAGES.iter().find(|other| other.code == language.other).context("there is another language")?;
     let lecture = match destination {
-        Destination::File => format!("lecture/{}-handout.html", language.code),
+        Destination::File | Destination::Site => format!("lecture/{}-handout.html", language.code),
         Destination::Server => format!("/slides/{}.html", language.code),
     };
     let live = match destination {
-        Destination::File => String::new(),
+        Destination::File | Destination::Site => String::new(),
         Destination::Server => format!("<li><a href=\"/?lang={}\">{}</a></li>\n", language.code, escape(&texts.live)),
     };
     let parts = [

@@ -1,10 +1,10 @@
 //! The pictures, as SVG or HTML, each with the same in words. They are as wide as a phone's screen, and scaled up on larger ones.
 
+use protocol::Transport;
 use protocol::experiment::{Cell, Lines, Map};
 use protocol::facts::fallback::Attempt;
 use protocol::facts::frames::FrameHeader;
 use protocol::facts::ladder::{Chunk, WireTrace};
-use protocol::Transport;
 use reports::chart::scale::{Scale, tick_text};
 use reports::html::escape;
 use reports::number::{short, thousands};
