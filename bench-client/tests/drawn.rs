@@ -37,7 +37,7 @@ fn reports_and_the_lecture_are_drawn_from_a_run_as_their_own_programs_draw_them(
     let slides = directory.join("slides");
     let output = run(&["lecture", "--out", slides.to_str().unwrap()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for page in ["en.html", "ko.html", "en-handout.html", "ko-handout.html"] {
+    for page in ["en.html", "ko.html", "en-handout.html", "ko-handout.html", "en-worksheet.html", "ko-guide.html"] {
         assert!(fs::read_to_string(slides.join(page)).unwrap().contains("<section class=\"slide "), "{page}");
     }
     assert!(error(&["lecture", "--run", result.to_str().unwrap()]).contains("this run has no comparison"));

@@ -6,7 +6,7 @@
 use reports::html::escape;
 
 /// Abbreviations, units and keywords of protocols that are the same in every language.
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 32] = [
     "B",
     "CPU",
     "Connection",
@@ -18,6 +18,7 @@ const NAMES: [&str; 31] = [
     "JSONP",
     "MASK",
     "MCP",
+    "QUIC",
     "RSV1",
     "SSE",
     "STOMP",

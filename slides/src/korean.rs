@@ -97,7 +97,7 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ("up to {1} ms, {2} B", "최대 {1} ms, {2} B"),
     ("event {1}: {2} ms", "이벤트 {1}: {2} ms"),
     // The charts that are drawn for slides.
-    ("until half of the events have arrived", "이벤트의 절반이 도착할 때까지"),
+    ("median delivery latency", "전달 지연의 중앙값"),
     ("Headers", "헤더"),
     ("server CPU per delivered event", "전달된 이벤트당 서버 CPU"),
     (
@@ -182,7 +182,10 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ("a tie", "동률"),
     ("theory", "이론값"),
     ("{1}: {2}; all others: {3} at most", "{1}: {2}, 나머지는 최대 {3}"),
-    ("late deliveries per lost packet, lost packets in %: {1}", "잃은 패킷당 늦어진 전달 (패킷 손실 {1} %)"),
+    (
+        "late deliveries per lost packet, while {1} % of the packets are lost",
+        "잃은 패킷당 늦어진 전달 (패킷 손실 {1} %)",
+    ),
     ("about {1} us/s", "약 {1} us/s"),
     ("push", "푸시"),
     ("push, {1}", "푸시, {1}"),

@@ -41,6 +41,7 @@ const ALL_SCENES: &str = "
         check(scene, 'a prediction is not changed afterwards', inputs.every(input => input.matches(':disabled')));
         const text = measurement.querySelector('ol li, table');
         check(scene, 'the picture has a text version', text && text.textContent.length > 10);
+        for (const cell of measurement.querySelectorAll('td, th')) check(scene, `the text fits: ${cell.textContent}`, cell.scrollWidth <= cell.clientWidth + 1);
     });
     done({ names: scenes.map(scene => scene.name), wrong, wide: document.documentElement.scrollWidth - document.documentElement.clientWidth });
 ";

@@ -23,7 +23,7 @@ pub fn draw(ladders: &[&Ladder]) -> String {
     };
     let lanes: Vec<_> = ladders.iter().filter(is_shown).collect();
     let Some(length) = lanes.iter().map(|lane| lane.length_ms).reduce(f64::max) else { return String::new() };
-    let x = |ms: f64| LEFT + ms.clamp(0.0, length) / length * (WIDTH - LEFT - 45.0);
+    let x = |ms: f64| LEFT + ms.clamp(0.0, length) / length * (WIDTH - LEFT - 54.0);
     let height = lanes.len() as f64 * LANE + AXIS;
     let mut sheet = Sheet::new(WIDTH, height);
     for tick in 0..=4 {

@@ -3,7 +3,7 @@
 use protocol::Transport;
 use protocol::experiment::{Cell, Map};
 
-use super::sheet::{Anchor, FAINT, GRID, HEIGHT, INK, Sheet, WIDTH, colour};
+use super::sheet::{Anchor, FAINT, GRID, HEIGHT, INK, PAPER, Sheet, WIDTH, colour};
 
 const LEFT: f64 = 100.0;
 const TOP: f64 = 44.0;
@@ -30,16 +30,16 @@ pub fn draw(drawing: &Map) -> String {
             let size = (width - 6.0, height - 6.0);
             let (name, fill) = content(cell);
             let (middle, centre) = (corner.0 + size.0 / 2.0, corner.1 + size.1 / 2.0);
+            // The cell is there from the start, so that a class can predict what is in it.
+            sheet.rectangle(corner, size, GRID, 0.5);
             sheet.step(column as usize + 1, |sheet| match fill {
                 Some(transport) => {
+                    sheet.rectangle(corner, size, PAPER, 1.0);
                     sheet.rectangle(corner, size, &colour(transport), 0.22);
                     sheet.rectangle(corner, (10.0, size.1), &colour(transport), 1.0);
                     sheet.bold((middle, centre), name, Anchor::Middle);
                 }
-                None => {
-                    sheet.rectangle(corner, size, GRID, 0.5);
-                    sheet.text((middle, centre), name, INK, Anchor::Middle);
-                }
+                None => sheet.text((middle, centre), name, INK, Anchor::Middle),
             });
         }
     }

@@ -64,7 +64,7 @@ fn over_a_factor(drawing: &Lines) -> String {
         "herd-requests" => last_points(drawing, is_shown, "requests in the 100 ms after one event", ""),
         "history-bytes" => by_year(drawing, "B"),
         "history-latency" => by_year(drawing, "ms"),
-        "loss-late-per-lost" => first_points(drawing),
+        "loss-late-per-lost" => late_deliveries(drawing),
         // On logarithmic axes, twice the latency looks like little more.
         "delay-latency" => lines::draw(&linear(drawing), is_shown),
         _ => lines::draw(drawing, is_shown),
@@ -87,12 +87,13 @@ fn last_points(drawing: &Lines, is_shown: impl Fn(&Line) -> bool, caption: &str,
     bars::draw(&bars.collect::<Vec<_>>(), &format!("{caption}, {} subscribers", thousands(size as u64)), &[], "")
 }
 
-/// The first point of each line, as bars; all of them are at the same place.
-fn first_points(drawing: &Lines) -> String {
+/// The first point of each line, where fewest packets are lost, as bars.
+fn late_deliveries(drawing: &Lines) -> String {
     let starts = || drawing.lines.iter().filter_map(|line| Some((line, line.points.first()?)));
     let bars = starts().filter_map(|(line, start)| Some(bar(line.transport?, line.label.clone(), start.y, "")));
-    let at = starts().map(|(_, start)| start.x).fold(f64::INFINITY, f64::min);
-    bars::draw(&bars.collect::<Vec<_>>(), &format!("{}, {}: {}", drawing.y.label, drawing.x.label, short(at)), &[], "")
+    let lost = starts().map(|(_, start)| start.x).fold(f64::INFINITY, f64::min);
+    let caption = format!("late deliveries per lost packet, while {lost} % of the packets are lost");
+    bars::draw(&bars.collect::<Vec<_>>(), &caption, &[], "")
 }
 
 /// The only point of each line, as bars in the order of the years.
@@ -120,7 +121,7 @@ fn compared(comparison: &Comparison) -> Vec<(String, String)> {
     let cpu = each(&Row::cpu_us, "us");
     let note = shared_responses(&rows);
     vec![
-        ("latency-cdf".into(), bars::draw(&latency, "until half of the events have arrived", &[], &slowest(&latency))),
+        ("latency-cdf".into(), bars::draw(&latency, "median delivery latency", &[], &slowest(&latency))),
         (
             "bytes-per-event".into(),
             bars::draw(&layers(&rows), "", &PARTS.map(|part| (part.name, part.variable)), &note),

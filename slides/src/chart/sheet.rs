@@ -12,6 +12,8 @@ pub const HEIGHT: f64 = 450.0;
 /// Size of all text, in CSS pixels: large enough to be read from the last row of a lecture hall.
 pub const TEXT: u32 = 25;
 
+/// The colour of the slide.
+pub const PAPER: &str = "var(--paper)";
 /// The colour of text.
 pub const INK: &str = "var(--ink)";
 /// The colour of less important text.
