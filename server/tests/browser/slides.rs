@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use server::{Options, Server};
 
+use crate::contrast;
 use crate::driver::Browser;
 
 fn server() -> Server {
@@ -171,6 +172,8 @@ fn printing_puts_each_slide_on_a_page_of_its_own() {
     browser.open(&format!("http://{}/slides/en.html", server.addresses().http));
     let slides = browser.run("done(slides.length);").as_u64().unwrap();
     assert_eq!(pages(&browser.print(1280.0, 720.0)) as u64, slides);
+    browser.run("showOverview(true); done(0);");
+    assert_eq!(pages(&browser.print(1280.0, 720.0)) as u64, slides, "from the overview");
 }
 
 /// The number of pages of a PDF. Objects of the type Page are counted; lists of pages have the type Pages.
@@ -293,40 +296,27 @@ fn every_text_of_a_slide_has_enough_contrast_in_both_themes() {
     let server = server();
     for theme in ["light", "dark"] {
         browser.open(&format!("http://{}/slides/en.html?theme={theme}", server.addresses().http));
-        let weak = browser.run(
-            "const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-             const rgb = colour => {
-                 canvas.clearRect(0, 0, 1, 1);
-                 canvas.fillStyle = colour;
-                 canvas.fillRect(0, 0, 1, 1);
-                 return [...canvas.getImageData(0, 0, 1, 1).data];
-             };
-             const light = colour => {
-                 const [r, g, b] = rgb(colour).map(part => part / 255).map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-                 return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-             };
-             const contrast = (one, other) => {
-                 const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
-                 return (high + 0.05) / (low + 0.05);
-             };
+        let weak = browser.run(&format!(
+            "{}
              // The colour behind a text: that of the nearest element with one. In a chart it is that of the slide.
-             const behind = part => {
-                 for (let at = part; at; at = at.parentElement) {
+             const behind = part => {{
+                 for (let at = part; at; at = at.parentElement) {{
                      const colour = getComputedStyle(at).backgroundColor;
                      if (rgb(colour)[3] === 255) return colour;
-                 }
-             };
+                 }}
+             }};
              const weak = new Set();
              let texts = 0;
-             for (const slide of slides) for (const part of slide.querySelectorAll('.body, .body *')) {
+             for (const slide of slides) for (const part of slide.querySelectorAll('.body, .body *')) {{
                  if (![...part.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.textContent.trim())) continue;
                  const style = getComputedStyle(part);
                  const found = contrast(part.matches('text') ? style.fill : style.color, behind(part));
                  texts += 1;
-                 if (!(found >= 4.5)) weak.add(`${slide.id}: ${part.textContent.slice(0, 40)} ${found.toFixed(2)}`);
-             }
+                 if (!(found >= 4.5)) weak.add(`${{slide.id}}: ${{part.textContent.slice(0, 40)}} ${{found.toFixed(2)}}`);
+             }}
              done([texts > 1000, [...weak]]);",
-        );
+            contrast::FUNCTIONS
+        ));
         assert_eq!(weak, json!([true, []]), "{theme}");
     }
 }
