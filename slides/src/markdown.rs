@@ -25,8 +25,9 @@ use crate::language::Language;
 use crate::learn::page_name;
 use crate::source;
 
-/// The address of the lab's server in the decks.
+/// The address of the lab's server in the decks, and of its live page with a query.
 const SERVER: &str = "http://127.0.0.1:8080/";
+const LIVE: &str = "http://127.0.0.1:8080/?";
 /// The relative path from a deck's directory to that of the project.
 const PROJECT: &str = "../../../";
 /// The diagram of a WebSocket frame, beside the decks.
@@ -71,16 +72,13 @@ fn render_events(events: &[Event], page: Page) -> anyhow::Result<String> {
                     .position(|event| *event == Event::End(TagEnd::Paragraph))
                     .expect("a paragraph ends");
                 match single(&rest[1..length - 1]) {
-                    Some(label) if dest_url.starts_with(SERVER) => {
-                        let path = &dest_url[SERVER.len()..];
-                        let Some(query) = path.strip_prefix('?') else {
-                            rendered.push(html_event(entry(path, &label, page)));
-                            index += length;
-                            continue;
-                        };
+                    Some(label) if dest_url.starts_with(LIVE) => {
                         let recorded = block_quote(&rest[length..]);
-                        let html = live(query, &label, &render_events(recorded, page)?);
+                        let html = live(&dest_url[LIVE.len()..], &label, &render_events(recorded, page)?);
                         (html_event(html), length + if recorded.is_empty() { 0 } else { recorded.len() + 2 })
+                    }
+                    Some(label) if dest_url.starts_with(SERVER) => {
+                        (html_event(entry(&dest_url[SERVER.len()..], &label, page)), length)
                     }
                     Some(label) => match replacement(dest_url, &label, page)? {
                         Some(html) => (html_event(html), length),

@@ -322,7 +322,7 @@ fn every_text_of_a_slide_has_enough_contrast_in_both_themes() {
 }
 
 #[test]
-fn the_worksheet_is_printed_on_two_sheets_of_a4_and_nothing_is_cut() {
+fn the_worksheet_is_printed_on_two_pages_of_a4_and_nothing_is_cut() {
     let Some(browser) = Browser::start() else { return };
     let server = server();
     // A4 in CSS pixels.
