@@ -26,20 +26,20 @@ const fn colour(name: &'static str, light: u32, dark: u32) -> Colour {
 
 /// The colours of the page.
 pub const PAGE: [Colour; 11] = [
-    colour("paper", 0xff_ff_ff, 0x16_16_16),
+    colour("paper", 0xffffff, 0x161616),
     // Around a slide.
-    colour("around", 0xd8_d8_d6, 0x00_00_00),
-    colour("panel", 0xf4_f4_f2, 0x22_22_22),
-    colour("ink", 0x1c_1c_1c, 0xf0_f0_f0),
-    colour("faint-ink", 0x5c_5c_5c, 0xa8_a8_a8),
+    colour("around", 0xd8d8d6, 0x000000),
+    colour("panel", 0xf4f4f2, 0x222222),
+    colour("ink", 0x1c1c1c, 0xf0f0f0),
+    colour("faint-ink", 0x5c5c5c, 0xa8a8a8),
     // Lines between rows and in charts, which show nothing themselves.
-    colour("grid", 0xdc_dc_dc, 0x38_38_38),
+    colour("grid", 0xdcdcdc, 0x383838),
     // The outlines of controls.
-    colour("line", 0x76_76_76, 0x8a_8a_8a),
-    colour("accent", 0x00_72_b2, 0x56_b4_e9),
-    colour("good", 0x00_70_4f, 0x4f_d1_a5),
-    colour("bad", 0xb3_26_1e, 0xff_8a_80),
-    colour("mixed", 0x8a_5a_00, 0xf0_b8_40),
+    colour("line", 0x767676, 0x8a8a8a),
+    colour("accent", 0x0072b2, 0x56b4e9),
+    colour("good", 0x00704f, 0x4fd1a5),
+    colour("bad", 0xb3261e, 0xff8a80),
+    colour("mixed", 0x8a5a00, 0xf0b840),
 ];
 
 /// The CSS variable with a transport's colour.

@@ -3,7 +3,7 @@
 use protocol::experiment::{Line, Lines};
 use reports::chart::scale::{Scale, tick_text};
 
-use super::sheet::{ACCENT, Anchor, FAINT, GRID, HEIGHT, INK, Point, Sheet, WIDTH, apart, colour};
+use super::sheet::{ACCENT, Anchor, FAINT, GRID, HEIGHT, INK, PAPER, Point, Sheet, WIDTH, apart, colour};
 
 const LEFT: f64 = 124.0;
 const RIGHT: f64 = 240.0;
@@ -60,7 +60,12 @@ pub fn draw(drawing: &Lines, is_shown: impl Fn(&Line) -> bool) -> String {
     if !theory.is_empty() {
         // Theory is drawn last, since it mostly lies on what was measured.
         sheet.step(labels.len() + 1, |sheet| {
-            theory.into_iter().for_each(|line| sheet.path(&path(line), INK, 2.5, true));
+            for line in theory {
+                let path = path(line);
+                // The dashes have an edge, so that they are seen on the measured line.
+                sheet.path(&path, PAPER, 7.0, true);
+                sheet.path(&path, INK, 2.5, true);
+            }
             sheet.path(&[(right + 18.0, 16.0), (right + 52.0, 16.0)], INK, 2.5, true);
             sheet.text((right + 58.0, 16.0), "theory", INK, Anchor::Start);
         });
