@@ -15,6 +15,8 @@ pub struct Language {
     pub other: &'static str,
     /// The deck's files.
     pub deck: &'static [&'static str],
+    /// The name of the story's page.
+    pub story: &'static str,
     /// The page to hand out, in Markdown.
     pub handout: &'static str,
     /// The instructor's guide, in Markdown.
@@ -41,6 +43,7 @@ pub const LANGUAGES: [Language; 2] = [
         code: "en",
         other: "ko",
         deck: deck::ENGLISH,
+        story: "index.html",
         handout: include_str!("../HANDOUT.md"),
         guide: include_str!("../GUIDE.md"),
         dictionary: Dictionary(&[]),
@@ -78,6 +81,7 @@ pub const LANGUAGES: [Language; 2] = [
         code: "ko",
         other: "en",
         deck: deck::KOREAN,
+        story: "index.ko.html",
         handout: include_str!("../HANDOUT.ko.md"),
         guide: include_str!("../GUIDE.ko.md"),
         dictionary: KOREAN,

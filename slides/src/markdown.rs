@@ -22,7 +22,6 @@ use reports::html::escape;
 use crate::destination::Destination;
 use crate::figures::Figures;
 use crate::language::Language;
-use crate::learn::page_name;
 use crate::source;
 
 /// The address of the lab's server in the decks, and of its live page with a query.
@@ -141,9 +140,9 @@ fn live(query: &str, label: &str, recorded: &str) -> String {
 fn entry(path: &str, label: &str, page: Page) -> String {
     let Page { language: Language { code, .. }, destination, .. } = page;
     let target = match (destination, path, path.strip_prefix("slides/")) {
-        (Destination::Server, "learn", _) => format!("/learn/{}", page_name(page.language)),
+        (Destination::Server, "learn", _) => format!("/learn/{}", page.language.story),
         (Destination::Server, _, None) => format!("/{path}?lang={code}"),
-        (Destination::Site, "learn", _) => format!("../{}", page_name(page.language)),
+        (Destination::Site, "learn", _) => format!("../{}", page.language.story),
         (_, _, Some(file)) => file.into(),
         (Destination::Site | Destination::File, _, None) => return String::new(),
     };
