@@ -40,6 +40,9 @@ fn reports_and_the_lecture_are_drawn_from_a_run_as_their_own_programs_draw_them(
     for page in ["en.html", "ko.html", "en-handout.html", "ko-handout.html"] {
         assert!(fs::read_to_string(slides.join(page)).unwrap().contains("<section class=\"slide "), "{page}");
     }
+    for page in ["en-worksheet.html", "ko-worksheet.html", "en-guide.html", "ko-guide.html"] {
+        assert!(fs::read_to_string(slides.join(page)).unwrap().contains("@page { size: A4;"), "{page}");
+    }
     assert!(error(&["lecture", "--run", result.to_str().unwrap()]).contains("this run has no comparison"));
 }
 
@@ -52,7 +55,7 @@ fn a_site_is_exported_into_free_directories_only() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let printed = String::from_utf8(output.stdout).unwrap();
         let pages: Vec<&Path> = printed.lines().map(Path::new).collect();
-        assert_eq!(pages.len(), 6, "two of the story, four of the lecture: {printed}");
+        assert_eq!(pages.len(), 10, "two of the story, eight of the lecture: {printed}");
         assert!(pages.iter().all(|page| page.is_file()) && pages[0] == site.join("index.html"), "{printed}");
     }
     let mine = directory.join("mine");

@@ -1,7 +1,8 @@
 //! The decks in Markdown, and their division into slides.
 //!
 //! A line `---` ends a slide. A comment contains notes for the speaker or, as `_class: NAME`, the slide's layout; other slide tools have
-//! the same conventions. The handout does not contain slides of the class `solution`.
+//! the same conventions. The handout does not contain slides of the class `solution`. A slide of the class `steps` is shown step by step, and the
+//! exercises on one of the class `worksheet` are also on the worksheet.
 
 /// The files of a deck, in the order in which they are shown.
 macro_rules! deck {
@@ -46,7 +47,12 @@ impl Slide {
 
     /// Whether it contains solutions of exercises.
     pub fn is_solution(&self) -> bool {
-        self.class.split(' ').any(|class| class == "solution")
+        self.has_class("solution")
+    }
+
+    /// Whether it has a layout or a property of that name.
+    pub fn has_class(&self, name: &str) -> bool {
+        self.class.split(' ').any(|class| class == name)
     }
 
     fn parse(text: &str) -> Self {

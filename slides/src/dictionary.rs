@@ -6,7 +6,7 @@
 use reports::html::escape;
 
 /// Abbreviations, units and keywords of protocols that are the same in every language.
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 32] = [
     "B",
     "CPU",
     "Connection",
@@ -17,6 +17,8 @@ const NAMES: [&str; 27] = [
     "IO",
     "JSONP",
     "MASK",
+    "MCP",
+    "QUIC",
     "RSV1",
     "SSE",
     "STOMP",
@@ -27,7 +29,10 @@ const NAMES: [&str; 27] = [
     "TLS",
     "UTF",
     "Upgrade",
+    "WT",
+    "WebTransport",
     "close",
+    "h2",
     "iframe",
     "ms",
     "opcode",

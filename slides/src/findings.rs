@@ -2,7 +2,7 @@
 //! hundreds of MB, since each of their histograms has a count for every bucket.
 
 use anyhow::{Context, bail, ensure};
-use protocol::experiment::{Drawing, Experiment, Verdict};
+use protocol::experiment::{Drawing, Experiment, Table, Verdict};
 use protocol::result::Environment;
 use protocol::run::{Part, Run, SCHEMA_VERSION};
 use serde::Deserialize;
@@ -31,10 +31,12 @@ struct Kind<'a> {
 struct Findings {
     name: String,
     drawings: Vec<Drawing>,
+    #[serde(default)]
+    tables: Vec<Table>,
     verdicts: Vec<Verdict>,
 }
 
-/// Reads a run: the whole comparison, but only the drawings and verdicts of the experiments with rounds.
+/// Reads a run: the whole comparison, but only the drawings, tables and verdicts of the experiments with rounds.
 ///
 /// # Errors
 /// When the text is no run, or its schema has another version than this program reads.
@@ -61,13 +63,13 @@ fn part(text: &str) -> anyhow::Result<Part> {
             if facts.rounds().is_empty() {
                 return Ok(Part::Measured(facts));
             }
-            let Experiment { name, drawings, verdicts, .. } = reports::experiment::derive(&facts)?;
-            Findings { name, drawings, verdicts }
+            let Experiment { name, drawings, tables, verdicts, .. } = reports::experiment::derive(&facts)?;
+            Findings { name, drawings, tables, verdicts }
         }
         _ => return Ok(serde_json::from_str(text)?),
     };
-    let Findings { name, drawings, verdicts } = found;
-    Ok(Part::Experiment(Experiment { name, drawings, verdicts, ..Experiment::default() }))
+    let Findings { name, drawings, tables, verdicts } = found;
+    Ok(Part::Experiment(Experiment { name, drawings, tables, verdicts, ..Experiment::default() }))
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ pub const KOREAN: Dictionary = Dictionary(&[
     ("up to {1} ms, {2} B", "최대 {1} ms, {2} B"),
     ("event {1}: {2} ms", "이벤트 {1}: {2} ms"),
     // The charts that are drawn for slides.
-    ("until half of the events have arrived", "이벤트의 절반이 도착할 때까지"),
+    ("median delivery latency", "전달 지연의 중앙값"),
     ("Headers", "헤더"),
     ("server CPU per delivered event", "전달된 이벤트당 서버 CPU"),
     (
@@ -180,6 +180,12 @@ pub const KOREAN: Dictionary = Dictionary(&[
         "이벤트가 없을 때의 서버 CPU: 폴링 구독자 {2}명에 초당 {1} ms, 같은 수의 롱 폴링에 {3} ms",
     ),
     ("a tie", "동률"),
+    ("theory", "이론값"),
+    ("{1}: {2}; all others: {3} at most", "{1}: {2}, 나머지는 최대 {3}"),
+    (
+        "late deliveries per lost packet, while {1} % of the packets are lost",
+        "손실된 패킷당 늦어진 전달 (패킷 손실 {1} %)",
+    ),
     ("about {1} us/s", "약 {1} us/s"),
     ("push", "푸시"),
     ("push, {1}", "푸시, {1}"),
@@ -216,6 +222,37 @@ pub const KOREAN: Dictionary = Dictionary(&[
         "At {1} events/s, mean latency over WebSocket's: {2} times at {3} ms of delay, {4} times at {5} ms",
         "초당 이벤트 {1}개, 웹소켓 대비 평균 전달 지연: 단방향 지연 {3} ms에서 {2}배, {5} ms에서 {4}배",
     ),
+    // Claim 35.
+    (
+        "Mean latency of WebSocket: {1} times that of HTTP streaming, {2} times that of SSE",
+        "웹소켓의 평균 전달 지연: HTTP 스트리밍의 {1}배, SSE의 {2}배",
+    ),
+    // Claim 46.
+    (
+        "Requests of long polling over those of polling: {1} times at {2} events/s, {3} times at {4} events/s",
+        "폴링 대비 롱 폴링의 요청 수: 초당 이벤트 {2}개에서 {1}배, {4}개에서 {3}배",
+    ),
+    // Claim 48, and the table of its experiment.
+    (
+        "SSE: {1} ms until the first token, then each about {2} ms late, {3} B per token. WebSocket: {4} ms until the first token, then \
+         each about {5} ms late, {6} B per token. First token, SSE to WebSocket: {7}; lateness: {8}",
+        "SSE: 첫 토큰까지 {1} ms, 그 뒤 토큰마다 약 {2} ms 늦음, 토큰당 {3} B. 웹소켓: 첫 토큰까지 {4} ms, 그 뒤 토큰마다 약 {5} ms 늦음, 토큰당 \
+         {6} B. 웹소켓 대비 SSE: 첫 토큰까지의 시간 {7}배, 늦은 시간 {8}배",
+    ),
+    ("asked by", "요청 방법"),
+    ("Whole text", "전체 텍스트"),
+    ("first token after, ms", "첫 토큰까지 (ms)"),
+    ("bytes per token", "토큰당 바이트"),
+    ("requests", "요청 수"),
+    // Claim 49.
+    (
+        "Late deliveries per lost packet: {1} over SSE with two subscriptions on a TCP connection, {2} over WebSocket, {3} over one QUIC \
+         stream, {4} with a QUIC stream for each event. The first over the last: {5}",
+        "손실된 패킷당 늦어진 전달: 구독 두 개가 TCP 연결 하나를 쓰는 SSE {1}, 웹소켓 {2}, QUIC 스트림 하나 {3}, 이벤트마다 QUIC 스트림 하나 {4}. 첫째와 \
+         마지막의 비: {5}",
+    ),
+    ("WT streams", "WT 스트림"),
+    ("WT datagrams", "WT 데이터그램"),
     // Claim 4.
     (
         "Polls each {1} ms are {2} a second. Long polls: {3} at {4} events/s, {5} at {6}",

@@ -15,6 +15,12 @@ pub struct Language {
     pub other: &'static str,
     /// The deck's files.
     pub deck: &'static [&'static str],
+    /// The name of the story's page.
+    pub story: &'static str,
+    /// The page to hand out, in Markdown.
+    pub handout: &'static str,
+    /// The instructor's guide, in Markdown.
+    pub guide: &'static str,
     /// Translates the texts of a run, which are English.
     pub dictionary: Dictionary,
     /// The heading of the table's first column.
@@ -37,6 +43,9 @@ pub const LANGUAGES: [Language; 2] = [
         code: "en",
         other: "ko",
         deck: deck::ENGLISH,
+        story: "index.html",
+        handout: include_str!("../HANDOUT.md"),
+        guide: include_str!("../GUIDE.md"),
         dictionary: Dictionary(&[]),
         transport: "transport",
         columns: ["median", "99 %", "on the wire", "overhead", "requests", "server CPU"],
@@ -54,8 +63,8 @@ pub const LANGUAGES: [Language; 2] = [
         overview: "Overview",
         notes: "Presenter view",
         keys: &[
-            ("→ Space", "next slide"),
-            ("←", "previous slide"),
+            ("→ Space", "next step or slide"),
+            ("←", "previous slide, complete"),
             ("Home End", "first, last slide"),
             ("O", "overview"),
             ("N", "presenter view: notes, next slide, clock"),
@@ -72,6 +81,9 @@ pub const LANGUAGES: [Language; 2] = [
         code: "ko",
         other: "en",
         deck: deck::KOREAN,
+        story: "index.ko.html",
+        handout: include_str!("../HANDOUT.ko.md"),
+        guide: include_str!("../GUIDE.ko.md"),
         dictionary: KOREAN,
         transport: "전송 방식",
         columns: ["중앙값", "99 %", "전송 바이트", "오버헤드", "요청 수", "서버 CPU"],
@@ -82,8 +94,8 @@ pub const LANGUAGES: [Language; 2] = [
         overview: "전체 보기",
         notes: "발표자 화면",
         keys: &[
-            ("→ Space", "다음 슬라이드"),
-            ("←", "이전 슬라이드"),
+            ("→ Space", "다음 단계 또는 다음 슬라이드"),
+            ("←", "이전 슬라이드(전체)"),
             ("Home End", "첫 슬라이드, 마지막 슬라이드"),
             ("O", "전체 보기"),
             ("N", "발표자 화면: 발표자 노트, 다음 슬라이드, 시계"),

@@ -1,4 +1,4 @@
-//! The lecture's pages: for each language, one with all slides, and a handout without the solutions.
+//! The lecture's pages: for each language, one with all slides, a handout without the solutions, and the pages to print.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,8 @@ use anyhow::Context;
 use crate::destination::Destination;
 use crate::figures::Figures;
 use crate::language::{LANGUAGES, Language};
-use crate::{deck, markdown, palette};
+use crate::markdown::Page;
+use crate::{deck, markdown, palette, paper};
 
 /// Which slides a page contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,23 +43,24 @@ pub fn render(
     destination: Destination,
     edition: Edition,
 ) -> anyhow::Result<String> {
+    let page = Page { language, figures, destination };
     let mut sections = String::new();
     let mut slides = deck::slides(language.deck);
     slides.retain(|slide| edition == Edition::Full || !slide.is_solution());
     for (index, slide) in slides.iter().enumerate() {
         let number = index + 1;
-        let body = markdown::render(&slide.body, language, figures).with_context(|| {
+        let body = markdown::render(&slide.body, page).with_context(|| {
             let title = slide.title();
             format!("slide {number} of {}, “{title}”", language.code)
         })?;
-        let notes = markdown::render(&slide.notes, language, figures)?;
+        let notes = markdown::render(&slide.notes, page)?;
         sections += &format!(
             "<section class=\"slide {}\" id=\"{number}\">\n<div class=\"body\">\n{body}</div>\n<aside class=\"notes\">\n{notes}</aside>\n</section>\n",
             slide.class
         );
     }
     let other = match destination {
-        Destination::File => edition.file_name(language.other),
+        Destination::File | Destination::Site => edition.file_name(language.other),
         Destination::Server => language.other.into(),
     };
     let parts = [
@@ -74,22 +76,26 @@ pub fn render(
     Ok(parts.iter().fold(template.to_string(), |page, (placeholder, text)| page.replacen(placeholder, text, 1)))
 }
 
-/// Writes the lecture for each language into a directory, which is created if it is missing: with the solutions of the exercises, and the
-/// handout without them. Returns the files.
+/// Writes the lecture for each language into a directory, which is created if it is missing: with the solutions of the exercises, the handout
+/// without them, and the pages to print. Returns the files.
 ///
 /// # Errors
 /// When a page cannot be rendered, or the directory cannot be written.
-pub fn write(figures: &Figures, directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub fn write(figures: &Figures, destination: Destination, directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     reports::prepare(directory)?;
     fs::create_dir_all(directory).with_context(|| format!("cannot make the directory {}", directory.display()))?;
-    let mut files = Vec::new();
+    let mut pages = Vec::new();
     for language in &LANGUAGES {
         for edition in EDITIONS {
-            let page = render(language, figures, Destination::File, edition)?;
-            let file = directory.join(format!("{}.html", edition.file_name(language.code)));
-            fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
-            files.push(file);
+            pages.push((edition.file_name(language.code), render(language, figures, destination, edition)?));
         }
+        pages.extend(paper::ALL.map(|paper| (paper.file_name(language.code), paper.render(language))));
+    }
+    let mut files = Vec::new();
+    for (name, page) in pages {
+        let file = directory.join(format!("{name}.html"));
+        fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
+        files.push(file);
     }
     Ok(files)
 }

@@ -17,7 +17,10 @@ pub mod learn;
 mod lecture;
 pub mod markdown;
 pub mod palette;
+pub mod paper;
+pub mod parts;
 pub mod source;
+mod waiting;
 
 pub use crate::destination::Destination;
 pub use crate::figures::{Figures, recorded};

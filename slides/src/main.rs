@@ -1,13 +1,14 @@
-//! Renders the lecture into self-contained pages: for each language, one with all slides, and a handout without the solutions.
+//! Renders the lecture into self-contained pages: for each language, one with all slides, a handout without the solutions, a worksheet and
+//! the instructor's guide.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use slides::Figures;
+use slides::{Destination, Figures};
 
-/// Render the lecture into self-contained pages: for each language, one with the solutions of the exercises, and a handout without them.
-/// Open a page in a browser, and press ? for the list of its keys.
+/// Render the lecture into self-contained pages: for each language, one with the solutions of the exercises, a handout without them, a
+/// worksheet and the instructor's guide. Open the slides in a browser, and press ? for the list of their keys.
 #[derive(Parser)]
 #[command(name = "slides", version, max_term_width = 100)]
 struct Arguments {
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn render(Arguments { run, out }: &Arguments) -> anyhow::Result<()> {
-    for file in slides::write(&Figures::read(run.as_deref())?, out)? {
+    for file in slides::write(&Figures::read(run.as_deref())?, Destination::File, out)? {
         println!("{}", file.display());
     }
     Ok(())

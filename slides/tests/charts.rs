@@ -1,10 +1,9 @@
 //! The charts on the slides: their text is large enough, and their colours have enough contrast in both themes.
 
-use std::collections::HashMap;
-
 use protocol::Transport;
 use protocol::appearance::Rgb;
 use protocol::envelope::websocket;
+use slides::parts::PARTS;
 use slides::{Destination, Edition, Figures, LANGUAGES, palette, render};
 
 /// The width of a slide's content, and of the frame of a live page in it, in CSS pixels. A chart as wide as that is not scaled down.
@@ -49,48 +48,30 @@ fn every_text_of_a_chart_has_at_least_24_pixels_on_a_slide_that_is_1280_wide() {
     }
 }
 
-/// The colours that a block of CSS defines as variables, in `#rgb` or `#rrggbb`.
-fn variables(block: &str) -> HashMap<String, Rgb> {
-    let declarations = block.split([';', '{', '\n']).filter_map(|declaration| declaration.trim().split_once(':'));
-    let colour = |text: &str| -> Option<Rgb> {
-        let digits: Vec<u8> =
-            text.trim().strip_prefix('#')?.bytes().map(|digit| (digit as char).to_digit(16).unwrap() as u8).collect();
-        Some(match *digits {
-            [red, green, blue] => Rgb(red * 17, green * 17, blue * 17),
-            [a, b, c, d, e, f] => Rgb(a * 16 + b, c * 16 + d, e * 16 + f),
-            _ => return None,
-        })
-    };
-    declarations.filter_map(|(name, value)| Some((name.strip_prefix("--")?.to_string(), colour(value)?))).collect()
-}
-
-/// The variables of the light theme and of the dark one.
-fn themes() -> [HashMap<String, Rgb>; 2] {
-    let css = include_str!("../src/player/player.css");
-    let light = css.split(":root {").nth(1).unwrap().split('}').next().unwrap();
-    let dark = css.split(":root[data-theme=\"dark\"] {").nth(1).unwrap().split('}').next().unwrap();
-    [variables(light), variables(dark)]
-}
-
 #[test]
 fn text_and_marks_have_enough_contrast_in_both_themes() {
-    for (theme, is_dark) in themes().into_iter().zip([false, true]) {
-        let paper = theme["paper"];
-        for background in [paper, theme["panel"]] {
+    for is_dark in [false, true] {
+        let theme = |light: Rgb, dark: Rgb| if is_dark { dark } else { light };
+        let page = |name: &str| {
+            let colour = palette::PAGE.iter().find(|colour| colour.name == name).unwrap();
+            theme(colour.light, colour.dark)
+        };
+        let paper = page("paper");
+        for background in [paper, page("panel")] {
             for text in ["ink", "faint-ink", "accent", "good", "bad", "mixed"] {
-                let contrast = theme[text].contrast(background);
+                let contrast = page(text).contrast(background);
                 assert!(contrast >= 4.5, "--{text} on {background}: {contrast:.2}");
             }
         }
+        assert!(page("line").contrast(paper) >= 3.0, "the outlines of controls on {paper}");
         for transport in Transport::ALL {
             let colours = transport.row().colours;
-            let colour = if is_dark { colours.dark } else { colours.light };
-            assert!(colour.contrast(paper) >= 4.5, "{transport} on {paper}: {:.2}", colour.contrast(paper));
+            let contrast = theme(colours.light, colours.dark).contrast(paper);
+            assert!(contrast >= 4.5, "{transport} on {paper}: {contrast:.2}");
             assert!(colours.chart.contrast(Rgb(255, 255, 255)) >= 3.0, "{transport} in a report");
         }
-        for layer in palette::LAYERS {
-            let colour = if is_dark { layer.dark } else { layer.light };
-            assert!(colour.contrast(paper) >= 3.0, "{} on {paper}", layer.name);
+        for part in PARTS {
+            assert!(theme(part.light, part.dark).contrast(paper) >= 3.0, "{} on {paper}", part.name);
         }
     }
     // The example of WCAG: black on white has the greatest contrast.
@@ -98,10 +79,14 @@ fn text_and_marks_have_enough_contrast_in_both_themes() {
 }
 
 #[test]
-fn both_definitions_of_the_dark_theme_are_the_same() {
-    let css = include_str!("../src/player/player.css");
-    let preferred = css.split(":root:not([data-theme=\"light\"]) {").nth(1).unwrap().split('}').next().unwrap();
-    assert_eq!(variables(preferred), themes()[1]);
+fn the_colours_of_both_themes_are_defined_whether_the_system_or_the_reader_chooses() {
+    let css = palette::css();
+    let blocks: Vec<&str> = css.split('{').filter(|block| block.contains("color-scheme")).collect();
+    let [light, preferred, chosen] = blocks[..] else { panic!("three blocks: {css}") };
+    assert!(light.contains("--paper: #ffffff;") && light.contains("color-scheme: light;"), "{light}");
+    let dark = |block: &str| block.split('}').next().unwrap().to_string();
+    assert_eq!(dark(preferred), dark(chosen));
+    assert!(dark(chosen).contains("--paper: #161616;"));
 }
 
 #[test]

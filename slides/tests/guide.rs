@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use protocol::envelope::{line, sse};
 use slides::{LANGUAGES, Language, deck};
 
 const GUIDES: [(&str, &str); 2] = [("GUIDE.md", "HANDOUT.md"), ("GUIDE.ko.md", "HANDOUT.ko.md")];
@@ -81,5 +82,23 @@ fn both_languages_have_the_same_tables_and_commands() {
     let [english, korean] = GUIDES;
     for (english, korean) in [(english.0, korean.0), (english.1, korean.1)] {
         assert_eq!(shape(&read(english)), shape(&read(korean)), "{english}");
+    }
+}
+
+#[test]
+fn the_handout_names_the_overhead_of_each_envelope_for_the_event_that_it_shows() {
+    let event = br#"{"seq":42,"at":7,"data":"a"}"#;
+    assert_eq!(event.len(), 28);
+    // A chunk adds the length in hex and two line ends.
+    let overhead = |body: usize| body + format!("{body:x}").len() + 4 - event.len();
+    let line = overhead(line::encode(event).len());
+    let block = overhead(sse::encode(42, event).len());
+    for (_, name) in GUIDES {
+        let text = read(name);
+        let row = text.lines().find(|line| line.contains("(SSE)")).unwrap();
+        for figure in [line, block, event.len()] {
+            let is_named = row.split(|letter: char| !letter.is_ascii_digit()).any(|word| word == figure.to_string());
+            assert!(is_named, "{name}: {figure} is not in {row}");
+        }
     }
 }

@@ -313,6 +313,17 @@ fn an_exported_site_refers_only_to_its_own_files() {
             }
         }
     }
+    // The lecture beside it leads to the story and to the pages to print.
+    for (name, story) in [("en", "../index.html"), ("ko-handout", "../index.ko.html")] {
+        let lecture = directory.join("lecture");
+        let slides = fs::read_to_string(lecture.join(format!("{name}.html"))).unwrap();
+        let targets: Vec<&str> = slides.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        // Once on the first slide, which has no scene here, and once on the title.
+        assert_eq!(targets.iter().filter(|target| **target == story).count(), 2, "{name}: {targets:?}");
+        for target in targets.iter().filter(|target| !target.starts_with("data:")) {
+            assert!(lecture.join(target).is_file(), "{name} refers to {target}");
+        }
+    }
     // It is written again, but not beside a file that is somebody's own.
     learn::export(&directory).unwrap();
     fs::write(directory.join("notes.txt"), "mine").unwrap();

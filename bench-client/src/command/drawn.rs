@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use slides::{Figures, learn};
+use slides::{Destination, Figures, learn};
 
 /// Generate every file of a report again, byte for byte, from the result of its run.
 #[derive(Debug, Clone, Args)]
@@ -16,8 +16,8 @@ pub struct Redraw {
     pub out: Option<PathBuf>,
 }
 
-/// Render the lecture into self-contained pages: for each language, one with the solutions of the exercises, and a handout without them.
-/// Open a page in a browser, and press ? for the list of its keys.
+/// Render the lecture into self-contained pages: for each language, one with the solutions of the exercises, a handout without them, a
+/// worksheet and the instructor's guide. Open the slides in a browser, and press ? for the list of their keys.
 #[derive(Debug, Clone, Args)]
 pub struct Lecture {
     /// The run whose charts and figures are shown, instead of the recorded run that is built into this program
@@ -50,7 +50,7 @@ pub fn redraw(options: &Redraw) -> anyhow::Result<()> {
 /// # Errors
 /// When the run cannot be read, or the pages cannot be written.
 pub fn lecture(options: &Lecture) -> anyhow::Result<()> {
-    print(&slides::write(&Figures::read(options.run.as_deref())?, &options.out)?);
+    print(&slides::write(&Figures::read(options.run.as_deref())?, Destination::File, &options.out)?);
     Ok(())
 }
 

@@ -3,7 +3,6 @@
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue};
 use slides::LANGUAGES;
-use slides::learn::page_name;
 
 use super::lecture::{rendered, wanted};
 use super::response::{self, Response};
@@ -19,7 +18,7 @@ pub async fn respond(path: &str, query: Option<&str>, headers: &HeaderMap) -> Re
     if matches!(path, "/learn" | "/learn/") {
         let code = wanted(headers);
         let language = LANGUAGES.iter().find(|language| language.code == code).expect("one of them is wanted");
-        return response::found(&format!("/learn/{}", page_name(language)), query);
+        return response::found(&format!("/learn/{}", language.story), query);
     }
     let name = path.strip_prefix("/learn/");
     match rendered().await {

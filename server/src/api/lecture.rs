@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use hyper::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue};
 use ring::digest::{SHA256, digest};
 use slides::learn::{self, File};
-use slides::{Destination, EDITIONS, Edition, Figures, LANGUAGES};
+use slides::{Destination, EDITIONS, Edition, Figures, LANGUAGES, paper};
 use tokio::sync::watch;
 
 use super::response::{self, Response};
@@ -20,6 +20,8 @@ type Pages = Result<Arc<Rendered>, String>;
 pub struct Rendered {
     /// The lecture's pages, in the order of [`LANGUAGES`] and for each language in that of [`EDITIONS`].
     lecture: Vec<Page>,
+    /// The pages to print, by their names.
+    papers: Vec<(String, Page)>,
     /// The files of the story.
     pub story: Vec<StoryFile>,
 }
@@ -43,22 +45,26 @@ struct Page {
     policy: HeaderValue,
 }
 
-/// Responds with the page at `path`, like `/slides/en.html`. `/slides` redirects to the language that the browser prefers, with the same
+/// Responds with the page at `path`, like `/slides/en.html` or `/slides/en-worksheet.html`. `/slides` redirects to the language that the browser prefers, with the same
 /// query. Viewers receive the slides without the solutions of the exercises, and so does a presenter with `solutions=0`.
 pub async fn respond(path: &str, query: Option<&str>, headers: &HeaderMap, presenter: bool) -> Response {
     if matches!(path, "/slides" | "/slides/") {
         return response::found(&format!("/slides/{}.html", wanted(headers)), query);
     }
     let name = path.strip_prefix("/slides/").and_then(|file| file.strip_suffix(".html"));
-    let Some(index) = LANGUAGES.iter().position(|language| Some(language.code) == name) else {
-        return response::text(StatusCode::NOT_FOUND, "the slides are at /slides\n");
-    };
+    let language = LANGUAGES.iter().position(|language| Some(language.code) == name);
     let without = query.is_some_and(|query| query.split('&').any(|pair| pair == "solutions=0"));
     let edition = if presenter && !without { Edition::Full } else { Edition::Handout };
     let edition = EDITIONS.iter().position(|other| *other == edition).expect("every edition is in the list");
-    let index = index * EDITIONS.len() + edition;
     match rendered().await {
-        Ok(rendered) => response::page(rendered.lecture[index].html.clone(), rendered.lecture[index].policy.clone()),
+        Ok(rendered) => {
+            let slides = language.map(|language| &rendered.lecture[language * EDITIONS.len() + edition]);
+            let paper = || rendered.papers.iter().find(|(paper, _)| Some(&**paper) == name).map(|(_, page)| page);
+            match slides.or_else(paper) {
+                Some(page) => response::page(page.html.clone(), page.policy.clone()),
+                None => response::text(StatusCode::NOT_FOUND, "the slides are at /slides\n"),
+            }
+        }
         Err(error) => {
             response::text(StatusCode::INTERNAL_SERVER_ERROR, format!("the slides cannot be rendered: {error}\n"))
         }
@@ -90,30 +96,35 @@ fn render() -> Pages {
         let file = |File { name, content_type, content }| StoryFile { name, content_type, content: content.into() };
         let story = learn::files(&run, Destination::Server)?.into_iter().map(file).collect();
         let figures = Figures::with_later(run)?;
-        let page = |(language, edition)| {
-            let html = slides::render(language, &figures, Destination::Server, edition)?;
+        let page = |html: String| {
             let policy = HeaderValue::try_from(policy(&html)?)?;
-            Ok(Page { html: html.into(), policy })
+            anyhow::Ok(Page { html: html.into(), policy })
         };
         let editions = LANGUAGES.iter().flat_map(|language| EDITIONS.map(|edition| (language, edition)));
-        let lecture = editions.map(page).collect::<anyhow::Result<_>>()?;
-        anyhow::Ok(Arc::new(Rendered { lecture, story }))
+        let lecture = editions
+            .map(|(language, edition)| page(slides::render(language, &figures, Destination::Server, edition)?))
+            .collect::<anyhow::Result<_>>()?;
+        let papers = LANGUAGES.iter().flat_map(|language| paper::ALL.map(|paper| (language, paper)));
+        let papers = papers
+            .map(|(language, paper)| anyhow::Ok((paper.file_name(language.code), page(paper.render(language))?)))
+            .collect::<anyhow::Result<_>>()?;
+        anyhow::Ok(Arc::new(Rendered { lecture, papers, story }))
     };
     render().map_err(|error| format!("{error:#}"))
 }
 
-/// The content security policy of a page that has one inline style and one inline script, which it allows by their hashes, and that shows
-/// the live page in frames.
+/// The content security policy of a page that has one inline style and at most one inline script, which it allows by their hashes, and that
+/// shows the live page in frames.
 fn policy(html: &str) -> anyhow::Result<String> {
     let hash = |start: &str, end: &str| {
-        let text = html.split_once(start).and_then(|(_, rest)| Some(rest.split_once(end)?.0));
-        let text = text.with_context(|| format!("the page has no {start}"))?;
-        anyhow::Ok(base64(digest(&SHA256, text.as_bytes()).as_ref()))
+        let text = html.split_once(start).and_then(|(_, rest)| Some(rest.split_once(end)?.0))?;
+        Some(format!("'sha256-{}'", base64(digest(&SHA256, text.as_bytes()).as_ref())))
     };
-    let (style, script) = (hash("<style>", "</style>")?, hash("<script>", "</script>")?);
+    let style = hash("<style>", "</style>").context("the page has no <style>")?;
+    let script = hash("<script>", "</script>").unwrap_or("'none'".into());
     Ok(format!(
-        "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:; frame-src 'self'; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+        "default-src 'none'; style-src {style}; script-src {script}; img-src data:; frame-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'self'"
     ))
 }
 

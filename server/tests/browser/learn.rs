@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use server::{Options, Server};
 
+use crate::contrast;
 use crate::driver::Browser;
 
 fn server() -> Server {
@@ -41,6 +42,7 @@ const ALL_SCENES: &str = "
         check(scene, 'a prediction is not changed afterwards', inputs.every(input => input.matches(':disabled')));
         const text = measurement.querySelector('ol li, table');
         check(scene, 'the picture has a text version', text && text.textContent.length > 10);
+        for (const cell of measurement.querySelectorAll('td, th')) check(scene, `the text fits: ${cell.textContent}`, cell.scrollWidth <= cell.clientWidth + 1);
     });
     done({ names: scenes.map(scene => scene.name), wrong, wide: document.documentElement.scrollWidth - document.documentElement.clientWidth });
 ";
@@ -139,32 +141,23 @@ fn texts_and_marks_have_enough_contrast_in_both_themes() {
     let server = server();
     for theme in ["light", "dark"] {
         browser.open(&format!("{}/learn/index.html?theme={theme}", server.url()));
-        let weak = browser.run(
-            "const canvas = document.createElement('canvas').getContext('2d');
-             const light = colour => {
-                 canvas.fillStyle = colour;
-                 canvas.fillRect(0, 0, 1, 1);
-                 const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map(part => part / 255).map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-                 return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-             };
-             const contrast = (one, other) => {
-                 const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
-                 return (high + 0.05) / (low + 0.05);
-             };
+        let weak = browser.run(&format!(
+            "{}
              const style = getComputedStyle(document.documentElement);
              const value = name => style.getPropertyValue(name).trim();
              const weak = [];
-             for (const paper of ['--paper', '--panel']) {
-                 for (const text of ['--ink', '--faint-ink', '--accent', '--good', '--bad']) {
+             for (const paper of ['--paper', '--panel']) {{
+                 for (const text of ['--ink', '--faint-ink', '--accent', '--good', '--bad']) {{
                      if (contrast(value(paper), value(text)) < 4.5) weak.push([paper, text, contrast(value(paper), value(text))]);
-                 }
-             }
-             const marks = ['polling', 'long-polling', 'ndjson', 'sse', 'websocket'].map(name => `--transport-${name}`);
-             for (const mark of [...marks, '--event', '--framing', '--headers', '--line']) {
+                 }}
+             }}
+             const marks = ['polling', 'long-polling', 'ndjson', 'sse', 'websocket'].map(name => `--transport-${{name}}`);
+             for (const mark of [...marks, '--event', '--framing', '--headers', '--line']) {{
                  if (!(contrast(value('--paper'), value(mark)) >= 3)) weak.push([mark, value(mark)]);
-             }
+             }}
              done(weak);",
-        );
+            contrast::FUNCTIONS
+        ));
         assert_eq!(weak, json!([]), "{theme}");
     }
 }

@@ -3,6 +3,7 @@
 use protocol::experiment::Ladder;
 
 use super::sheet::{Anchor, FAINT, INK, Sheet, WIDTH, apart, colour};
+use crate::waiting;
 
 const HEIGHT: f64 = 520.0;
 /// The horizontal positions of the client's and the server's line.
@@ -21,10 +22,8 @@ pub fn draw(drawing: &Ladder) -> String {
         sheet.line((line, FROM), (line, TO), INK, 3.0);
         sheet.bold((line, 18.0), name, Anchor::Middle);
     }
-    for (&published, &delivered) in drawing.published_ms.iter().zip(&drawing.delivered_ms) {
-        let carried = drawing.messages.iter().filter(|message| !message.up && message.arrived_ms <= delivered);
-        let left = carried.map(|message| message.left_ms).fold(published, f64::max);
-        sheet.line((SERVER, y(published)), (SERVER, y(left)), &colour, 14.0);
+    for (published, sent) in waiting::of_ladder(drawing) {
+        sheet.line((SERVER, y(published)), (SERVER, y(sent)), &colour, 14.0);
     }
     let (mut from_client, mut from_server) = (Vec::new(), Vec::new());
     for message in drawing.messages.iter().filter(|message| message.left_ms <= drawing.length_ms) {

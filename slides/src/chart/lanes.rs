@@ -1,10 +1,10 @@
 //! Draws the ladders of a recorded run like the lanes of the live page: one lane for each transport, with time from left to right.
 
 use protocol::experiment::Ladder;
-
 use protocol::transport::Family;
 
 use super::sheet::{Anchor, FAINT, GRID, INK, Sheet, colour};
+use crate::waiting;
 
 /// The width within the frame of a live page.
 const WIDTH: f64 = 1116.0;
@@ -23,7 +23,7 @@ pub fn draw(ladders: &[&Ladder]) -> String {
     };
     let lanes: Vec<_> = ladders.iter().filter(is_shown).collect();
     let Some(length) = lanes.iter().map(|lane| lane.length_ms).reduce(f64::max) else { return String::new() };
-    let x = |ms: f64| LEFT + ms.clamp(0.0, length) / length * (WIDTH - LEFT - 45.0);
+    let x = |ms: f64| LEFT + ms.clamp(0.0, length) / length * (WIDTH - LEFT - 54.0);
     let height = lanes.len() as f64 * LANE + AXIS;
     let mut sheet = Sheet::new(WIDTH, height);
     for tick in 0..=4 {
@@ -50,11 +50,8 @@ fn draw_lane(sheet: &mut Sheet, lane: &Ladder, top: f64, x: &impl Fn(f64) -> f64
     for y in [server, client] {
         sheet.line((x(0.0), y), (x(lane.length_ms), y), INK, 1.5);
     }
-    // Waiting: from when an event was published until the message that carried it was sent.
-    for (&published, &delivered) in lane.published_ms.iter().zip(&lane.delivered_ms) {
-        let carried = lane.messages.iter().filter(|message| !message.up && message.arrived_ms <= delivered);
-        let left = carried.map(|message| message.left_ms).fold(published, f64::max);
-        sheet.line((x(published), server), (x(left), server), &colour, 8.0);
+    for (published, sent) in waiting::of_ladder(lane) {
+        sheet.line((x(published), server), (x(sent), server), &colour, 8.0);
     }
     for message in lane.messages.iter().filter(|message| message.left_ms <= lane.length_ms) {
         let (from, to) = if message.up { (client, server) } else { (server, client) };

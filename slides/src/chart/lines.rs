@@ -3,14 +3,24 @@
 use protocol::experiment::{Line, Lines};
 use reports::chart::scale::{Scale, tick_text};
 
-use super::sheet::{ACCENT, Anchor, FAINT, GRID, HEIGHT, INK, Point, Sheet, WIDTH, apart, colour};
+use super::sheet::{ACCENT, Anchor, FAINT, GRID, HEIGHT, INK, PAPER, Point, Sheet, WIDTH, apart, colour};
 
 const LEFT: f64 = 124.0;
 const RIGHT: f64 = 240.0;
 const TOP: f64 = 50.0;
 const BOTTOM: f64 = 78.0;
 
-/// Draws the lines of the drawing that `is_shown` selects.
+/// The label at the end of a line.
+struct Label<'a> {
+    line: &'a Line,
+    /// The step with which the line appears.
+    step: usize,
+    /// The last point of the line.
+    end: Point,
+    colour: String,
+}
+
+/// Draws the lines of the drawing that `is_shown` selects. In steps, a line with its label appears after the other, and theory last.
 pub fn draw(drawing: &Lines, is_shown: impl Fn(&Line) -> bool) -> String {
     let lines: Vec<&Line> = drawing.lines.iter().filter(|line| is_shown(line)).collect();
     let points = || lines.iter().flat_map(|line| &line.points);
@@ -34,30 +44,45 @@ pub fn draw(drawing: &Lines, is_shown: impl Fn(&Line) -> bool) -> String {
     }
     sheet.text((0.0, 16.0), &drawing.y.label, FAINT, Anchor::Start);
     sheet.text(((LEFT + right) / 2.0, HEIGHT - 18.0), &drawing.x.label, FAINT, Anchor::Middle);
-    let mut labels: Vec<(&Line, Point, String)> = Vec::new();
+    let mut labels: Vec<Label> = Vec::new();
     let (theory, measured): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(|line| line.theory);
-    for (line, other) in measured.into_iter().zip([INK, ACCENT].into_iter().cycle()) {
+    for ((line, other), step) in measured.into_iter().zip([INK, ACCENT].into_iter().cycle()).zip(1..) {
         let colour = line.transport.map_or(other.into(), colour);
         let path = path(line);
-        sheet.path(&path, &colour, 5.0, false);
-        if let Some(transport) = line.transport {
-            path.iter().for_each(|&at| sheet.mark(transport, at, 9.0));
-        }
-        labels.extend(path.last().map(|&end| (line, end, colour)));
+        sheet.step(step, |sheet| {
+            sheet.path(&path, &colour, 5.0, false);
+            if let Some(transport) = line.transport {
+                path.iter().for_each(|&at| sheet.mark(transport, at, 9.0));
+            }
+        });
+        labels.extend(path.last().map(|&end| Label { line, step, end, colour }));
     }
-    // Theory is drawn last, since it mostly lies on what was measured.
-    theory.into_iter().for_each(|line| sheet.path(&path(line), INK, 2.5, true));
-    labels.sort_by(|one, other| one.1.1.total_cmp(&other.1.1));
-    let wanted: Vec<f64> = labels.iter().map(|label| label.1.1).collect();
-    for ((line, end, colour), height) in labels.iter().zip(apart(&wanted, bottom)) {
-        if (height - end.1).abs() > 4.0 {
-            sheet.line((end.0 + 12.0, end.1), (right + 28.0, height), GRID, 1.5);
-        }
-        match line.transport {
-            Some(transport) => sheet.mark(transport, (right + 40.0, height), 8.0),
-            None => sheet.line((right + 28.0, height), (right + 50.0, height), colour, 5.0),
-        }
-        sheet.text((right + 58.0, height), &line.label, INK, Anchor::Start);
+    if !theory.is_empty() {
+        // Theory is drawn last, since it mostly lies on what was measured.
+        sheet.step(labels.len() + 1, |sheet| {
+            for line in theory {
+                let path = path(line);
+                // The dashes have an edge, so that they are seen on the measured line.
+                sheet.path(&path, PAPER, 7.0, true);
+                sheet.path(&path, INK, 2.5, true);
+            }
+            sheet.path(&[(right + 18.0, 16.0), (right + 52.0, 16.0)], INK, 2.5, true);
+            sheet.text((right + 58.0, 16.0), "theory", INK, Anchor::Start);
+        });
+    }
+    labels.sort_by(|one, other| one.end.1.total_cmp(&other.end.1));
+    let wanted: Vec<f64> = labels.iter().map(|label| label.end.1).collect();
+    for (Label { line, step, end, colour }, height) in labels.iter().zip(apart(&wanted, bottom)) {
+        sheet.step(*step, |sheet| {
+            if (height - end.1).abs() > 4.0 {
+                sheet.line((end.0 + 12.0, end.1), (right + 28.0, height), GRID, 1.5);
+            }
+            match line.transport {
+                Some(transport) => sheet.mark(transport, (right + 40.0, height), 8.0),
+                None => sheet.line((right + 28.0, height), (right + 50.0, height), colour, 5.0),
+            }
+            sheet.text((right + 58.0, height), &line.label, INK, Anchor::Start);
+        });
     }
     sheet.finish()
 }

@@ -3,13 +3,13 @@
 use protocol::Transport;
 use protocol::experiment::{Cell, Map};
 
-use super::sheet::{Anchor, FAINT, GRID, HEIGHT, INK, Sheet, WIDTH, colour};
+use super::sheet::{Anchor, FAINT, GRID, HEIGHT, INK, PAPER, Sheet, WIDTH, colour};
 
 const LEFT: f64 = 100.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 78.0;
 
-/// Draws a map. Transports that push cost about the same, and count as one.
+/// Draws a map. Transports that push cost about the same, and count as one. In steps, its columns appear one after the other.
 pub fn draw(drawing: &Map) -> String {
     let width = (WIDTH - LEFT) / drawing.columns.len().max(1) as f64;
     let height = (HEIGHT - TOP - BOTTOM) / drawing.rows.len().max(1) as f64;
@@ -30,17 +30,17 @@ pub fn draw(drawing: &Map) -> String {
             let size = (width - 6.0, height - 6.0);
             let (name, fill) = content(cell);
             let (middle, centre) = (corner.0 + size.0 / 2.0, corner.1 + size.1 / 2.0);
-            match fill {
+            // The cell is there from the start, so that a class can predict what is in it.
+            sheet.rectangle(corner, size, GRID, 0.5);
+            sheet.step(column as usize + 1, |sheet| match fill {
                 Some(transport) => {
+                    sheet.rectangle(corner, size, PAPER, 1.0);
                     sheet.rectangle(corner, size, &colour(transport), 0.22);
                     sheet.rectangle(corner, (10.0, size.1), &colour(transport), 1.0);
                     sheet.bold((middle, centre), name, Anchor::Middle);
                 }
-                None => {
-                    sheet.rectangle(corner, size, GRID, 0.5);
-                    sheet.text((middle, centre), name, INK, Anchor::Middle);
-                }
-            }
+                None => sheet.text((middle, centre), name, INK, Anchor::Middle),
+            });
         }
     }
     sheet.finish()

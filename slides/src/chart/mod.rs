@@ -10,14 +10,14 @@ pub mod sheet;
 
 use std::collections::HashMap;
 
+use protocol::Transport;
 use protocol::experiment::{Drawing, Experiment, Ladder, Line, Lines};
 use protocol::result::Comparison;
-use protocol::{Layer, Transport};
 use reports::number::{short, thousands};
 use reports::summary::{Row, rows};
 
 use self::bars::Bar;
-use crate::palette;
+use crate::parts::{PARTS, bytes_per_event};
 
 /// The transports that a chart over a factor shows; one that is not listed shows all of them.
 const SHOWN: [(&str, &[Transport]); 6] = [
@@ -64,6 +64,7 @@ fn over_a_factor(drawing: &Lines) -> String {
         "herd-requests" => last_points(drawing, is_shown, "requests in the 100 ms after one event", ""),
         "history-bytes" => by_year(drawing, "B"),
         "history-latency" => by_year(drawing, "ms"),
+        "loss-late-per-lost" => late_deliveries(drawing),
         // On logarithmic axes, twice the latency looks like little more.
         "delay-latency" => lines::draw(&linear(drawing), is_shown),
         _ => lines::draw(drawing, is_shown),
@@ -84,6 +85,15 @@ fn last_points(drawing: &Lines, is_shown: impl Fn(&Line) -> bool, caption: &str,
     let bars = ends().filter_map(|(line, end)| Some(bar(line.transport?, line.label.clone(), end.y, unit)));
     let size = ends().map(|(_, end)| end.x).fold(0.0, f64::max);
     bars::draw(&bars.collect::<Vec<_>>(), &format!("{caption}, {} subscribers", thousands(size as u64)), &[], "")
+}
+
+/// The first point of each line, where fewest packets are lost, as bars.
+fn late_deliveries(drawing: &Lines) -> String {
+    let starts = || drawing.lines.iter().filter_map(|line| Some((line, line.points.first()?)));
+    let bars = starts().filter_map(|(line, start)| Some(bar(line.transport?, line.label.clone(), start.y, "")));
+    let lost = starts().map(|(_, start)| start.x).fold(f64::INFINITY, f64::min);
+    let caption = format!("late deliveries per lost packet, while {lost} % of the packets are lost");
+    bars::draw(&bars.collect::<Vec<_>>(), &caption, &[], "")
 }
 
 /// The only point of each line, as bars in the order of the years.
@@ -111,13 +121,24 @@ fn compared(comparison: &Comparison) -> Vec<(String, String)> {
     let cpu = each(&Row::cpu_us, "us");
     let note = shared_responses(&rows);
     vec![
-        ("latency-cdf".into(), bars::draw(&latency, "until half of the events have arrived", &[], "")),
+        ("latency-cdf".into(), bars::draw(&latency, "median delivery latency", &[], &slowest(&latency))),
         (
             "bytes-per-event".into(),
-            bars::draw(&layers(&rows), "", &palette::LAYERS.map(|layer| (layer.name, layer.variable)), &note),
+            bars::draw(&layers(&rows), "", &PARTS.map(|part| (part.name, part.variable)), &note),
         ),
         ("server-cpu-per-event".into(), bars::draw(&cpu, "server CPU per delivered event", &[], &note)),
     ]
+}
+
+/// A sentence on the longest bar and the rest.
+fn slowest(bars: &[Bar]) -> String {
+    let length = |bar: &&Bar| bar.parts.iter().map(|part| part.0).sum::<f64>();
+    let mut sorted: Vec<&Bar> = bars.iter().collect();
+    sorted.sort_by(|one, other| length(other).total_cmp(&length(one)));
+    match sorted[..] {
+        [longest, next, _, ..] => format!("{}: {}; all others: {} at most", longest.name, longest.figure, next.figure),
+        _ => String::new(),
+    }
 }
 
 /// A sentence on the transport whose responses carry several events, since this makes it late and cheap.
@@ -145,22 +166,12 @@ fn short_whole(events: f64) -> String {
 
 /// The bytes of an event over each transport, in the parts that the lecture distinguishes.
 fn layers(rows: &[Row]) -> Vec<Bar> {
-    let part = |layer: Layer| match layer {
-        Layer::Event => 0,
-        Layer::RequestHeaders | Layer::ResponseHeaders => 2,
-        Layer::EmptyPoll => 3,
-        Layer::Framing | Layer::Control | Layer::Tls | Layer::Quic | Layer::Handshake => 1,
-    };
     let bar = |row: &Row| {
-        let mut bytes = [0.0; palette::LAYERS.len()];
-        for layer in Layer::ALL {
-            bytes[part(layer)] += row.ledger[layer] as f64 / row.events();
-        }
-        let parts = bytes.into_iter().zip(palette::LAYERS).map(|(bytes, layer)| (bytes, layer.variable.to_string()));
+        let parts = bytes_per_event(row).into_iter().zip(PARTS);
         Bar {
             name: row.transport.label().into(),
             figure: format!("{} B", short(row.wire_bytes_per_event())),
-            parts: parts.collect(),
+            parts: parts.map(|(bytes, part)| (bytes, part.variable.to_string())).collect(),
         }
     };
     rows.iter().map(bar).collect()

@@ -12,6 +12,8 @@ pub const HEIGHT: f64 = 450.0;
 /// Size of all text, in CSS pixels: large enough to be read from the last row of a lecture hall.
 pub const TEXT: u32 = 25;
 
+/// The colour of the slide.
+pub const PAPER: &str = "var(--paper)";
 /// The colour of text.
 pub const INK: &str = "var(--ink)";
 /// The colour of less important text.
@@ -138,7 +140,21 @@ impl Sheet {
 
     /// A group of what is drawn, with the time in ms at which it appears when the picture is played.
     pub fn at(&mut self, ms: f64, draw: impl FnOnce(&mut Self)) {
-        self.write(format_args!("<g data-at=\"{ms:.1}\">"));
+        self.group(&format!("<g data-at=\"{ms:.1}\">"), draw);
+    }
+
+    /// A group of what is drawn, which appears with that step on a slide that is shown in steps. The first step is 1.
+    pub fn step(&mut self, number: usize, draw: impl FnOnce(&mut Self)) {
+        self.group(&format!("<g data-step=\"{number}\">"), draw);
+    }
+
+    /// A row of a chart: its name, and the steps that belong to it.
+    pub fn row(&mut self, draw: impl FnOnce(&mut Self)) {
+        self.group("<g>", draw);
+    }
+
+    fn group(&mut self, start: &str, draw: impl FnOnce(&mut Self)) {
+        self.write(format_args!("{start}"));
         draw(self);
         self.write(format_args!("</g>"));
     }

@@ -121,12 +121,6 @@ impl Measured {
     }
 }
 
-/// When the message that carried an event was sent, in ms: the last one to have arrived when the event was decoded.
-pub fn sent_ms(trace: &WireTrace, event: usize) -> f64 {
-    let carriers = trace.chunks.iter().filter(|chunk| !chunk.up && chunk.arrived_ms <= trace.delivered_ms[event]);
-    carriers.map(|chunk| chunk.left_ms).fold(trace.published_ms[event], f64::max)
-}
-
 /// Bytes of headers, of requests and responses, for one event.
 pub fn header_bytes(row: &Row) -> f64 {
     (row.ledger[Layer::RequestHeaders] + row.ledger[Layer::ResponseHeaders]) as f64 / row.events()

@@ -11,5 +11,5 @@ mod scenes;
 mod site;
 mod texts;
 
-pub use self::pages::{File, files, page_name};
+pub use self::pages::{File, files};
 pub use self::site::export;

@@ -22,11 +22,6 @@ pub struct File {
     pub content: String,
 }
 
-/// The name of the page in a language.
-pub fn page_name(language: &Language) -> &'static str {
-    if language.code == "ko" { "index.ko.html" } else { "index.html" }
-}
-
 /// All files of the story: a page for each language, the script and the style.
 ///
 /// # Errors
@@ -37,7 +32,7 @@ pub fn files(run: &Run, destination: Destination) -> anyhow::Result<Vec<File>> {
     for language in &LANGUAGES {
         let content =
             page(language, &measured, destination).with_context(|| format!("the story, {}", language.code))?;
-        files.push(File { name: page_name(language), content_type: "text/html; charset=utf-8", content });
+        files.push(File { name: language.story, content_type: "text/html; charset=utf-8", content });
     }
     files.push(File {
         name: "learn.js",
@@ -78,11 +73,11 @@ fn page(language: &Language, measured: &Measured, destination: Destination) -> a
         Words::from([("cores", measured.environment.cores.to_string()), ("cpu", measured.environment.cpu.clone())]);
     let other = LANGUAGES.iter().find(|other| other.code == language.other).context("there is another language")?;
     let lecture = match destination {
-        Destination::File => format!("lecture/{}-handout.html", language.code),
+        Destination::File | Destination::Site => format!("lecture/{}-handout.html", language.code),
         Destination::Server => format!("/slides/{}.html", language.code),
     };
     let live = match destination {
-        Destination::File => String::new(),
+        Destination::File | Destination::Site => String::new(),
         Destination::Server => format!("<li><a href=\"/?lang={}\">{}</a></li>\n", language.code, escape(&texts.live)),
     };
     let parts = [
@@ -90,7 +85,7 @@ fn page(language: &Language, measured: &Measured, destination: Destination) -> a
         ("{{title}}", &escape(&texts.title)),
         ("{{heading}}", &escape(&texts.title)),
         ("{{lead}}", &escape(&texts.lead)),
-        ("{{other}}", page_name(other)),
+        ("{{other}}", other.story),
         ("{{other_code}}", other.code),
         ("{{other_language}}", &escape(&texts.other_language)),
         ("{{theme}}", &escape(&texts.theme)),

@@ -1,20 +1,20 @@
 //! The pictures, as SVG or HTML, each with the same in words. They are as wide as a phone's screen, and scaled up on larger ones.
 
+use protocol::Transport;
 use protocol::experiment::{Cell, Lines, Map};
 use protocol::facts::fallback::Attempt;
 use protocol::facts::frames::FrameHeader;
 use protocol::facts::ladder::{Chunk, WireTrace};
-use protocol::{Layer, Transport};
 use reports::chart::scale::{Scale, tick_text};
 use reports::html::escape;
 use reports::number::{short, thousands};
 use reports::summary::Row;
 
-use super::measured;
 use super::texts::{Texts, Words, fill};
 use crate::chart::sheet::{Anchor, FAINT, GRID, INK, Sheet, TEXT, apart, colour};
 use crate::dictionary::Dictionary;
-use crate::palette::LAYERS;
+use crate::parts::{PARTS, bytes_per_event};
+use crate::waiting;
 
 /// The width of a picture, in units of its own.
 const WIDTH: f64 = 600.0;
@@ -51,7 +51,8 @@ pub fn ladder(trace: &WireTrace, length_ms: f64, texts: &Texts) -> anyhow::Resul
         sheet.bold((line, 18.0), name, Anchor::Middle);
     }
     let mut words: Vec<(f64, String)> = Vec::new();
-    for (index, (&published, &delivered)) in trace.published_ms.iter().zip(&trace.delivered_ms).enumerate() {
+    let waits = waiting::of_trace(trace);
+    for (index, (&(published, sent), &delivered)) in waits.iter().zip(&trace.delivered_ms).enumerate() {
         let number = (index + 1).to_string();
         let figures = |at: f64| {
             let took = format!("{:.0}", delivered - published);
@@ -59,9 +60,8 @@ pub fn ladder(trace: &WireTrace, length_ms: f64, texts: &Texts) -> anyhow::Resul
         };
         words.push((published, fill(&texts.published, &figures(published))?));
         words.push((delivered, fill(&texts.delivered, &figures(delivered))?));
-        let sent = measured::sent_ms(trace, index);
         // Two events that wait at the same time are side by side.
-        let is_second = index > 0 && measured::sent_ms(trace, index - 1) > published;
+        let is_second = index > 0 && waits[index - 1].1 > published;
         let beside = SERVER + if is_second { 18.0 } else { 8.0 };
         sheet.at(published, |sheet| {
             if sent > published + 1.0 {
@@ -143,21 +143,10 @@ fn label(chunk: &Chunk, texts: &Texts) -> anyhow::Result<String> {
 pub fn bars(rows: &[&Row], texts: &Texts, dictionary: &Dictionary) -> anyhow::Result<Picture> {
     const PITCH: f64 = 110.0;
     const TOP: f64 = 90.0;
-    let part = |layer: Layer| match layer {
-        Layer::Event => 0,
-        Layer::RequestHeaders | Layer::ResponseHeaders => 2,
-        Layer::EmptyPoll => 3,
-        Layer::Framing | Layer::Control | Layer::Tls | Layer::Quic | Layer::Handshake => 1,
-    };
-    let parts_of = |row: &Row| {
-        let mut bytes = [0.0; LAYERS.len()];
-        Layer::ALL.into_iter().for_each(|layer| bytes[part(layer)] += row.ledger[layer] as f64 / row.events());
-        bytes
-    };
     let mut sheet = Sheet::new(WIDTH, TOP + PITCH * rows.len() as f64);
     // A part without a byte, or with a fraction of one, would not be seen.
-    let is_seen = |part: usize| rows.iter().any(|row| parts_of(row)[part] >= 1.0);
-    let seen = texts.parts.iter().zip(&LAYERS).enumerate().filter(|(part, _)| is_seen(*part));
+    let is_seen = |part: usize| rows.iter().any(|row| bytes_per_event(row)[part] >= 1.0);
+    let seen = texts.parts.iter().zip(&PARTS).enumerate().filter(|(part, _)| is_seen(*part));
     for ((_, (name, layer)), index) in seen.zip(0..) {
         let (x, y) = (f64::from(index % 2) * 280.0, f64::from(index / 2) * 36.0);
         sheet.rectangle((x, y + 4.0), (24.0, 24.0), layer.variable, 1.0);
@@ -170,13 +159,13 @@ pub fn bars(rows: &[&Row], texts: &Texts, dictionary: &Dictionary) -> anyhow::Re
         let (name, total) = (dictionary.text(row.transport.label()), short(row.wire_bytes_per_event()));
         sheet.text((0.0, top + 22.0), &name, INK, Anchor::Start);
         let mut from = 0.0;
-        for (bytes, layer) in parts_of(row).into_iter().zip(&LAYERS) {
+        for (bytes, layer) in bytes_per_event(row).into_iter().zip(&PARTS) {
             let width = bytes / longest * (WIDTH - 120.0);
             sheet.rectangle((from, top + 42.0), (width, 48.0), layer.variable, 1.0);
             from += width;
         }
         sheet.bold((from + 12.0, top + 66.0), &format!("{total} B"), Anchor::Start);
-        let present = parts_of(row).into_iter().zip(&texts.parts).filter(|part| part.0 > 0.0);
+        let present = bytes_per_event(row).into_iter().zip(&texts.parts).filter(|part| part.0 > 0.0);
         let parts = present
             .map(|(bytes, part)| fill(&texts.part, &Words::from([("part", part.clone()), ("bytes", short(bytes))])));
         words.push(format!("{name}: {total} B ({})", parts.collect::<anyhow::Result<Vec<_>>>()?.join(", ")));

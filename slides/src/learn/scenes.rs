@@ -13,6 +13,7 @@ use super::measured::{self, Measured};
 use super::picture::{self, Picture};
 use super::texts::{Texts, Words};
 use crate::dictionary::Dictionary;
+use crate::waiting;
 
 /// A scene, without its texts.
 pub struct Scene {
@@ -96,7 +97,7 @@ fn ask(measured: &Measured, texts: &Texts) -> anyhow::Result<Scene> {
 fn wait(measured: &Measured, texts: &Texts) -> anyhow::Result<Scene> {
     let trace = measured.trace(Transport::LongPolling)?;
     let length = measured.ladder.length_ms as f64;
-    let waits = (0..trace.published_ms.len()).map(|event| measured::sent_ms(trace, event) - trace.published_ms[event]);
+    let waits = waiting::of_trace(trace).into_iter().map(|(published, sent)| sent - published);
     let (answer, waited) =
         waits.enumerate().max_by(|one, other| one.1.total_cmp(&other.1)).context("no event was published")?;
     let gaps = trace.published_ms.windows(2).map(|pair| pair[1] - pair[0]);

@@ -22,7 +22,7 @@ const LECTURE: &str = "lecture";
 /// When the directory contains a file that is not of such a site, or cannot be read or written.
 pub fn export(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let run = recorded()?;
-    let files = pages::files(&run, Destination::File)?;
+    let files = pages::files(&run, Destination::Site)?;
     let figures = Figures::with_later(run)?;
     let own: Vec<&str> = files.iter().map(|file| file.name).chain([MARK, LECTURE]).collect();
     ensure_free(directory, &own)?;
@@ -40,7 +40,7 @@ pub fn export(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
             pages.push(path);
         }
     }
-    pages.extend(lecture::write(&figures, &directory.join(LECTURE))?);
+    pages.extend(lecture::write(&figures, Destination::Site, &directory.join(LECTURE))?);
     Ok(pages)
 }
 

@@ -1,5 +1,5 @@
 // The player: shows one slide at a time, an overview of all slides, or the presenter view. It is controlled by keys, buttons and the
-// fragment of the address.
+// fragment of the address: `#10`, or `#10.2` for the tenth slide after two of its steps.
 
 const root = document.documentElement;
 const get = (id) => document.getElementById(id);
@@ -11,19 +11,61 @@ const presenting = parameters.has('presenter');
 const served = root.dataset.live === 'yes';
 const startedAt = Date.now();
 let current = 0;
+// How many steps of the current slide are shown.
+let step = 0;
 // The window that shows the same slide: the presenter view, or the window that opened it.
 let other = presenting ? window.opener : null;
 
-// Shows a slide, here and, if `notify` is set, in the other window.
-function show(index, notify = true) {
+// The steps of a slide, each a list of the elements that appear with it: the steps of its chart, the items of its lists (of a claim only what
+// follows it, so that a class can vote), and the text below a chart. A slide without the class `steps` has none.
+function stepsOf(slide) {
+  if (!slide.matches('.steps')) return [];
+  const parts = [...slide.querySelectorAll('[data-step]')];
+  const charted = [...new Set(parts.map((part) => Number(part.dataset.step)))].sort((one, other) => one - other);
+  const items = [...slide.querySelectorAll('.body li')].map((item) => item.querySelector('.answer') ?? item);
+  return [
+    ...charted.map((number) => parts.filter((part) => Number(part.dataset.step) === number)),
+    ...[...items, ...slide.querySelectorAll('.chart ~ p')].map((part) => [part]),
+  ];
+}
+
+// What a step says, for screen readers: its texts, after the name of the row that they belong to.
+const said = (step) => {
+  const rows = step.filter((part) => part.textContent.trim()).map((part) => part.parentElement.closest('g') ?? part);
+  return rows.map((row) => row.textContent.replace(/\s+/g, ' ').trim()).join('; ');
+};
+
+// Shows a slide with some of its steps, here and, if `notify` is set, in the other window. Other slides have all of their steps, since they
+// are seen in the overview and in print.
+function show(index, shown = 0, notify = true) {
   current = Math.min(slides.length - 1, Math.max(0, index));
   slides.forEach((slide, at) => slide.classList.toggle('current', at === current));
-  history.replaceState(null, '', `${location.search}#${current + 1}`);
-  get('position').textContent = `${current + 1} / ${slides.length}`;
+  const steps = stepsOf(slides[current]);
+  step = Math.min(shown, steps.length);
+  document.querySelectorAll('.later').forEach((part) => part.classList.remove('later'));
+  steps.slice(step).flat().forEach((part) => part.classList.add('later'));
+  history.replaceState(null, '', `${location.search}#${current + 1}${step ? `.${step}` : ''}`);
+  get('position').textContent = `${current + 1} / ${slides.length}${steps.length ? ` · ${step} / ${steps.length}` : ''}`;
+  get('said').textContent = step ? said(steps[step - 1]) : '';
   document.title = `${slides[current].querySelector('h1').textContent} – Transport Lab`;
   if (presenting) updatePresenterView();
   else updateLiveFrames();
-  if (notify) other?.postMessage({ slide: current }, '*');
+  if (notify) other?.postMessage({ slide: current, step }, '*');
+}
+
+// Shows the next step, or the next slide if there is none.
+function forward() {
+  if (step < stepsOf(slides[current]).length) show(current, step + 1);
+  else show(current + 1);
+}
+
+// Shows the slide before, with all of its steps.
+const back = () => show(current - 1, Infinity);
+
+// Shows what the fragment of the address names.
+function showAddress(notify) {
+  const [slide, step] = location.hash.slice(1).split('.');
+  show((Number(slide) || 1) - 1, Number(step) || 0, notify);
 }
 
 // Adds the live page to the current slide, and removes it from the others: each live page keeps connections open, and a browser opens only
@@ -104,7 +146,7 @@ function showOverview(wanted) {
 function openPresenter() {
   const query = new URLSearchParams(parameters);
   query.set('presenter', '');
-  other = window.open(`${location.pathname}?${query}#${current + 1}`, 'presenter', 'width=1280,height=800');
+  other = window.open(`${location.pathname}?${query}${location.hash}`, 'presenter', 'width=1280,height=800');
 }
 
 function switchTheme() {
@@ -115,11 +157,11 @@ function switchTheme() {
 }
 
 const KEYS = {
-  ArrowRight: () => show(current + 1),
-  PageDown: () => show(current + 1),
-  ' ': () => show(current + 1),
-  ArrowLeft: () => show(current - 1),
-  PageUp: () => show(current - 1),
+  ArrowRight: forward,
+  PageDown: forward,
+  ' ': forward,
+  ArrowLeft: back,
+  PageUp: back,
   Home: () => show(0),
   End: () => show(slides.length - 1),
   o: () => showOverview(!document.body.classList.contains('overview')),
@@ -151,15 +193,15 @@ function receiveKey(key) {
 
 addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches('input')) return;
-  if (event.target.matches('button') && (event.key === ' ' || event.key === 'Enter')) return;
+  if (event.target.matches('a, button') && (event.key === ' ' || event.key === 'Enter')) return;
   if (handleKey(event.key)) event.preventDefault();
 });
 addEventListener('message', ({ data, source }) => {
   const frames = [...document.querySelectorAll('.live iframe')].map((frame) => frame.contentWindow);
   if (frames.includes(source) && typeof data.key === 'string') receiveKey(data.key);
-  else if (source === other && Number.isInteger(data.slide)) show(data.slide, false);
+  else if (source === other && Number.isInteger(data.slide)) show(data.slide, data.step, false);
 });
-addEventListener('hashchange', () => show(Number(location.hash.slice(1)) - 1));
+addEventListener('hashchange', () => showAddress(true));
 addEventListener('resize', fit);
 slides.forEach((slide, index) =>
   slide.addEventListener('click', () => {
@@ -195,4 +237,4 @@ document.body.classList.add(presenting ? 'speaker' : 'talk');
 get('presenter').hidden = !presenting;
 if (presenting) setInterval(updateClock, 250);
 fit();
-show((Number(location.hash.slice(1)) || 1) - 1, false);
+showAddress(false);
