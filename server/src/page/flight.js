@@ -20,15 +20,18 @@ export function isRequest({ up, data }) {
   return up && /^(GET |POST |CONNE)/.test(String.fromCharCode(...data.subarray(0, 5)));
 }
 
-// Whether a request was waiting at the server at `time`.
-export function hasRequest(lane, time) {
+// What there is of a request and its response at `time`: 'held' if the request is at the server, 'coming' or 'answered' if it or the response is
+// on its way, or 'none'.
+export function requestOf(lane, time) {
   const last = lane.chunks.findLast(({ at }) => at <= time);
-  return last !== undefined && last.up;
+  if (last?.up) return 'held';
+  const isUnderWay = ({ sentAt, arrivedAt, lostAt }) => sentAt <= time && time < (arrivedAt ?? lostAt ?? Infinity);
+  const underWay = lane.chunks.findLast(isUnderWay);
+  if (!underWay) return 'none';
+  return underWay.up ? 'coming' : 'answered';
 }
 
-// Which phone heard of the event last: { lane, flight, by }, where `by` is how much later than the one before it; null if none has.
-export function lastOf(flights) {
-  const arrived = flights.filter(({ flight }) => flight.arrivedAt !== undefined).toSorted((a, b) => b.flight.delay - a.flight.delay);
-  const [last, before] = arrived;
-  return last ? { ...last, by: before ? last.flight.delay - before.flight.delay : 0 } : null;
+// The phones that have heard of the event, from the first to the last.
+export function inOrder(flights) {
+  return flights.filter(({ flight }) => flight.arrivedAt !== undefined).toSorted((a, b) => a.flight.delay - b.flight.delay);
 }

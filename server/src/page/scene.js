@@ -5,7 +5,7 @@
 // scene runs behind the present, so that it knows where a ball goes before it moves.
 
 import { Condition, isFailure, words } from './condition.js';
-import { flight, hasRequest, lastOf } from './flight.js';
+import { flight, inOrder, requestOf } from './flight.js';
 import { connectHeader, showRights } from './header.js';
 import { NetworkControls } from './network.js';
 import { SharedSubscriptions } from './shared.js';
@@ -41,8 +41,8 @@ const columns = new Map();
 
 // How many goals have been shown.
 let goals = 0;
-// What the class says: { name, seconds }, the phone that is last and its delay.
-const prediction = { name: null, seconds: Number(get('seconds').value) };
+// What the class says: { name, seconds }, the phone that is last and its delay; each is null until it is chosen.
+const prediction = { name: null, seconds: null };
 // The event that is shown: { event, goal, flights, began, time, done, isBroken, elapsed }, where `goal` is its number among those shown; `began` is
 // when the slow motion began, of this page's clock, and `time` the moment that is drawn, of the server's; `isBroken` is whether there has been a
 // fault since the event, so that polls are not the only reason for a delay. Null until there is an event.
@@ -80,9 +80,8 @@ function set(element, content) {
 }
 
 function showPrediction() {
-  prediction.seconds = Number(get('seconds').value);
   set(get('said'), prediction.name ? text('lastIs')(text(prediction.name)) : text('pickPhone'));
-  set(get('seconds-value'), text('afterGoal')(inTenths(prediction.seconds)));
+  set(get('seconds-value'), prediction.seconds === null ? text('howLong') : text('afterGoal')(inTenths(prediction.seconds)));
   for (const [lane, { phone }] of columns) phone.setAttribute('aria-pressed', String(lane.name === prediction.name));
 }
 
@@ -160,14 +159,16 @@ function paintColumn(lane, { leftAt, arrivedAt, delay }, time) {
   const waiting = started && !arrived && !(leftAt !== undefined && time >= leftAt);
   const ball = started ? { label: String(play.goal), leftAt, arrivedAt } : null;
   const failed = element.dataset.failed === 'true';
-  const atServer = polls && !failed && hasRequest(lane, time);
-  drawWire(part('wire'), lane, { time, ball, atServer, delay: shared.settings.delay_ms, vertical: !narrow.matches, colours: colours(column), em });
+  const request = requestOf(lane, time);
+  const isOpen = !failed && (!polls || request !== 'none');
+  drawWire(part('wire'), lane, { time, ball, isOpen, delay: shared.settings.delay_ms, vertical: !narrow.matches, colours: colours(column), em });
   element.dataset.ball = arrived ? 'arrived' : waiting ? 'waiting' : started ? 'moving' : 'none';
-  const asks = atServer ? 'requestWaits' : column.exchange === 'poll' ? 'noRequest' : 'nextRequest';
-  const idle = failed ? 'noConnection' : polls ? asks : column.exchange === 'socket' ? 'connectionOpen' : 'responseOpen';
-  set(part('waiting'), waiting && polls && !failed ? text('waitsForRequest') : lane.state === 'on' || play || failed ? text(idle) : text(lane.state));
-  set(part('counter'), waiting && polls ? `${inSeconds(time - play.event.at)} ${text('s')}` : '');
-  set(part('delay'), arrived ? `${inSeconds(delay)} ${text('s')}` : play?.done ? '\u2013' : '');
+  const has = failed ? 'noConnection' : polls ? `request ${request}` : column.exchange === 'socket' ? 'connectionOpen' : 'responseOpen';
+  set(part('state'), lane.state === 'on' || play || failed ? text(has) : text(lane.state));
+  set(part('waiting'), waiting ? String(play.goal) : '');
+  // Over a transport that pushes, it is only there for a moment.
+  set(part('counter'), waiting && (polls || time - play.event.at > 50) ? text('inSeconds')(inSeconds(time - play.event.at)) : '');
+  set(part('delay'), arrived ? text('inSeconds')(inSeconds(delay)) : play?.done ? '\u2013' : '');
 }
 
 // Begins to show an event.
@@ -193,31 +194,35 @@ function finishAt(time, flights) {
   play.done = true;
   play.elapsed ??= shared.now() - at;
   set(get('verdict'), verdict(flights));
-  const arrived = flights.filter(({ flight }) => flight.arrivedAt !== undefined).toSorted((a, b) => a.flight.delay - b.flight.delay);
-  const parts = arrived.map(({ lane, flight }) => `${text(lane.name)} ${inSeconds(flight.delay)} ${text('s')}`);
+  const parts = inOrder(flights).map(({ lane, flight }) => `${text(lane.name)} ${text('inSeconds')(inSeconds(flight.delay))}`);
   set(get('account'), `${text('account')(play.event.seq)} ${parts.join(', ')}.`);
   showButtons();
 }
 
 // Prediction and measurement in one sentence.
 function verdict(flights) {
-  const own = prediction.name ? `${text('youSaid')(text(prediction.name), inTenths(prediction.seconds))} ` : '';
+  const seconds = prediction.seconds === null ? null : inTenths(prediction.seconds);
+  const own = prediction.name ? `${text('youSaid')(text(prediction.name), seconds)} ` : '';
   const said = votes.count > 0 ? `${theySaid()} ` : own;
   const missing = flights.filter(({ flight }) => flight.arrivedAt === undefined);
   if (missing.length) {
     const names = missing.map(({ lane }) => text(lane.name)).join(', ');
     return said + text('notHeard')(names, inSeconds(play.elapsed));
   }
-  const { lane, flight, by } = lastOf(flights);
+  const order = inOrder(flights);
+  const [first, { lane, flight }] = [order[0], order.at(-1)];
+  const others = [first, order.at(-2)].map((other) => inSeconds(other.flight.delay));
+  // Without the bytes in the trace, the wait was not measured. One that is shown as zero needs no words.
+  const waited = flight.leftAt - play.event.at;
   const facts = {
     name: text(lane.name),
     delay: inSeconds(flight.delay),
-    by: inSeconds(by),
-    interval: shared.pollInterval / 1000,
-    // Without the bytes in the trace, the wait was not measured. One that is shown as zero needs no words.
-    waited: flight.leftAt - play.event.at >= 5 ? inSeconds(flight.leftAt - play.event.at) : null,
+    others: others[0] === others[1] ? [others[0]] : others,
+    waited: waited >= 5 ? inSeconds(waited) : null,
+    // What is left of the delay as it is shown.
+    travelled: inSeconds(Number(inSeconds(flight.delay)) * 1000 - Number(inSeconds(waited)) * 1000),
   };
-  return said + text(lane.name === 'polling' && !play.isBroken ? 'wasPolling' : 'wasOther')(facts);
+  return said + text(lane.name === 'polling' && !play.isBroken && facts.waited ? 'wasPolling' : 'wasOther')(facts);
 }
 
 // What most phones have predicted, in words.
@@ -229,6 +234,7 @@ function theySaid() {
 function showButtons() {
   get('again').hidden = !play?.done;
   get('goal').hidden = Boolean(play);
+  get('seconds').disabled = Boolean(play);
   showVotes();
   document.body.toggleAttribute('data-playing', Boolean(play));
   set(get('pace'), play && !play.done && slow.value > 1 ? text('slower')(slow.value) : '');
@@ -286,7 +292,10 @@ async function start() {
   get('goal').addEventListener('click', () => shared.order('publish'));
   get('ask-phones').addEventListener('click', () => votes.ask());
   get('again').addEventListener('click', again);
-  get('seconds').addEventListener('input', showPrediction);
+  get('seconds').addEventListener('input', () => {
+    prediction.seconds = Number(get('seconds').value);
+    showPrediction();
+  });
   translate();
   await shared.ready;
   const isToday = ({ name }) => TRANSPORTS.find((transport) => transport.name === name).family === 'today';

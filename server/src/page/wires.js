@@ -4,9 +4,9 @@ import { cleared } from './ladder.js';
 import { isRequest } from './flight.js';
 
 // Draws what is under way on a lane's line at `time`. `ball` is { label, leftAt, arrivedAt } for an event that is shown, or null.
-// `atServer` is whether a request waits at the server, and `delay` the delay of the modelled network, for a ball that has not arrived. The server is at the upper end of a vertical line, or else at the left end. `em` is the font size, in
-// pixels.
-export function drawWire(canvas, lane, { time, ball, atServer, delay, vertical, colours, em }) {
+// The line is dashed unless something `isOpen` between the two: a connection, a request or a response. `delay` is the delay of the modelled network,
+// for a ball that has not arrived. The server is at the upper end of a vertical line, or else at the left end. `em` is the font size, in pixels.
+export function drawWire(canvas, lane, { time, ball, isOpen, delay, vertical, colours, em }) {
   const { pen, width, height } = cleared(canvas);
   const radius = 0.9 * em;
   const [length, middle] = vertical ? [height, width / 2] : [width, height / 2];
@@ -19,7 +19,9 @@ export function drawWire(canvas, lane, { time, ball, atServer, delay, vertical, 
   pen.lineCap = 'round';
   pen.lineWidth = 0.15 * em;
   pen.strokeStyle = colours.faint;
+  pen.setLineDash(isOpen ? [] : [0.2 * em, 0.4 * em]);
   segment(pen, vertical ? [middle, 0] : [0, middle], vertical ? [middle, length] : [length, middle]);
+  pen.setLineDash([]);
 
   for (const chunk of lane.chunks) {
     if (chunk.seqs || chunk.sentAt > time) continue;
@@ -36,29 +38,18 @@ export function drawWire(canvas, lane, { time, ball, atServer, delay, vertical, 
     else circle(pen, x, y, 0.32 * em, true);
   }
 
-  if (atServer && !ball) {
-    pen.fillStyle = colours.ink;
-    triangle(pen, ...point(0), 0.5 * em, vertical);
-  }
-  if (!ball) return;
-  const hasLeft = ball.leftAt !== undefined && time >= ball.leftAt;
+  // As long as it waits, the ball is in the server.
+  if (!ball || ball.leftAt === undefined || time < ball.leftAt) return;
   const arrived = ball.arrivedAt !== undefined && time >= ball.arrivedAt;
   // A ball that has left and not arrived stops half-way: nobody knows where it is.
-  const fraction = arrived ? 1 : !hasLeft ? 0 : share(time, ball.leftAt, ball.arrivedAt ?? Infinity, delay);
+  const fraction = arrived ? 1 : share(time, ball.leftAt, ball.arrivedAt ?? Infinity, delay);
   const [x, y] = point(fraction);
-  if (hasLeft) {
+  if (!arrived) {
     pen.strokeStyle = colours.lane;
     pen.globalAlpha = 0.45;
     pen.lineWidth = 0.35 * em;
     segment(pen, point(0), [x, y]);
     pen.globalAlpha = 1;
-  }
-  if (!hasLeft) {
-    pen.strokeStyle = colours.lane;
-    pen.lineWidth = 0.1 * em;
-    pen.setLineDash([4, 5]);
-    circle(pen, x, y, radius + 2, true);
-    pen.setLineDash([]);
   }
   pen.fillStyle = colours.lane;
   circle(pen, x, y, radius - 2);
