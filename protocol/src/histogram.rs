@@ -1,5 +1,7 @@
 //! A histogram of durations: an HdrHistogram, and counts of the durations that are outside its range.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hdrhistogram::Histogram as Hdr;
@@ -21,20 +23,62 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(with = "Raw")]
 pub struct Histogram {
-    /// A count of 32 bits for each bucket. There are thousands of histograms in a run, each of some 27,000 buckets.
-    hdr: Hdr<u32>,
+    counts: Counts,
     negative: u64,
     overflow: u64,
 }
 
+/// There are thousands of histograms in a run, each of some 27,000 buckets with a count of 32 bits. Most of them are read from a file and used
+/// once or twice, so they stay in the form in which they were read, which takes some 2 KB instead of 108.
+#[derive(Debug, Clone)]
+enum Counts {
+    Open(Hdr<u32>),
+    /// In HdrHistogram's own format, which was parsed once before.
+    Packed {
+        bytes: Box<[u8]>,
+        count: u64,
+    },
+}
+
+fn empty() -> Hdr<u32> {
+    Hdr::new_with_bounds(MIN_NS, MAX_NS, SIGNIFICANT_DIGITS).expect("the bounds are constants")
+}
+
+/// Parses HdrHistogram's own format.
+fn unpacked(mut bytes: &[u8]) -> Result<Hdr<u32>, String> {
+    let read: Hdr<u32> = HdrDeserializer::new().deserialize(&mut bytes).map_err(|error| error.to_string())?;
+    if (read.low(), read.high(), read.sigfig()) == (MIN_NS, MAX_NS, SIGNIFICANT_DIGITS) {
+        return Ok(read);
+    }
+    let mut hdr = empty();
+    hdr.add(&read).map_err(|error| error.to_string())?;
+    Ok(hdr)
+}
+
 impl Default for Histogram {
     fn default() -> Self {
-        let hdr = Hdr::new_with_bounds(MIN_NS, MAX_NS, SIGNIFICANT_DIGITS).expect("the bounds are constants");
-        Self { hdr, negative: 0, overflow: 0 }
+        Self { counts: Counts::Open(empty()), negative: 0, overflow: 0 }
     }
 }
 
 impl Histogram {
+    fn hdr(&self) -> Cow<'_, Hdr<u32>> {
+        match &self.counts {
+            Counts::Open(hdr) => Cow::Borrowed(hdr),
+            Counts::Packed { bytes, .. } => Cow::Owned(unpacked(bytes).expect("these bytes were parsed before")),
+        }
+    }
+
+    fn hdr_mut(&mut self) -> &mut Hdr<u32> {
+        if matches!(self.counts, Counts::Packed { .. }) {
+            self.counts = Counts::Open(self.hdr().into_owned());
+        }
+        match &mut self.counts {
+            Counts::Open(hdr) => hdr,
+            Counts::Packed { .. } => unreachable!("it has just been opened"),
+        }
+    }
+
     /// Counts the time from `start_ns` to `end_ns`. If the end is before the start, the duration is counted as 0, and as negative.
     pub fn record_between(&mut self, start_ns: u64, end_ns: u64) {
         self.negative += u64::from(end_ns < start_ns);
@@ -44,19 +88,22 @@ impl Histogram {
     /// Counts a duration. If it is over 60 s, it is counted as 60 s, and as overflow.
     pub fn record(&mut self, ns: u64) {
         self.overflow += u64::from(ns > MAX_NS);
-        self.hdr.saturating_record(ns.min(MAX_NS));
+        self.hdr_mut().saturating_record(ns.min(MAX_NS));
     }
 
     /// Adds the durations of `other`.
     pub fn merge(&mut self, other: &Self) {
-        self.hdr.add(&other.hdr).expect("both have the same bounds");
+        self.hdr_mut().add(&*other.hdr()).expect("both have the same bounds");
         self.negative += other.negative;
         self.overflow += other.overflow;
     }
 
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
-        self.hdr.len()
+        match &self.counts {
+            Counts::Open(hdr) => hdr.len(),
+            Counts::Packed { count, .. } => *count,
+        }
     }
 
     /// How many of them were negative. If both timestamps are from the same host, that is an error of the measurement.
@@ -71,7 +118,7 @@ impl Histogram {
 
     /// The duration in ns that the share `quantile`, in [0, 1], of the durations does not exceed; `None` for an empty histogram.
     pub fn quantile(&self, quantile: f64) -> Option<u64> {
-        (self.count() > 0).then(|| self.hdr.value_at_quantile(quantile))
+        (self.count() > 0).then(|| self.hdr().value_at_quantile(quantile))
     }
 
     /// The same as [`Self::quantile`], but `None` if fewer than ten samples are above the quantile: p99.9 requires 10,000 samples.
@@ -88,7 +135,7 @@ impl Histogram {
 
     /// The arithmetic mean in ns; `None` for an empty histogram.
     pub fn mean(&self) -> Option<f64> {
-        (self.count() > 0).then(|| self.hdr.mean())
+        (self.count() > 0).then(|| self.hdr().mean())
     }
 
     /// The longest duration in ns, within 0.1 %; `None` for an empty histogram.
@@ -97,8 +144,13 @@ impl Histogram {
     }
 
     /// The non-empty buckets, shortest durations first: the highest value of each in ns, and its count.
-    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.hdr.iter_recorded().map(|bucket| (bucket.value_iterated_to(), u64::from(bucket.count_at_value())))
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let hdr = self.hdr();
+        let buckets: Vec<_> = hdr
+            .iter_recorded()
+            .map(|bucket| (bucket.value_iterated_to(), u64::from(bucket.count_at_value())))
+            .collect();
+        buckets.into_iter()
     }
 }
 
@@ -113,7 +165,7 @@ impl FromIterator<u64> for Histogram {
 
 impl PartialEq for Histogram {
     fn eq(&self, other: &Self) -> bool {
-        self.hdr == other.hdr && self.negative == other.negative && self.overflow == other.overflow
+        self.hdr() == other.hdr() && self.negative == other.negative && self.overflow == other.overflow
     }
 }
 
@@ -137,7 +189,7 @@ struct Raw {
 impl Serialize for Histogram {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut bytes = Vec::new();
-        HdrSerializer::serialize(&mut V2DeflateSerializer::new(), &self.hdr, &mut bytes)
+        HdrSerializer::serialize(&mut V2DeflateSerializer::new(), &self.hdr(), &mut bytes)
             .map_err(serde::ser::Error::custom)?;
         let hdr = Some(BASE64_STANDARD.encode(bytes));
         Raw { hdr, buckets: None, negative: self.negative, overflow: self.overflow }.serialize(serializer)
@@ -147,20 +199,22 @@ impl Serialize for Histogram {
 impl<'de> Deserialize<'de> for Histogram {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Raw::deserialize(deserializer)?;
-        let mut histogram = Self { negative: raw.negative, overflow: raw.overflow, ..Self::default() };
-        if raw.hdr.is_none() && raw.buckets.is_none() {
-            return Err(serde::de::Error::missing_field("hdr"));
-        }
-        if let Some(text) = raw.hdr {
-            let bytes = BASE64_STANDARD.decode(text).map_err(serde::de::Error::custom)?;
-            let hdr: Hdr<u32> =
-                HdrDeserializer::new().deserialize(&mut &bytes[..]).map_err(serde::de::Error::custom)?;
-            histogram.hdr.add(&hdr).map_err(serde::de::Error::custom)?;
-        }
-        for (value, count) in raw.buckets.unwrap_or_default() {
-            histogram.hdr.saturating_record_n(value.min(MAX_NS), u32::try_from(count).unwrap_or(u32::MAX));
-        }
-        Ok(histogram)
+        let counts = match (raw.hdr, raw.buckets) {
+            (Some(text), _) => {
+                let bytes = BASE64_STANDARD.decode(text).map_err(serde::de::Error::custom)?;
+                let count = unpacked(&bytes).map_err(serde::de::Error::custom)?.len();
+                Counts::Packed { bytes: bytes.into(), count }
+            }
+            (None, Some(buckets)) => {
+                let mut hdr = empty();
+                for (value, count) in buckets {
+                    hdr.saturating_record_n(value.min(MAX_NS), u32::try_from(count).unwrap_or(u32::MAX));
+                }
+                Counts::Open(hdr)
+            }
+            (None, None) => return Err(serde::de::Error::missing_field("hdr")),
+        };
+        Ok(Self { counts, negative: raw.negative, overflow: raw.overflow })
     }
 }
 

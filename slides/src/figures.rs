@@ -11,7 +11,7 @@ use reports::number::short_or_dash;
 use reports::summary::{Row, rows};
 use reports::table::COLUMNS;
 
-use crate::{chart, findings};
+use crate::chart;
 
 /// The recorded run that the lecture shows by default; the report in the same directory is made from the same file.
 const RECORDED: &[u8] = include_bytes!("../../reports/record/all/run.json");
@@ -20,12 +20,12 @@ const RECORDED: &[u8] = include_bytes!("../../reports/record/all/run.json");
 const RECORDED_LATER: [&[u8]; 2] =
     [include_bytes!("../../reports/record/http2/run.json"), include_bytes!("../../reports/record/handshake/run.json")];
 
-/// Reads the recorded run, without the rounds of its experiments.
+/// Reads the recorded run.
 ///
 /// # Errors
 /// When its schema has another version than this program reads.
 pub fn recorded() -> anyhow::Result<Run> {
-    findings::read(RECORDED).context("the recorded run")
+    reports::parse(RECORDED).context("the recorded run")
 }
 
 /// Recorded runs of experiments that `bench-client all` does not measure, since they need more than a loopback connection or take long.
@@ -106,7 +106,7 @@ impl Figures {
     /// As with [`Self::recorded`].
     pub fn with_later(mut run: Run) -> anyhow::Result<Self> {
         for later in RECORDED_LATER {
-            let later = findings::read(later).context("a later recorded run")?;
+            let later = reports::parse(later).context("a later recorded run")?;
             let measured_again: Vec<String> = later.parts.iter().filter_map(name).collect();
             run.parts.retain(|part| name(part).is_none_or(|name| !measured_again.contains(&name)));
             run.parts.extend(later.parts);
@@ -131,7 +131,7 @@ impl Figures {
     /// When the run has no comparison, or its facts are incomplete.
     pub fn of(mut run: Run) -> anyhow::Result<Self> {
         for beside in RECORDED_BESIDE {
-            let beside = findings::read(beside).context("a recorded run")?;
+            let beside = reports::parse(beside).context("a recorded run")?;
             let measured: Vec<String> = run.parts.iter().filter_map(name).collect();
             run.parts.extend(
                 beside.parts.into_iter().filter(|part| name(part).is_some_and(|name| !measured.contains(&name))),

@@ -10,7 +10,6 @@ pub mod deck;
 mod destination;
 pub mod dictionary;
 pub mod figures;
-mod findings;
 mod korean;
 pub mod language;
 pub mod learn;
