@@ -1,11 +1,11 @@
 //! Publishing by HTTP requests, on a connection that is used again. The status of a response confirms an event.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 use anyhow::{Context, ensure};
 
-use super::connect::connect;
+use super::connect::{Bounded, RESPONSE_TIMEOUT};
 use crate::target::publish::Publish;
 
 /// The longest response, in bytes.
@@ -13,7 +13,7 @@ const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
 /// A connection for HTTP requests.
 pub struct Http {
-    stream: TcpStream,
+    connection: Bounded,
     to: SocketAddr,
     publish: Publish,
     /// The request line and the headers that all requests have.
@@ -28,7 +28,7 @@ impl Http {
     pub fn connect(publish: Publish, host: &str, to: SocketAddr) -> anyhow::Result<Self> {
         let head =
             format!("{} {} HTTP/1.1\r\nHost: {host}\r\n{}", publish.method(), publish.path, publish.header_lines());
-        Ok(Self { stream: connect(to)?, to, publish, head })
+        Ok(Self { connection: Bounded::connect(to)?, to, publish, head })
     }
 
     /// The request that publishes an event.
@@ -42,9 +42,10 @@ impl Http {
     /// # Errors
     /// When the server cannot be reached.
     pub fn reopen(&mut self) -> anyhow::Result<()> {
-        let ended = self.stream.set_nonblocking(true).is_err() || matches!(self.stream.peek(&mut [0]), Ok(0));
-        if ended || self.stream.set_nonblocking(false).is_err() {
-            self.stream = connect(self.to)?;
+        let stream = self.connection.stream();
+        let ended = stream.set_nonblocking(true).is_err() || matches!(stream.peek(&mut [0]), Ok(0));
+        if ended || stream.set_nonblocking(false).is_err() {
+            self.connection = Bounded::connect(self.to)?;
         }
         Ok(())
     }
@@ -54,7 +55,8 @@ impl Http {
     /// # Errors
     /// When the connection is lost.
     pub fn send(&mut self, request: &str) -> anyhow::Result<()> {
-        self.stream.write_all(request.as_bytes()).context("the connection was lost")
+        self.connection.within(RESPONSE_TIMEOUT);
+        self.connection.write_all(request.as_bytes()).context("the connection was lost")
     }
 
     /// Waits for the response.
@@ -62,14 +64,15 @@ impl Http {
     /// # Errors
     /// When it does not come, or its status is not one of success.
     pub fn confirm(&mut self) -> anyhow::Result<()> {
-        let status = response(&mut self.stream).context("no response")?;
+        self.connection.within(RESPONSE_TIMEOUT);
+        let status = response(&mut self.connection).context("no response")?;
         ensure!((200..300).contains(&status), "status {status}");
         Ok(())
     }
 }
 
 /// Reads a response and returns its status.
-fn response(stream: &mut TcpStream) -> io::Result<u16> {
+fn response(stream: &mut Bounded) -> io::Result<u16> {
     let mut received = Vec::new();
     let invalid = |what: &str| io::Error::new(ErrorKind::InvalidData, what.to_string());
     loop {
