@@ -108,7 +108,7 @@ impl Source {
         self.headers.iter().filter_map(line).collect()
     }
 
-    /// Whether there may be more events right after a response with a message, since a response has one only.
+    /// Whether there may be more events right after a response with a new message, since a response has one only.
     pub fn sends_one_at_a_time(&self) -> bool {
         self.messages == Some(Messages::Body)
     }

@@ -25,7 +25,7 @@ pub enum Messages {
     /// Each line is a message.
     #[default]
     Lines,
-    /// The whole body is one message. After a response with a message, the next poll follows at once, since there may be more.
+    /// The whole body is one message. After a response with a new message, the next poll follows at once, since there may be more.
     Body,
     /// Each item of a JSON array is a message: a JSON pointer to the array, which is empty if the body is the array.
     Array(String),
