@@ -195,7 +195,7 @@ mod tests {
     fn the_next_request_takes_values_from_a_header_the_body_or_the_last_message() {
         let wire =
             b"HTTP/1.1 200 OK\r\nETag: \"a b\"\r\nContent-Length: 25\r\n\r\n{\"next\":\"n\",\"bad\":\"\\r\\n\"}x";
-        let response = http1::response(&wire[..wire.len() - 1], false).unwrap().unwrap();
+        let response = http1::Incoming::default().response(&wire[..wire.len() - 1], false).unwrap().unwrap();
         let messages = [&b"{\"id\":6}"[..], b"{\"id\":7}"];
         let find = |place: Place| place.find(&response, &messages);
         let some = |text: &str| Some(text.to_string());

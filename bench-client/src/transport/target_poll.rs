@@ -8,7 +8,7 @@ use protocol::Layer;
 use crate::fault::Fault;
 use crate::subscriber::Subscriber;
 use crate::target::message::Source;
-use crate::wire::http1::{self, Response};
+use crate::wire::http1::{Incoming, Response};
 
 /// Sends a request that is made from the last response, and handles its response: 200 contains messages or none; 204, 304 and 408 mean that
 /// there are none. Returns whether the next poll should follow at once, since a response has one event only and this one was new: a server may
@@ -63,9 +63,9 @@ pub async fn poll(subscriber: &mut Subscriber, source: &Source) -> Result<bool, 
 /// Waits for a whole response, which stays in the connection's buffer.
 async fn whole_response(subscriber: &mut Subscriber) -> Result<Response, Fault> {
     let wire = &mut subscriber.wire;
-    let mut ended = false;
+    let (mut incoming, mut ended) = (Incoming::default(), false);
     loop {
-        if let Some(response) = http1::response(&wire.received, ended)? {
+        if let Some(response) = incoming.response(&wire.received, ended)? {
             return Ok(response);
         }
         if ended {
