@@ -127,7 +127,7 @@ impl Incoming {
         let Some(head) = &self.head else { return Ok(None) };
         let rest = &buffer[head.bytes..];
         // Such responses have no body, even if they have a Content-Length.
-        let bodiless = matches!(head.status, 204 | 304);
+        let bodiless = matches!(head.status, 100..=199 | 204 | 304);
         let body = match head.length {
             _ if bodiless => Some((Vec::new(), 0)),
             Some(length) => rest.get(..length).map(|body| (body.to_vec(), length)),
@@ -221,6 +221,7 @@ mod tests {
         let until_end = "HTTP/1.0 200 OK\r\n\r\nhi";
         assert_eq!((of(until_end, false), of(until_end, true)), (None, some("hi", 0, true)));
         assert_eq!(of("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", false), some("", 0, false));
+        assert_eq!(of("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", false), some("", 0, false), "no body follows");
         let kept = "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(of(kept, false), some("", 0, false));
         assert_eq!(of(&kept.replace("keep-alive", "x"), false), some("", 0, true));
