@@ -138,10 +138,11 @@ fn a_target_without_its_server_or_with_a_fault_is_an_error_in_one_line() {
 type Style = fn(&[(usize, String)]) -> String;
 
 /// Ways to respond, each with its path.
-const STYLES: [(&str, Style); 5] = [
+const STYLES: [(&str, Style); 6] = [
     ("pieces", pieces),
     ("closing", closing),
     ("tagged", tagged),
+    ("latest", |events| tagged(&events[events.len().saturating_sub(1)..])),
     ("losing", |events| pieces(&events.iter().filter(|event| event.0 % 5 != 0).cloned().collect::<Vec<_>>())),
     ("repeating", |events| pieces(&events.iter().flat_map(|event| [event.clone(), event.clone()]).collect::<Vec<_>>())),
 ];
@@ -319,6 +320,19 @@ fn losses_and_repetitions_of_a_poll_are_counted_and_a_missing_cursor_is_told() {
         told.contains("5 subscribers gave up: the peer sent something unexpected: a response without 'cursor'"),
         "{told}"
     );
+}
+
+#[test]
+fn a_poller_whose_responses_always_have_the_last_event_waits_for_its_interval() {
+    let (_server, port) = PollServer::start();
+    let lines = "path = \"/latest?\"\nmessages = \"body\"";
+    let (mut rounds, output) = poll_rounds(port, "latest", &[(Transport::Polling, lines)], 1);
+    let round = rounds.pop().unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(round.ledger.unexplained_bytes(), 0);
+    assert!(round.faults.duplicates > 0 && round.faults.duplicates < round.ledger.events);
+    // After each of 25 events at most one poll follows at once, and each poller has at most one at each interval of 50 ms. A round takes some
+    // seconds at most; without the interval, there would be thousands in each.
+    assert!(round.ledger.requests < 5 * (25 + 10 * 20), "{} requests", round.ledger.requests);
 }
 
 #[test]

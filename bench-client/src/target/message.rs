@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::poll::{self, Messages, Place, Values, is_pointer};
+use super::poll::{self, Messages, Place, Values, is_name, is_pointer};
 use super::request::{check_headers, check_path, is_text};
 use crate::fault::Fault;
 use crate::wire::http1::Response;
@@ -18,7 +18,7 @@ use crate::wire::http1::Response;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// The path and query. For polling and long polling, `{NAME}` is the value of that name in `next`.
+    /// The path and query. For polling and long polling, `{NAME}` is the value of that name in `next`; a name has letters, digits and `_` only.
     pub path: String,
     /// Further headers of the requests; their values may have `{NAME}`, too.
     #[serde(default)]
@@ -54,10 +54,11 @@ impl Source {
         }
         let in_path: Vec<&str> = poll::names(&self.path).collect();
         let in_headers: Vec<&str> = self.headers.values().flat_map(|value| poll::names(value)).collect();
-        if let Some(name) = in_path.iter().chain(&in_headers).find(|name| !self.next.contains_key(**name)) {
+        if let Some(name) = in_path.iter().chain(&in_headers).find(|name| polls && !self.next.contains_key(**name)) {
             bail!("next.{name}: the path or a header has {{{name}}}, so this must say where it is in a response");
         }
         for (name, place) in &self.next {
+            ensure!(is_name(name), "next.{name:?}: a name has only letters, digits and _, like \"cursor\"");
             let (in_path, in_headers) = (in_path.contains(&name.as_str()), in_headers.contains(&name.as_str()));
             ensure!(in_path || in_headers, "next.{name}: {{{name}}} must be in the path or in a header");
             if let Some(fault) = place.fault() {
@@ -102,13 +103,16 @@ impl Source {
         poll::path(&self.path, values)
     }
 
-    /// The lines of the further headers with these values.
+    /// The lines of the further headers with these values, without the headers of which a value is not known yet.
     pub fn header_lines(&self, values: &Values) -> String {
-        let line = |(name, value): (&String, &String)| Some(format!("{name}: {}\r\n", poll::header(value, values)?));
+        let is_unknown = |name: &str| self.next.contains_key(name) && !values.contains_key(name);
+        let line = |(name, value): (&String, &String)| {
+            (!poll::names(value).any(is_unknown)).then(|| format!("{name}: {}\r\n", poll::header(value, values)))
+        };
         self.headers.iter().filter_map(line).collect()
     }
 
-    /// Whether there may be more events right after a response with a message, since a response has one only.
+    /// Whether there may be more events right after a response with a new message, since a response has one only.
     pub fn sends_one_at_a_time(&self) -> bool {
         self.messages == Some(Messages::Body)
     }
@@ -144,6 +148,22 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_is_left_out_until_its_value_is_known_and_other_braces_are_sent() {
+        let headers = [("A", "{\"room\":{room}}"), ("B", "{tag}")].map(|(name, value)| (name.into(), value.into()));
+        let stream = Source { path: "/{x}".into(), headers: headers.into(), ..Source::default() };
+        stream.check(false).unwrap();
+        assert!(stream.check(true).unwrap_err().to_string().starts_with("next.x: the path or a header has {x}"));
+        assert_eq!(stream.header_lines(&Values::new()), "A: {\"room\":{room}}\r\nB: {tag}\r\n");
+        let tag = ("tag".to_string(), Place { header: Some("Etag".into()), ..Place::default() });
+        let headers = [("A", "{\"room\":1}"), ("B", "{tag}")].map(|(name, value)| (name.into(), value.into()));
+        let polled = Source { path: "/".into(), headers: headers.into(), next: [tag].into(), ..Source::default() };
+        polled.check(true).unwrap();
+        assert_eq!(polled.header_lines(&Values::new()), "A: {\"room\":1}\r\n");
+        let known = Values::from([("tag".into(), "{x}".into())]);
+        assert_eq!(polled.header_lines(&known), "A: {\"room\":1}\r\nB: {x}\r\n");
+    }
 
     #[test]
     fn an_event_is_the_whole_message_or_a_part_of_it_as_json_or_as_text() {

@@ -182,6 +182,10 @@ mod tests {
             ("next.n = { first = \"0\", body = \"a\" }", "next.n: a JSON pointer begins with /"),
             ("next.n = { first = \"0\", header = \"a b\" }", "next.n: header is the name of a header, like Etag"),
             ("next.n = { header = \"A\" }", "next.n.first: the path of the first request needs a value, like \"0\""),
+            (
+                "next.\"a-b\" = { header = \"A\" }\nnext.n = { first = \"0\", header = \"A\" }",
+                "next.\"a-b\": a name has only letters",
+            ),
             ("next.n = { first = \"\\n\", header = \"A\" }", "next.n.first: only ASCII without control characters"),
             ("next.n = { heder = \"A\" }", "t.toml:7: unknown field `heder`, expected one of `first`, `header`,"),
             (

@@ -25,7 +25,7 @@ pub enum Messages {
     /// Each line is a message.
     #[default]
     Lines,
-    /// The whole body is one message. After a response with a message, the next poll follows at once, since there may be more.
+    /// The whole body is one message. After a response with a new message, the next poll follows at once, since there may be more.
     Body,
     /// Each item of a JSON array is a message: a JSON pointer to the array, which is empty if the body is the array.
     Array(String),
@@ -140,14 +140,24 @@ fn text_at(json: &[u8], pointer: &str) -> Option<String> {
     }
 }
 
-/// The names in braces in a template.
-pub fn names(template: &str) -> impl Iterator<Item = &str> {
-    template.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
+/// Whether a text in braces is a name; other text in braces, such as JSON, is sent as it is.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// A header's value, with the values in place of their names in braces; `None` as long as one of them is unknown.
-pub fn header(template: &str, values: &Values) -> Option<String> {
-    names(template).all(|name| values.contains_key(name)).then(|| filled(template, values, str::to_string))
+/// The names in braces in a template.
+pub fn names(template: &str) -> impl Iterator<Item = &str> {
+    template.split('{').skip(1).filter_map(|after| Some(name_and_rest(after)?.0))
+}
+
+/// The name whose opening brace is before `after`, and what follows it.
+fn name_and_rest(after: &str) -> Option<(&str, &str)> {
+    after.split_once('}').filter(|(name, _)| is_name(name))
+}
+
+/// A header's value, with the values in place of their names in braces.
+pub fn header(template: &str, values: &Values) -> String {
+    filled(template, values, str::to_string)
 }
 
 /// A path, with the values in place of their names in braces, percent-encoded (RFC 3986, section 2.1).
@@ -163,8 +173,24 @@ pub fn path(template: &str, values: &Values) -> String {
     })
 }
 
+/// The template is read once, so that braces in a value are sent as they are.
 fn filled(template: &str, values: &Values, encode: impl Fn(&str) -> String) -> String {
-    values.iter().fold(template.to_string(), |text, (name, value)| text.replace(&format!("{{{name}}}"), &encode(value)))
+    let (mut filled, mut next) = (String::new(), template);
+    while let Some((text, after)) = next.split_once('{') {
+        filled += text;
+        let value = name_and_rest(after).and_then(|(name, rest)| Some((values.get(name)?, rest)));
+        next = match value {
+            Some((value, rest)) => {
+                filled += &encode(value);
+                rest
+            }
+            None => {
+                filled.push('{');
+                after
+            }
+        };
+    }
+    filled + next
 }
 
 #[cfg(test)]
@@ -195,7 +221,7 @@ mod tests {
     fn the_next_request_takes_values_from_a_header_the_body_or_the_last_message() {
         let wire =
             b"HTTP/1.1 200 OK\r\nETag: \"a b\"\r\nContent-Length: 25\r\n\r\n{\"next\":\"n\",\"bad\":\"\\r\\n\"}x";
-        let response = http1::response(&wire[..wire.len() - 1], false).unwrap().unwrap();
+        let response = http1::Incoming::default().response(&wire[..wire.len() - 1], false).unwrap().unwrap();
         let messages = [&b"{\"id\":6}"[..], b"{\"id\":7}"];
         let find = |place: Place| place.find(&response, &messages);
         let some = |text: &str| Some(text.to_string());
@@ -207,11 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn a_header_without_its_value_is_left_out_and_a_path_is_encoded() {
+    fn values_replace_their_names_once_and_a_path_is_encoded() {
         let values = Values::from([("tag".into(), "\"1 2\"".into()), ("n".into(), "7".into())]);
-        assert_eq!(header("{tag}", &values).as_deref(), Some("\"1 2\""));
-        assert_eq!((header("{since}", &values), header("x", &values)), (None, Some("x".into())));
+        assert_eq!(header("W/{tag}", &values), "W/\"1 2\"");
+        assert_eq!(header("{\"n\":{n}} {other} {", &values), "{\"n\":7} {other} {");
+        let nested = Values::from([("a".into(), "{b}".into()), ("b".into(), "{a}".into())]);
+        assert_eq!(header("{a}{b}", &nested), "{b}{a}", "a value is no template");
         assert_eq!(path("/poll?after={n}&tag={tag}", &values), "/poll?after=7&tag=%221%202%22");
-        assert_eq!(names("/{a}/{b}?{").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(names("/{a}/{b}?{{\"c\":{d_1}}{").collect::<Vec<_>>(), ["a", "b", "d_1"]);
     }
 }

@@ -8,10 +8,11 @@ use protocol::Layer;
 use crate::fault::Fault;
 use crate::subscriber::Subscriber;
 use crate::target::message::Source;
-use crate::wire::http1::{self, Response};
+use crate::wire::http1::{Incoming, Response};
 
 /// Sends a request that is made from the last response, and handles its response: 200 contains messages or none; 204, 304 and 408 mean that
-/// there are none. Returns whether the next poll should follow at once, since a response has one event only.
+/// there are none. Returns whether the next poll should follow at once, since a response has one event only and this one was new: a server may
+/// respond to every request with the last event.
 ///
 /// A response stays in the buffer of the connection until it is complete and parsed. So whenever this ends, the connection attributes what is
 /// left.
@@ -22,6 +23,7 @@ pub async fn poll(subscriber: &mut Subscriber, source: &Source) -> Result<bool, 
     if std::mem::take(&mut subscriber.closing) {
         subscriber.reconnect().await?;
     }
+    let cursor = subscriber.cursor();
     let path = source.path(&subscriber.values);
     let request = subscriber.target.get_with(subscriber.transport, &path, &subscriber.values) + "\r\n";
     subscriber.wire.request(request.as_bytes()).await?;
@@ -52,17 +54,18 @@ pub async fn poll(subscriber: &mut Subscriber, source: &Source) -> Result<bool, 
         }
         subscriber.wire.attribute(Layer::Framing, framing);
     }
+    let is_new = subscriber.cursor() != cursor || subscriber.values != next;
     subscriber.values = next;
     subscriber.closing = response.close;
-    Ok(source.sends_one_at_a_time() && !messages.is_empty())
+    Ok(source.sends_one_at_a_time() && is_new)
 }
 
 /// Waits for a whole response, which stays in the connection's buffer.
 async fn whole_response(subscriber: &mut Subscriber) -> Result<Response, Fault> {
     let wire = &mut subscriber.wire;
-    let mut ended = false;
+    let (mut incoming, mut ended) = (Incoming::default(), false);
     loop {
-        if let Some(response) = http1::response(&wire.received, ended)? {
+        if let Some(response) = incoming.response(&wire.received, ended)? {
             return Ok(response);
         }
         if ended {

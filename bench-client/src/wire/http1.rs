@@ -3,6 +3,8 @@
 //! An HTTP library would hide what the ledger needs: how long the headers were, and where a chunk began. So headers are parsed with httparse,
 //! bodies by their envelope, and each byte is attributed where it is parsed.
 
+use std::mem;
+
 use protocol::{Cursor, chunked};
 
 use crate::fault::Fault;
@@ -104,51 +106,77 @@ pub struct Response {
     pub close: bool,
 }
 
-/// Parses a whole response at the front of `buffer`; `None` while it is incomplete. A body of unknown length is complete when the server has
-/// `ended` the connection (RFC 9112, section 6.3).
-///
-/// # Errors
-/// When it is not HTTP/1.1, or its body is larger than 16 MiB.
-pub fn response(buffer: &[u8], ended: bool) -> Result<Option<Response>, Fault> {
-    let Some(head) = parse(buffer)? else { return Ok(None) };
-    let rest = &buffer[head.bytes..];
-    // Such responses have no body, even if they have a Content-Length.
-    let bodiless = matches!(head.status, 204 | 304);
-    let body = match head.length {
-        _ if bodiless => Some((Vec::new(), 0)),
-        Some(length) => rest.get(..length).map(|body| (body.to_vec(), length)),
-        None if head.chunked => whole_chunks(rest)?,
-        None => ended.then(|| (rest.to_vec(), rest.len())),
-    };
-    let Some((body, length)) = body else {
-        return if rest.len() > MAX_BODY_BYTES {
-            Err(Fault::NotHttp("a body of more than 16 MiB".into()))
-        } else {
-            Ok(None)
-        };
-    };
-    let until_end = !bodiless && head.length.is_none() && !head.chunked;
-    Ok(Some(Response {
-        status: head.status,
-        head: buffer[..head.bytes].to_vec(),
-        body,
-        bytes: head.bytes + length,
-        close: head.close || until_end,
-    }))
+/// A whole response as its bytes come. What was parsed once is not parsed again: otherwise a body of many chunks would take time that is
+/// quadratic in its length, on the thread that measures.
+#[derive(Debug, Default)]
+pub struct Incoming {
+    head: Option<Head>,
+    chunks: Chunks,
 }
 
-/// The content of the chunks at the front of `bytes` up to the last one, and their length; `None` while they are incomplete.
-fn whole_chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Fault> {
-    let (mut body, mut at) = (Vec::new(), 0);
-    loop {
-        let Some((size, line)) = chunked::size(&bytes[at..])? else { return Ok(None) };
-        let data = at + line;
-        let Some(content) = bytes.get(data..data + size) else { return Ok(None) };
-        body.extend_from_slice(content);
-        let Some(end) = chunked::end(&bytes[data + size..])? else { return Ok(None) };
-        at = data + size + end;
-        if size == 0 {
-            return Ok(Some((body, at)));
+impl Incoming {
+    /// Parses the response at the front of `buffer`, which has what it had at the last call, and more; `None` while it is incomplete. A body of
+    /// unknown length is complete when the server has `ended` the connection (RFC 9112, section 6.3).
+    ///
+    /// # Errors
+    /// When it is not HTTP/1.1, or its body is larger than 16 MiB.
+    pub fn response(&mut self, buffer: &[u8], ended: bool) -> Result<Option<Response>, Fault> {
+        if self.head.is_none() {
+            self.head = parse(buffer)?;
+        }
+        let Some(head) = &self.head else { return Ok(None) };
+        let rest = &buffer[head.bytes..];
+        // Such responses have no body, even if they have a Content-Length.
+        let bodiless = matches!(head.status, 100..=199 | 204 | 304);
+        let body = match head.length {
+            _ if bodiless => Some((Vec::new(), 0)),
+            Some(length) => rest.get(..length).map(|body| (body.to_vec(), length)),
+            None if head.chunked => {
+                self.chunks.parse(rest)?.then(|| (mem::take(&mut self.chunks.content), self.chunks.end))
+            }
+            None => ended.then(|| (rest.to_vec(), rest.len())),
+        };
+        let Some((body, length)) = body else {
+            return if rest.len() > MAX_BODY_BYTES {
+                Err(Fault::NotHttp("a body of more than 16 MiB".into()))
+            } else {
+                Ok(None)
+            };
+        };
+        let until_end = !bodiless && head.length.is_none() && !head.chunked;
+        Ok(Some(Response {
+            status: head.status,
+            head: buffer[..head.bytes].to_vec(),
+            body,
+            bytes: head.bytes + length,
+            close: head.close || until_end,
+        }))
+    }
+}
+
+/// The chunks of a body that have come so far.
+#[derive(Debug, Default)]
+struct Chunks {
+    /// What is in them.
+    content: Vec<u8>,
+    /// Where the last of them ends.
+    end: usize,
+}
+
+impl Chunks {
+    /// Parses the further chunks that are complete in the body `bytes`; returns whether the one that ends the body was among them.
+    fn parse(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
+        loop {
+            let rest = &bytes[self.end..];
+            let Some((size, line)) = chunked::size(rest)? else { return Ok(false) };
+            let data = line + size;
+            let Some(content) = rest.get(line..data) else { return Ok(false) };
+            let Some(end) = chunked::end(&rest[data..])? else { return Ok(false) };
+            self.content.extend_from_slice(content);
+            self.end += data + end;
+            if size == 0 {
+                return Ok(true);
+            }
         }
     }
 }
@@ -169,7 +197,8 @@ mod tests {
     #[test]
     fn a_whole_response_ends_after_its_length_its_last_chunk_or_with_the_connection() {
         let of = |wire: &str, ended| {
-            response(wire.as_bytes(), ended)
+            Incoming::default()
+                .response(wire.as_bytes(), ended)
                 .unwrap()
                 .map(|found| (String::from_utf8(found.body).unwrap(), wire.len() - found.bytes, found.close))
         };
@@ -179,9 +208,20 @@ mod tests {
         let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n";
         assert_eq!(of(chunks, false), some("hi", 0, false));
         assert!((1..chunks.len()).all(|end| of(&chunks[..end], false).is_none()));
+        // As its bytes come one by one; those that were parsed are not read again.
+        let (mut incoming, mut received) = (Incoming::default(), chunks.as_bytes().to_vec());
+        for end in 1..chunks.len() {
+            assert_eq!(incoming.response(&received[..end], false).unwrap(), None);
+            let parsed = incoming.head.as_ref().map_or(0, |head| head.bytes) + incoming.chunks.end;
+            received[..parsed].fill(b'?');
+        }
+        assert_eq!(received[..received.len() - 5], *"?".repeat(received.len() - 5).as_bytes());
+        let found = incoming.response(&received, false).unwrap().unwrap();
+        assert_eq!((found.body, found.bytes), (b"hi".to_vec(), chunks.len()));
         let until_end = "HTTP/1.0 200 OK\r\n\r\nhi";
         assert_eq!((of(until_end, false), of(until_end, true)), (None, some("hi", 0, true)));
         assert_eq!(of("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", false), some("", 0, false));
+        assert_eq!(of("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", false), some("", 0, false), "no body follows");
         let kept = "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(of(kept, false), some("", 0, false));
         assert_eq!(of(&kept.replace("keep-alive", "x"), false), some("", 0, true));
