@@ -53,12 +53,12 @@ pub struct Resumed {
     pub with_epoch: bool,
     /// Whether the server reported a gap.
     pub gap: bool,
-    /// Events that came to A's feed after the cursor.
+    /// Events that were published to A's feed after the subscriber had left.
     pub missed: u64,
-    /// How many of them came, in the order of A's feed.
+    /// How many of them came, in the order in which a subscriber that stayed at A received them.
     pub received: u64,
     /// Events that came although the subscriber had them already.
     pub repeated: u64,
-    /// Events that came and were never in A's feed.
+    /// Events that came, but not to the subscriber that stayed at A.
     pub other: u64,
 }

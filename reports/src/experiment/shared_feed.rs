@@ -18,15 +18,17 @@ pub fn needs_a_shared_feed(own: Answer, shared: Answer) -> Status {
     }
 }
 
-/// Whether every event reached the subscribers of both servers, in one order, and whoever went from A to B received what it had missed.
+/// Whether events were published through both servers, every one reached the subscribers of both, in one order, and whoever went from A to
+/// B received what it had missed.
 fn is_one_feed(trial: &FeedTrial) -> bool {
     let FeedTrial { published, received_a, received_b, differing, resumed, .. } = trial;
-    received_a == published && received_b == published && *differing == 0 && resumed.iter().all(is_complete)
+    let all_came = received_a == published && received_b == published && *differing == 0;
+    published.a > 0 && published.b > 0 && all_came && !resumed.is_empty() && resumed.iter().all(is_complete)
 }
 
 fn is_complete(resumed: &Resumed) -> bool {
     let Resumed { gap, missed, received, repeated, other, .. } = resumed;
-    !gap && received == missed && *repeated == 0 && *other == 0
+    !gap && *missed > 0 && received == missed && *repeated == 0 && *other == 0
 }
 
 /// The middle one of some figures, or the mean of the two in the middle.
@@ -216,6 +218,7 @@ mod tests {
     use super::*;
     use crate::experiment::fabricated;
     use protocol::facts::Facts;
+    use protocol::facts::shared_feed::Origins;
 
     fn facts() -> SharedFeedFacts {
         let found = fabricated::facts().into_iter().find_map(|facts| match facts {
@@ -229,12 +232,19 @@ mod tests {
     fn the_verdict_follows_from_every_loss_repetition_and_disorder() {
         let status = |facts: &SharedFeedFacts| derive(facts).verdicts[0].status;
         assert_eq!(status(&facts()), Status::Holds);
-        let changes: [fn(&mut FeedTrial); 5] = [
+        let changes: [fn(&mut FeedTrial); 8] = [
             |trial| trial.received_b.a -= 1,
             |trial| trial.differing = 1,
             |trial| trial.resumed[0].received -= 1,
             |trial| trial.resumed[0].repeated = 1,
             |trial| trial.resumed[1].gap = true,
+            // Nothing was tried, so that nothing was lost either.
+            |trial| (trial.resumed[0].missed, trial.resumed[0].received) = (0, 0),
+            |trial| trial.resumed.clear(),
+            |trial| {
+                let through_a = Origins { b: 0, ..trial.published };
+                (trial.published, trial.received_a, trial.received_b) = (through_a, through_a, through_a);
+            },
         ];
         for change in changes {
             let mut facts = facts();
