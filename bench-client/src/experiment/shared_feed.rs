@@ -2,7 +2,7 @@
 //! in which order, what a subscriber gets that goes from one server to the other, and the latency that the broker adds.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -105,9 +105,10 @@ impl Site {
         Ok(())
     }
 
-    /// How many of the events were published through this server.
+    /// How many of the events that were published through this server came.
     fn count(&self, events: &[Received]) -> u64 {
-        events.iter().filter(|event| self.sent.contains_key(&event.text)).count() as u64
+        let came: HashSet<&str> = events.iter().map(|event| &*event.text).collect();
+        self.sent.keys().filter(|text| came.contains(text.as_str())).count() as u64
     }
 }
 
@@ -228,7 +229,7 @@ async fn trial(feed: Option<BrokerAddress>, seed: u64) -> anyhow::Result<FeedTri
     drop(leaving);
     tokio::try_join!(a.publish_many(), b.publish_many())?;
     let [newest_a, newest_b] = newest(&a, &b);
-    at_a.wait_for(newest_a).await;
+    tokio::join!(at_a.wait_for(newest_a), at_b.wait_for(newest_b));
     let mut resumed = Vec::new();
     for epoch in [None, Some(a.epoch)] {
         let subscription = Subscription::open(b.endpoint(), Bookmark { cursor, epoch }).await?;
@@ -238,7 +239,22 @@ async fn trial(feed: Option<BrokerAddress>, seed: u64) -> anyhow::Result<FeedTri
         let gap = subscription.feed.gap.get();
         resumed.push(Resumed { with_epoch: epoch.is_some(), gap, missed, received, repeated, other });
     }
-    Ok(FeedTrial { shared, at_a_ms, at_b_ms, published, received_a, received_b, differing, resumed })
+    let disorder = [&at_a, &at_b].map(|subscription| disorder(&subscription.feed.events.borrow())).iter().sum();
+    Ok(FeedTrial { shared, at_a_ms, at_b_ms, published, received_a, received_b, differing, disorder, resumed })
+}
+
+/// How many events came again, or after a later one that was published through the same server: a text is the server's name and a number.
+fn disorder(events: &[Received]) -> u64 {
+    let mut latest: HashMap<&str, u64> = HashMap::new();
+    let mut count = 0;
+    for (server, number) in events.iter().filter_map(|event| event.text.split_once(' ')) {
+        let Ok(number) = number.parse() else { continue };
+        match latest.get(server) {
+            Some(&latest) if number <= latest => count += 1,
+            _ => _ = latest.insert(server, number),
+        }
+    }
+    count
 }
 
 /// Compares what came after a cursor at the other server with what came to a subscriber that stayed at the first one: how many of its events
@@ -268,6 +284,20 @@ mod tests {
     fn feed(events: &[(u64, &str)]) -> Feed {
         let events = events.iter().map(|&(seq, text)| Received { seq, text: text.into(), at: 0 }).collect();
         Feed { events: RefCell::new(events), ..Feed::default() }
+    }
+
+    #[test]
+    fn an_event_that_comes_again_or_after_a_later_one_of_its_server_is_out_of_order() {
+        let of = |texts: &[&'static str]| {
+            let numbered: Vec<(u64, &str)> = (1..).zip(texts.iter().copied()).collect();
+            disorder(&feed(&numbered).events.borrow())
+        };
+        assert_eq!(of(&["A 0", "B 0", "B 1", "A 1", "B 2"]), 0);
+        assert_eq!(of(&["A 9", "A 10", "B 0"]), 0);
+        assert_eq!(of(&["A 0", "A 2", "B 0", "A 1", "A 3"]), 1);
+        assert_eq!(of(&["A 0", "A 0", "A 1", "A 0"]), 2);
+        // A loss is counted elsewhere.
+        assert_eq!(of(&["A 0", "A 2"]), 0);
     }
 
     #[test]

@@ -27,12 +27,14 @@ pub struct FeedTrial {
     pub at_b_ms: Vec<f64>,
     /// Events that were published in the first two parts.
     pub published: Origins,
-    /// How many of them came to the subscriber of A.
+    /// How many of them came to the subscriber of A, each counted once.
     pub received_a: Origins,
-    /// How many of them came to the subscriber of B.
+    /// How many of them came to the subscriber of B, each counted once.
     pub received_b: Origins,
     /// Positions, counted from the beginning, at which one of the two subscribers received another event than the other, or none.
     pub differing: u64,
+    /// Events of all parts that came to one of the two subscribers again, or after a later one that was published through the same server.
+    pub disorder: u64,
     /// A subscriber of A that was disconnected, and resumed at B with its cursor.
     pub resumed: Vec<Resumed>,
 }

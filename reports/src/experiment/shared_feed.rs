@@ -21,9 +21,10 @@ pub fn needs_a_shared_feed(own: Answer, shared: Answer) -> Status {
 /// Whether events were published through both servers, every one reached the subscribers of both, in one order, and whoever went from A to
 /// B received what it had missed.
 fn is_one_feed(trial: &FeedTrial) -> bool {
-    let FeedTrial { published, received_a, received_b, differing, resumed, .. } = trial;
-    let all_came = received_a == published && received_b == published && *differing == 0;
-    published.a > 0 && published.b > 0 && all_came && !resumed.is_empty() && resumed.iter().all(is_complete)
+    let FeedTrial { published, received_a, received_b, differing, disorder, resumed, .. } = trial;
+    let all_came = received_a == published && received_b == published;
+    let in_order = *differing == 0 && *disorder == 0;
+    published.a > 0 && published.b > 0 && all_came && in_order && !resumed.is_empty() && resumed.iter().all(is_complete)
 }
 
 fn is_complete(resumed: &Resumed) -> bool {
@@ -88,12 +89,13 @@ impl<'a> Kind<'a> {
         };
         Some(format!(
             "With {}, {} of {} events that were published through A came to the subscribers of B, and both servers' subscribers had \
-             different events at {} positions. A subscriber of A that resumed at B by the number of its cursor received {}; if the \
+             different events at {} positions; {} events came again or out of order. A subscriber of A that resumed at B by the number of its cursor received {}; if the \
              cursor also named its feed, {}",
             self.name,
             self.sum(|trial| trial.received_b.a),
             self.sum(|trial| trial.published.a),
             self.sum(|trial| trial.differing),
+            self.sum(|trial| trial.disorder),
             came(false),
             came(true),
         ))
@@ -115,6 +117,7 @@ pub fn derive(facts: &SharedFeedFacts) -> Experiment {
             format!("{} of {}", kind.sum(|trial| trial.received_b.a), kind.sum(|trial| trial.published.a)),
             format!("{} of {}", kind.sum(|trial| trial.received_a.b), kind.sum(|trial| trial.published.b)),
             kind.sum(|trial| trial.differing).to_string(),
+            kind.sum(|trial| trial.disorder).to_string(),
             of_all(kind, at_a),
             of_all(kind, at_b),
         ]
@@ -158,6 +161,7 @@ pub fn derive(facts: &SharedFeedFacts) -> Experiment {
                     "published through A, received at B",
                     "published through B, received at A",
                     "positions with different events",
+                    "repeated or out of order",
                     "median latency through A, at A, ms",
                     "through A, at B, ms",
                 ]
@@ -232,9 +236,10 @@ mod tests {
     fn the_verdict_follows_from_every_loss_repetition_and_disorder() {
         let status = |facts: &SharedFeedFacts| derive(facts).verdicts[0].status;
         assert_eq!(status(&facts()), Status::Holds);
-        let changes: [fn(&mut FeedTrial); 8] = [
+        let changes: [fn(&mut FeedTrial); 9] = [
             |trial| trial.received_b.a -= 1,
             |trial| trial.differing = 1,
+            |trial| trial.disorder = 1,
             |trial| trial.resumed[0].received -= 1,
             |trial| trial.resumed[0].repeated = 1,
             |trial| trial.resumed[1].gap = true,
