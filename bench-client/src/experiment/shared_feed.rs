@@ -2,7 +2,7 @@
 //! in which order, what a subscriber gets that goes from one server to the other, and the latency that the broker adds.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -105,9 +105,10 @@ impl Site {
         Ok(())
     }
 
-    /// How many of the events were published through this server.
+    /// How many of the events that were published through this server came.
     fn count(&self, events: &[Received]) -> u64 {
-        events.iter().filter(|event| self.sent.contains_key(&event.text)).count() as u64
+        let came: HashSet<&str> = events.iter().map(|event| &*event.text).collect();
+        self.sent.keys().filter(|text| came.contains(text.as_str())).count() as u64
     }
 }
 
@@ -228,40 +229,52 @@ async fn trial(feed: Option<BrokerAddress>, seed: u64) -> anyhow::Result<FeedTri
     drop(leaving);
     tokio::try_join!(a.publish_many(), b.publish_many())?;
     let [newest_a, newest_b] = newest(&a, &b);
-    at_a.wait_for(newest_a).await;
+    tokio::join!(at_a.wait_for(newest_a), at_b.wait_for(newest_b));
     let mut resumed = Vec::new();
     for epoch in [None, Some(a.epoch)] {
         let subscription = Subscription::open(b.endpoint(), Bookmark { cursor, epoch }).await?;
         subscription.wait_for(newest_b).await;
-        resumed.push(compare(&at_a.feed, cursor, &subscription.feed, epoch.is_some()));
+        let missed = if shared { 2 * EVENTS } else { EVENTS };
+        let [received, repeated, other] = compare(&at_a.feed, cursor, &subscription.feed);
+        let gap = subscription.feed.gap.get();
+        resumed.push(Resumed { with_epoch: epoch.is_some(), gap, missed, received, repeated, other });
     }
-    Ok(FeedTrial { shared, at_a_ms, at_b_ms, published, received_a, received_b, differing, resumed })
+    let disorder = [&at_a, &at_b].map(|subscription| disorder(&subscription.feed.events.borrow())).iter().sum();
+    Ok(FeedTrial { shared, at_a_ms, at_b_ms, published, received_a, received_b, differing, disorder, resumed })
 }
 
-/// Compares what came after a cursor at the other server with what came to the feed of the first one.
-fn compare(feed: &Feed, cursor: Cursor, resumed: &Feed, with_epoch: bool) -> Resumed {
+/// How many events came again, or after a later one that was published through the same server: a text is the server's name and a number.
+fn disorder(events: &[Received]) -> u64 {
+    let mut latest: HashMap<&str, u64> = HashMap::new();
+    let mut count = 0;
+    for (server, number) in events.iter().filter_map(|event| event.text.split_once(' ')) {
+        let Ok(number) = number.parse() else { continue };
+        match latest.get(server) {
+            Some(&latest) if number <= latest => count += 1,
+            _ => _ = latest.insert(server, number),
+        }
+    }
+    count
+}
+
+/// Compares what came after a cursor at the other server with what came to a subscriber that stayed at the first one: how many of its events
+/// came in its order, came although they were before the cursor or had come, and were others.
+fn compare(feed: &Feed, cursor: Cursor, resumed: &Feed) -> [u64; 3] {
     let events = feed.events.borrow();
     let positions: HashMap<&str, u64> = events.iter().map(|event| (&*event.text, event.seq)).collect();
-    let mut found = Resumed {
-        with_epoch,
-        gap: resumed.gap.get(),
-        missed: events.iter().filter(|event| event.seq > cursor.0).count() as u64,
-        received: 0,
-        repeated: 0,
-        other: 0,
-    };
+    let [mut received, mut repeated, mut other] = [0; 3];
     let mut last = cursor.0;
     for event in resumed.events.borrow().iter() {
         match positions.get(&*event.text) {
             Some(&position) if position > last => {
                 last = position;
-                found.received += 1;
+                received += 1;
             }
-            Some(_) => found.repeated += 1,
-            None => found.other += 1,
+            Some(_) => repeated += 1,
+            None => other += 1,
         }
     }
-    found
+    [received, repeated, other]
 }
 
 #[cfg(test)]
@@ -274,14 +287,27 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_comes_again_or_after_a_later_one_of_its_server_is_out_of_order() {
+        let of = |texts: &[&'static str]| {
+            let numbered: Vec<(u64, &str)> = (1..).zip(texts.iter().copied()).collect();
+            disorder(&feed(&numbered).events.borrow())
+        };
+        assert_eq!(of(&["A 0", "B 0", "B 1", "A 1", "B 2"]), 0);
+        assert_eq!(of(&["A 9", "A 10", "B 0"]), 0);
+        assert_eq!(of(&["A 0", "A 2", "B 0", "A 1", "A 3"]), 1);
+        assert_eq!(of(&["A 0", "A 0", "A 1", "A 0"]), 2);
+        // A loss is counted elsewhere.
+        assert_eq!(of(&["A 0", "A 2"]), 0);
+    }
+
+    #[test]
     fn what_a_resumed_subscriber_received_is_counted_against_the_feed_that_it_left() {
         let first = feed(&[(1, "a"), (2, "b"), (3, "c"), (4, "d")]);
-        let resumed = |events| compare(&first, Cursor(2), &feed(events), true);
-        let counts = |found: Resumed| (found.missed, found.received, found.repeated, found.other);
-        assert_eq!(counts(resumed(&[(3, "c"), (4, "d")])), (2, 2, 0, 0));
-        assert_eq!(counts(resumed(&[(2, "b"), (3, "c"), (3, "c"), (4, "x")])), (2, 1, 2, 1));
+        let resumed = |events| compare(&first, Cursor(2), &feed(events));
+        assert_eq!(resumed(&[(3, "c"), (4, "d")]), [2, 0, 0]);
+        assert_eq!(resumed(&[(2, "b"), (3, "c"), (3, "c"), (4, "x")]), [1, 2, 1]);
         // In another order, the first one is late.
-        assert_eq!(counts(resumed(&[(4, "d"), (3, "c")])), (2, 1, 1, 0));
-        assert_eq!(counts(resumed(&[])), (2, 0, 0, 0));
+        assert_eq!(resumed(&[(4, "d"), (3, "c")]), [1, 1, 0]);
+        assert_eq!(resumed(&[]), [0, 0, 0]);
     }
 }

@@ -27,12 +27,14 @@ pub struct FeedTrial {
     pub at_b_ms: Vec<f64>,
     /// Events that were published in the first two parts.
     pub published: Origins,
-    /// How many of them came to the subscriber of A.
+    /// How many of them came to the subscriber of A, each counted once.
     pub received_a: Origins,
-    /// How many of them came to the subscriber of B.
+    /// How many of them came to the subscriber of B, each counted once.
     pub received_b: Origins,
     /// Positions, counted from the beginning, at which one of the two subscribers received another event than the other, or none.
     pub differing: u64,
+    /// Events of all parts that came to one of the two subscribers again, or after a later one that was published through the same server.
+    pub disorder: u64,
     /// A subscriber of A that was disconnected, and resumed at B with its cursor.
     pub resumed: Vec<Resumed>,
 }
@@ -53,12 +55,12 @@ pub struct Resumed {
     pub with_epoch: bool,
     /// Whether the server reported a gap.
     pub gap: bool,
-    /// Events that came to A's feed after the cursor.
+    /// Events that were published to A's feed after the subscriber had left.
     pub missed: u64,
-    /// How many of them came, in the order of A's feed.
+    /// How many of them came, in the order in which a subscriber that stayed at A received them.
     pub received: u64,
     /// Events that came although the subscriber had them already.
     pub repeated: u64,
-    /// Events that came and were never in A's feed.
+    /// Events that came, but not to the subscriber that stayed at A.
     pub other: u64,
 }

@@ -470,6 +470,7 @@ fn feed_trial(shared: bool) -> FeedTrial {
         received_a: if shared { all } else { own },
         received_b: if shared { all } else { Origins { a: 0, b: 20 } },
         differing: if shared { 0 } else { 20 },
+        disorder: 0,
         resumed: [false, true].map(resumed).to_vec(),
     }
 }

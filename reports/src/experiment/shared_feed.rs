@@ -18,15 +18,18 @@ pub fn needs_a_shared_feed(own: Answer, shared: Answer) -> Status {
     }
 }
 
-/// Whether every event reached the subscribers of both servers, in one order, and whoever went from A to B received what it had missed.
+/// Whether events were published through both servers, every one reached the subscribers of both, in one order, and whoever went from A to
+/// B received what it had missed.
 fn is_one_feed(trial: &FeedTrial) -> bool {
-    let FeedTrial { published, received_a, received_b, differing, resumed, .. } = trial;
-    received_a == published && received_b == published && *differing == 0 && resumed.iter().all(is_complete)
+    let FeedTrial { published, received_a, received_b, differing, disorder, resumed, .. } = trial;
+    let all_came = received_a == published && received_b == published;
+    let in_order = *differing == 0 && *disorder == 0;
+    published.a > 0 && published.b > 0 && all_came && in_order && !resumed.is_empty() && resumed.iter().all(is_complete)
 }
 
 fn is_complete(resumed: &Resumed) -> bool {
     let Resumed { gap, missed, received, repeated, other, .. } = resumed;
-    !gap && received == missed && *repeated == 0 && *other == 0
+    !gap && *missed > 0 && received == missed && *repeated == 0 && *other == 0
 }
 
 /// The middle one of some figures, or the mean of the two in the middle.
@@ -86,12 +89,13 @@ impl<'a> Kind<'a> {
         };
         Some(format!(
             "With {}, {} of {} events that were published through A came to the subscribers of B, and both servers' subscribers had \
-             different events at {} positions. A subscriber of A that resumed at B by the number of its cursor received {}; if the \
+             different events at {} positions; {} events came again or out of order. A subscriber of A that resumed at B by the number of its cursor received {}; if the \
              cursor also named its feed, {}",
             self.name,
             self.sum(|trial| trial.received_b.a),
             self.sum(|trial| trial.published.a),
             self.sum(|trial| trial.differing),
+            self.sum(|trial| trial.disorder),
             came(false),
             came(true),
         ))
@@ -113,6 +117,7 @@ pub fn derive(facts: &SharedFeedFacts) -> Experiment {
             format!("{} of {}", kind.sum(|trial| trial.received_b.a), kind.sum(|trial| trial.published.a)),
             format!("{} of {}", kind.sum(|trial| trial.received_a.b), kind.sum(|trial| trial.published.b)),
             kind.sum(|trial| trial.differing).to_string(),
+            kind.sum(|trial| trial.disorder).to_string(),
             of_all(kind, at_a),
             of_all(kind, at_b),
         ]
@@ -156,6 +161,7 @@ pub fn derive(facts: &SharedFeedFacts) -> Experiment {
                     "published through A, received at B",
                     "published through B, received at A",
                     "positions with different events",
+                    "repeated or out of order",
                     "median latency through A, at A, ms",
                     "through A, at B, ms",
                 ]
@@ -216,6 +222,7 @@ mod tests {
     use super::*;
     use crate::experiment::fabricated;
     use protocol::facts::Facts;
+    use protocol::facts::shared_feed::Origins;
 
     fn facts() -> SharedFeedFacts {
         let found = fabricated::facts().into_iter().find_map(|facts| match facts {
@@ -229,12 +236,20 @@ mod tests {
     fn the_verdict_follows_from_every_loss_repetition_and_disorder() {
         let status = |facts: &SharedFeedFacts| derive(facts).verdicts[0].status;
         assert_eq!(status(&facts()), Status::Holds);
-        let changes: [fn(&mut FeedTrial); 5] = [
+        let changes: [fn(&mut FeedTrial); 9] = [
             |trial| trial.received_b.a -= 1,
             |trial| trial.differing = 1,
+            |trial| trial.disorder = 1,
             |trial| trial.resumed[0].received -= 1,
             |trial| trial.resumed[0].repeated = 1,
             |trial| trial.resumed[1].gap = true,
+            // Nothing was tried, so that nothing was lost either.
+            |trial| (trial.resumed[0].missed, trial.resumed[0].received) = (0, 0),
+            |trial| trial.resumed.clear(),
+            |trial| {
+                let through_a = Origins { b: 0, ..trial.published };
+                (trial.published, trial.received_a, trial.received_b) = (through_a, through_a, through_a);
+            },
         ];
         for change in changes {
             let mut facts = facts();
