@@ -761,6 +761,57 @@ fn every_chunk_gets_an_arrival_time_even_if_the_browser_does_not_report_it() {
              const clock = { now: () => time, error: 2 };
              const transport = { name: 'sse', path: '/sse', exchange: 'stream', subscribe: () => new Promise(() => {}) };
              const lane = new Lane(transport, { id: 's', clock, pollInterval: 50, delay: 0 }, (entry) => log.push(entry));
+#[test]
+fn a_lane_is_connected_by_its_own_responses_and_loses_only_what_was_connected() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    browser.open(&format!("{}/?view=lanes&lang=en", server.addresses().http_url()));
+    let shown = browser.run(
+        "Promise.all([import('/page/lane.js'), import('/page/transport/websocket.js'), import('/page/text/en.js')]).then(async ([{ Lane }, websocket, en]) => {
+             let time = 1000;
+             const cuts = [];
+             const requests = [];
+             const log = ({ kind, at, chunk }) => kind === 'cut' ? cuts.push(at) : kind === 'chunk' && requests.push(chunk.sentAt);
+             let end;
+             const subscribe = () => new Promise((_, reject) => (end = reject));
+             const session = { id: 's', clock: { now: () => time, error: 2 }, pollInterval: 50, origin: location.origin, delay: 0 };
+             const lane = new Lane({ name: 'sse', path: '/sse', exchange: 'stream', subscribe }, session, log);
+             const turn = () => new Promise(resolve => setTimeout(resolve, 0));
+             // The response to what it publishes does not connect it.
+             lane.run();
+             await lane.publish('x');
+             const states = [lane.state];
+             // An attempt that fails loses no connection, and an open connection is lost.
+             end(new Error('refused'));
+             await turn();
+             const beforeConnection = [...cuts];
+             lane.run();
+             lane.responded();
+             states.push(lane.state);
+             time = 2000;
+             end(new Error('cut'));
+             await turn();
+             lane.stop();
+             await lane.publish('x');
+             states.push(lane.state);
+             // Connection 1 of a restarted server is another one.
+             const trace = (traceSession) => lane.traced({ up: true, at: time, size: 4, connection: 1, traceSession,
+                 data: new TextEncoder().encode('GET /sse'), seqs: null, events: [], event_bytes: 0 });
+             time = 3000;
+             for (const traceSession of [1, 1, 2]) trace(traceSession);
+             // What a WebSocket cannot send yet is sent in another way.
+             const socket = { requested() {}, requestUrl: () => `${location.origin}/ws?after=0`, note() {}, send: null };
+             const connecting = new AbortController();
+             websocket.subscribe(socket, connecting.signal).catch(() => {});
+             const sends = socket.send;
+             connecting.abort();
+             done([states, beforeConnection, cuts, lane.figures.connections, sends, en.default.rateIs(0.3)]);
+         }).catch(error => done(String(error)));",
+    );
+    let expected = json!([["asking", "on", "off"], [], [2000], 2, null, "one every 3.33 s"]);
+    assert_eq!(shown, expected);
+}
+
              const trace = (at, text, seqs = null) => lane.traced({ up: false, at, size: text.length, connection: 1, traceSession: 1,
                  data: new TextEncoder().encode(text), seqs, events: [], event_bytes: 0 });
              const arrivals = () => {
