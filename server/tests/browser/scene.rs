@@ -321,6 +321,29 @@ fn a_recovery_counts_from_the_end_of_the_fault_and_otherwise_from_the_loss_of_th
 }
 
 #[test]
+fn taking_back_the_seventh_tab_while_its_streams_open_does_not_wait_for_them() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    browser.open(&format!("{}/?lang=en", server.url()));
+    // Streams that never open.
+    let waited = run(
+        &browser,
+        "import('/page/other_tabs.js').then(async ({ OtherTabs }) => {
+             const tabs = new OtherTabs();
+             let isOver = false;
+             const opening = tabs.open('http://127.0.0.1:1').then(() => (isOver = true));
+             await new Promise(resolve => setTimeout(resolve, 100));
+             const before = isOver;
+             const closed = performance.now();
+             tabs.close();
+             await opening;
+             done([before, tabs.areOpen, performance.now() - closed < 5000]);
+         });",
+    );
+    assert_eq!(waited, json!([false, false, true]));
+}
+
+#[test]
 fn a_slow_reader_receives_a_burst_late_and_completely() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
