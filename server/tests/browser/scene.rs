@@ -344,6 +344,27 @@ fn taking_back_the_seventh_tab_while_its_streams_open_does_not_wait_for_them() {
 }
 
 #[test]
+fn a_slider_stays_where_it_was_put_until_its_setting_has_come() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    browser.open(&format!("{}/?lang=en", server.url()));
+    let shown = run(
+        &browser,
+        "import('/page/slider.js').then(async ({ Slider }) => {
+             const input = Object.assign(document.createElement('input'), { type: 'range', min: 0, max: 100 });
+             const slider = new Slider(input, document.createElement('output'), { words: String, apply: () => {} });
+             const shows = (value) => (slider.show(value), Number(input.value));
+             slider.show(10);
+             input.value = 50;
+             input.dispatchEvent(new Event('change'));
+             // The setting from before, the new one, and then that of another presenter.
+             done([10, 50, 30].map(shows));
+         });",
+    );
+    assert_eq!(shown, json!([50, 50, 30]));
+}
+
+#[test]
 fn a_slow_reader_receives_a_burst_late_and_completely() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
