@@ -648,17 +648,30 @@ fn every_arrow_has_the_times_of_the_server_s_trace_and_of_the_page_s_deliveries(
     received(&browser, 101);
     browser.run("document.querySelectorAll('.send').forEach(send => send.click()); done(0);");
     received(&browser, 106);
-    // Compared is what has been drawn once the page has all of the trace.
     let faults = browser.run(
         "livePage.order('pollInterval', { ms: 10_000 });
-         Promise.all([import('/page/arrows.js'), new Promise(resolve => setTimeout(resolve, 300))]).then(([{ arrows }]) => {
+         // The page has all of the trace, and has shown nothing new for a while.
+         const state = () => livePage.lanes.map(({ name, chunks }) =>
+             [chunks.length, traced.filter(({ lane }) => lane === name).length, chunks.filter(({ arrivedAt }) => arrivedAt !== null).length]);
+         let [last, changedAt] = [null, 0];
+         const isSettled = () => {
+             const found = state();
+             const isSame = JSON.stringify(found) === last && found.every(([shown, all]) => shown === all);
+             if (!isSame) [last, changedAt] = [JSON.stringify(found), performance.now()];
+             return performance.now() - changedAt > 300;
+         };
+         const settled = new Promise(resolve => {
+             const look = () => isSettled() ? resolve() : setTimeout(look, 20);
+             look();
+         });
+         Promise.all([import('/page/arrows.js'), settled]).then(([{ arrows }]) => {
              const faults = [];
              const counts = {};
              for (const lane of livePage.lanes) {
                  const drawn = arrows(lane, { since: -Infinity, now: livePage.now() });
                  const trace = traced.filter(({ lane: name }) => name === lane.name);
                  const known = new Map(lane.deliveries.map(({ seq, receivedAt }) => [seq, receivedAt]));
-                 if (drawn.length < trace.length) faults.push([lane.name, 'arrows', drawn.length, trace.length]);
+                 if (drawn.length !== trace.length) faults.push([lane.name, 'arrows', drawn.length, trace.length]);
                  trace.forEach(({ up, at_ns, size, seqs }, index) => {
                      const { chunk, from, ends, isLost, events } = drawn[index];
                      // What the server has seen is the end of an arrow upwards, and the start of one downwards.
@@ -749,19 +762,6 @@ fn arrows_show_a_connection_s_start_what_was_lost_and_where_a_lane_resumed() {
 }
 
 #[test]
-fn every_chunk_gets_an_arrival_time_even_if_the_browser_does_not_report_it() {
-    let Some(browser) = Browser::start() else { return };
-    let server = server(None);
-    browser.open(&format!("{}/?view=lanes", server.addresses().http_url()));
-    // A lane without a connection, with a clock that the test sets and a trace that comes late.
-    let arrivals = browser.run(
-        "import('/page/lane.js').then(async ({ Lane }) => {
-             let time = 1000;
-             const log = [];
-             const clock = { now: () => time, error: 2 };
-             const transport = { name: 'sse', path: '/sse', exchange: 'stream', subscribe: () => new Promise(() => {}) };
-             const lane = new Lane(transport, { id: 's', clock, pollInterval: 50, delay: 0 }, (entry) => log.push(entry));
-#[test]
 fn a_lane_is_connected_by_its_own_responses_and_loses_only_what_was_connected() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
@@ -812,6 +812,19 @@ fn a_lane_is_connected_by_its_own_responses_and_loses_only_what_was_connected() 
     assert_eq!(shown, expected);
 }
 
+#[test]
+fn every_chunk_gets_an_arrival_time_even_if_the_browser_does_not_report_it() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    browser.open(&format!("{}/?view=lanes", server.addresses().http_url()));
+    // A lane without a connection, with a clock that the test sets and a trace that comes late.
+    let arrivals = browser.run(
+        "import('/page/lane.js').then(async ({ Lane }) => {
+             let time = 1000;
+             const log = [];
+             const clock = { now: () => time, error: 2 };
+             const transport = { name: 'sse', path: '/sse', exchange: 'stream', subscribe: () => new Promise(() => {}) };
+             const lane = new Lane(transport, { id: 's', clock, pollInterval: 50, delay: 0 }, (entry) => log.push(entry));
              const trace = (at, text, seqs = null) => lane.traced({ up: false, at, size: text.length, connection: 1, traceSession: 1,
                  data: new TextEncoder().encode(text), seqs, events: [], event_bytes: 0 });
              const arrivals = () => {
