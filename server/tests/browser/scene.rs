@@ -365,6 +365,31 @@ fn a_slider_stays_where_it_was_put_until_its_setting_has_come() {
 }
 
 #[test]
+fn a_question_ends_with_the_goal_even_in_a_hidden_tab_and_closes_with_the_scene() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    // A hidden tab draws nothing.
+    browser.before_each_page("window.requestAnimationFrame = () => 0;");
+    open(&browser, &server);
+    run(
+        &browser,
+        "for (const repeat of [false, true, true]) document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'a', bubbles: true, repeat }));
+         when(() => get('votes').textContent, () => done(0));",
+    );
+    let question =
+        "fetch('/hall/state').then(response => response.json()).then(({ question }) => done(question?.id ?? null));";
+    assert_eq!(run(&browser, question), json!(1), "a key that is held down asks once");
+    server.feed().publish(protocol::clock::now_ns(), "goal");
+    let ended = "const look = async () => (await (await fetch('/hall/state')).json()).question.shown ? done(true) : setTimeout(look, 20);
+         look();";
+    assert_eq!(run(&browser, ended), json!(true));
+    browser.open(&format!("{}/hall?lang=en", server.url()));
+    let closed = "const look = async () => (await (await fetch('/hall/state')).json()).question ? setTimeout(look, 20) : done(true);
+         look();";
+    assert_eq!(run(&browser, closed), json!(true));
+}
+
+#[test]
 fn a_slow_reader_receives_a_burst_late_and_completely() {
     let Some(browser) = Browser::start() else { return };
     let server = server(None);
