@@ -55,12 +55,31 @@ fn every_file_that_a_guide_links_to_or_runs_exists() {
 fn the_keys_of_the_slides_in_a_guide_are_keys_of_the_player() {
     for (language, (guide, _)) in LANGUAGES.iter().zip(GUIDES) {
         let text = read(guide);
-        // The first three rows of the table of keys are those of the slides; the last one is that of the live page.
+        // The first three rows of the table of keys are those of the slides; those of the live page follow.
         let rows: Vec<&str> =
             text.lines().filter(|line| line.starts_with("| ") && line.contains("`")).take(3).collect();
         let known = keys(language);
         for key in rows.iter().flat_map(|row| row.split('`').skip(1).step_by(2)) {
             assert!(known.iter().any(|known| known == key), "{guide}: {key} is not among {known:?}");
+        }
+    }
+}
+
+#[test]
+fn the_keys_of_the_live_page_in_a_guide_are_keys_of_its_views() {
+    for (guide, _) in GUIDES {
+        let text = read(guide);
+        let rows = text.lines().filter(|line| line.starts_with("| ") && line.contains("`")).skip(3);
+        for (row, view) in rows.zip(["scene", "lanes"]) {
+            let page = read(&format!("../server/src/page/{view}.html"));
+            let named = page.split("data-key=\"").skip(1).flat_map(|rest| rest.split('"').next().unwrap().split(' '));
+            // The scene gives its five phones their numbers.
+            let known: Vec<&str> = named.chain(["1", "5"].into_iter().filter(|_| view == "scene")).collect();
+            let keys: Vec<String> = row.split('`').skip(1).step_by(2).map(str::to_lowercase).collect();
+            assert!(keys.len() > 4, "{guide}: {row}");
+            for key in keys {
+                assert!(known.contains(&key.as_str()), "{guide}: {key} is not among {known:?} of {view}");
+            }
         }
     }
 }

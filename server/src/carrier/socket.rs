@@ -320,8 +320,9 @@ impl Socket {
                 if session.backlog() == 0
                     && let Some(part) = unsent.front().cloned()
                 {
+                    let at_ns = self.trace.before_write();
                     let written = session.write(stream, &[IoSlice::new(&part)])?;
-                    self.trace.wrote(&[IoSlice::new(&part)], written);
+                    self.trace.wrote(&[IoSlice::new(&part)], written, at_ns);
                     advance(unsent, written);
                     if session.backlog() == 0 {
                         return Ok(written > 0);
@@ -333,9 +334,10 @@ impl Socket {
             Link::Substream(_) => return Ok(false),
         };
         let Some(part) = unsent.front() else { return Ok(false) };
+        let at_ns = self.trace.before_write();
         match SockRef::from(stream).send(part) {
             Ok(written) => {
-                self.trace.wrote(&[IoSlice::new(part)], written);
+                self.trace.wrote(&[IoSlice::new(part)], written, at_ns);
                 advance(unsent, written);
                 Ok(written > 0)
             }
@@ -345,6 +347,7 @@ impl Socket {
     }
 
     fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let at_ns = self.trace.before_write();
         let written = match (&self.link, parts) {
             (Link::Tcp(stream, Some(session)), parts) => session.borrow_mut().write(stream, parts)?,
             // A single part needs only the simpler system call.
@@ -352,7 +355,7 @@ impl Socket {
             (Link::Tcp(stream, None), parts) => stream.try_write_vectored(parts)?,
             (Link::Substream(stream), parts) => return stream.try_write(parts),
         };
-        self.trace.wrote(parts, written);
+        self.trace.wrote(parts, written, at_ns);
         Ok(written)
     }
 }
@@ -487,6 +490,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.socket.poll_write_ready(context))?;
+            let at_ns = self.frames.as_deref().and_then(|frames| frames.traces.before_write());
             let written = match self.socket.try_write_vectored(parts) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
                 done => done?,
@@ -495,7 +499,7 @@ impl AsyncWrite for Stream {
                 let mut left = written;
                 for part in parts {
                     let length = part.len().min(left);
-                    traces.sent(&part[..length]);
+                    traces.sent(&part[..length], at_ns);
                     left -= length;
                 }
             }

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
+use protocol::clock;
 use protocol::http2::{FrameHeader, FrameWalker, HEADER_BYTES, Kind, Part};
 
 use crate::trace::WireTrace;
@@ -42,15 +43,15 @@ struct Traced {
 }
 
 impl Traced {
-    /// Records a part of a DATA frame.
-    fn data(&mut self, up: bool, part: Part<'_>) {
+    /// Records a part of a DATA frame, which was read or written at `at_ns`.
+    fn data(&mut self, up: bool, part: Part<'_>, at_ns: u64) {
         let header_bytes = &mut self.header_bytes[usize::from(!up)];
         match part {
             Part::Header(header) if header.length > 0 => *header_bytes = HEADER_BYTES,
             Part::Payload(_, payload, _) => {
-                self.trace.frame(up, std::mem::take(header_bytes) + payload.len(), payload);
+                self.trace.frame(up, std::mem::take(header_bytes) + payload.len(), payload, at_ns);
             }
-            Part::Header(_) => self.trace.frame(up, HEADER_BYTES, b""),
+            Part::Header(_) => self.trace.frame(up, HEADER_BYTES, b"", at_ns),
             Part::Preface(_) => {}
         }
     }
@@ -97,14 +98,19 @@ impl StreamTraces {
                 state.requests.push_back((header.stream, bytes));
             }
             if let (Kind::Data, Some(traced)) = (header.kind, state.traced.get_mut(&header.stream)) {
-                traced.data(true, part);
+                traced.data(true, part, clock::now_ns());
             }
             state.forget_if_reset(header);
         });
     }
 
-    /// Follows bytes that were sent to the client.
-    pub fn sent(&self, bytes: &[u8]) {
+    /// The time before a write, in ns on the monotonic clock; `None` if no stream is traced.
+    pub fn before_write(&self) -> Option<u64> {
+        (!self.state.borrow().traced.is_empty()).then(clock::now_ns)
+    }
+
+    /// Follows bytes that were sent to the client, in a write before which [`Self::before_write`] returned `at_ns`.
+    pub fn sent(&self, bytes: &[u8], at_ns: Option<u64>) {
         let mut state = self.state.borrow_mut();
         self.sent.borrow_mut().walk(bytes, |part| {
             let (header, payload) = match part {
@@ -118,13 +124,14 @@ impl StreamTraces {
                 state.requests.retain(|request| request.0 != header.stream);
             }
             if let Some(bytes) = state.header_block(1, header, added, part)
-                && let Some(traced) = state.traced.get_mut(&header.stream)
+                && let (Some(traced), Some(at_ns)) = (state.traced.get_mut(&header.stream), at_ns)
             {
                 let text = std::mem::take(&mut traced.response);
-                traced.trace.frame(false, bytes, &text);
+                traced.trace.frame(false, bytes, &text, at_ns);
             }
-            if let (Kind::Data, Some(traced)) = (header.kind, state.traced.get_mut(&header.stream)) {
-                traced.data(false, part);
+            if let (Kind::Data, Some(traced), Some(at_ns)) = (header.kind, state.traced.get_mut(&header.stream), at_ns)
+            {
+                traced.data(false, part, at_ns);
             }
             let is_complete = matches!(part, Part::Payload(.., 0)) || header.length == 0;
             if header.ends_stream() && is_complete {

@@ -141,6 +141,8 @@ pub struct Change {
     /// Closes the question.
     #[serde(default)]
     close: bool,
+    /// The question that these two are meant for, so that they do not end or close one that was asked meanwhile.
+    question: Option<u64>,
     /// Discards the record, and the phones that are gone.
     #[serde(default)]
     clear: bool,
@@ -285,7 +287,7 @@ impl Hall {
     /// Makes all changes, or none of them.
     ///
     /// # Errors
-    /// When one of them is not valid.
+    /// When one of them is not valid, or meant for another question than the asked one.
     pub fn change(&self, change: Change, head: u64) -> Result<(), Refusal> {
         let invalid = |text: &str| Err(Refusal::Invalid(text.into()));
         let mut state = self.state();
@@ -297,6 +299,9 @@ impl Hall {
         }
         if change.show && change.ask.is_none() && state.question.is_none() {
             return invalid("show: there is no question");
+        }
+        if change.question.is_some_and(|id| state.question.as_ref().is_none_or(|question| question.id != id)) {
+            return Err(Refusal::Conflict("this question is closed"));
         }
         let here = state.phones.iter().filter(|phone| phone.is_here()).count();
         let asked = change.ask.map(|ask| Question::new(state.questions + 1, ask, here, head)).transpose()?;
@@ -385,7 +390,7 @@ impl Hall {
     /// The whole record, as it is saved.
     pub fn run(&self) -> Run {
         let state = self.state();
-        let questions = state.asked.iter().chain(&state.question).map(Question::view).collect();
+        let questions = state.asked.iter().chain(&state.question).map(Question::record).collect();
         Run::new(&state.phones, questions)
     }
 

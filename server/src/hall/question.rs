@@ -67,7 +67,7 @@ pub struct Question {
     measured: Option<Measured>,
 }
 
-/// A question as the pages show it.
+/// A question as the pages show it and as it is saved.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct View {
     /// The question's number.
@@ -78,11 +78,13 @@ pub struct View {
     choices: Vec<String>,
     phones: usize,
     max: Option<f64>,
-    /// The number of answers, by choice or by class of the slider.
-    counts: Vec<u64>,
+    /// The number of answers.
+    answers: u64,
+    /// The same by choice or by class of the slider; on the pages, for a goal `None` until the answers have ended.
+    counts: Option<Vec<u64>>,
     /// The longest delay that can be predicted for [`Ask::Goal`], in seconds; `None` for other questions.
     max_seconds: Option<f64>,
-    /// The middle one of the predicted delays.
+    /// The middle one of the predicted delays; on the pages `None` until the answers have ended.
     median_seconds: Option<f64>,
     shown: bool,
     measured: Option<Measured>,
@@ -189,8 +191,17 @@ impl Question {
         };
     }
 
-    /// The question as the pages show it.
+    /// The question as the pages show it. What others have predicted of a goal is not shown before it, so that nobody follows them.
     pub fn view(&self) -> View {
+        let record = self.record();
+        if self.ask == Ask::Goal && self.is_open() {
+            return View { counts: None, median_seconds: None, ..record };
+        }
+        record
+    }
+
+    /// The question with all of its answers, as it is saved.
+    pub fn record(&self) -> View {
         let (kind, text) = match &self.ask {
             Ask::Last => ("last", None),
             Ask::Longest => ("longest", None),
@@ -207,7 +218,8 @@ impl Question {
             choices: self.choices(),
             phones: self.phones,
             max: self.max,
-            counts: self.counts.clone(),
+            answers: self.counts.iter().sum(),
+            counts: Some(self.counts.clone()),
             max_seconds: self.max_seconds(),
             median_seconds: quantile(&seconds, 0.5),
             shown: self.shown,

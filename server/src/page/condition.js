@@ -59,7 +59,8 @@ export class Condition {
 function recovery(lane, now, failed, faultEndedAt) {
   const isOver = faultEndedAt > failed.at;
   const hasReconnected = lane.onSince > failed.at;
-  const since = isOver ? faultEndedAt : hasReconnected ? lane.lostAt : failed.at;
+  // A lane that was started anew has reconnected without a loss.
+  const since = isOver ? faultEndedAt : hasReconnected ? (lane.lostAt ?? failed.at) : failed.at;
   const after = Math.max(0, (hasReconnected ? lane.onSince : now) - since);
   return { kind: 'recovered', at: now, after, isOver, missed: Math.max(0, lane.missed - failed.missed) };
 }

@@ -153,10 +153,11 @@ function showQuestion() {
   if (!question || !isNew('question', [question, text('language')])) return;
   get('asked').textContent = asked(question);
   const { unit, digits } = scale(question);
-  answers(get('answers'), question, { nameOf: (index) => choiceName(question, index), digits });
-  const given = question.counts.reduce((sum, count) => sum + count, 0);
+  // What others have predicted of a goal is not shown before it.
+  const counts = question.counts ?? question.choices.map(() => 0);
+  answers(get('answers'), { ...question, counts }, { nameOf: (index) => choiceName(question, index), digits });
   const median = question.median_seconds === null ? '' : ` ${text('middle')}: ${question.median_seconds} ${text('s')}.`;
-  get('answer-count').textContent = text('answerCount')(given, question.max === null ? '' : unit) + median;
+  get('answer-count').textContent = text('answerCount')(question.answers, question.max === null ? '' : unit) + median;
   // A goal is measured in the opening scene.
   const isMeasurable = !['free', 'goal'].includes(question.kind);
   const words = measuredWords(question);
@@ -181,8 +182,8 @@ function connectControls() {
   get('publish').addEventListener('click', () => post('/publish', new Date().toLocaleTimeString()));
   get('clear').addEventListener('click', () => change({ clear: true }));
   get('ask').addEventListener('click', () => get('asking').showModal());
-  get('show').addEventListener('click', () => change({ show: true }));
-  get('close').addEventListener('click', () => change({ close: true }));
+  get('show').addEventListener('click', () => change({ show: true, question: hall?.question?.id }));
+  get('close').addEventListener('click', () => change({ close: true, question: hall?.question?.id }));
   get('asking').addEventListener('click', ({ target }) => target === get('asking') && get('asking').close());
   get('free').addEventListener('submit', () => {
     const form = new FormData(get('free'));

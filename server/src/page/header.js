@@ -24,24 +24,30 @@ export function connectHeader(onLanguage) {
   }
   get('viewers').addEventListener('click', showViewers);
   get('join').addEventListener('click', () => get('join').close());
-  // Each control has a key, which works unless the focus is in a field that uses it.
+  // Each control has a key, which works unless the focus is in a field that uses it. One that is held down works once, except for arrows.
   document.addEventListener('keydown', (event) => {
     const { target, key } = event;
     if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input:not([type=range]), select, canvas')) return;
     if (target.matches('button, a, summary') && (key === ' ' || key === 'Enter')) return;
-    if (handleKey(key) && key === ' ') event.preventDefault();
+    const isHeld = event.repeat && !key.startsWith('Arrow');
+    if ((isHeld ? controlOf(key) : handleKey(key)) && key === ' ') event.preventDefault();
   });
   addEventListener('message', ({ origin, data }) => origin === location.origin && handleKey(data.key));
   // A page that the browser restores from its cache has missed what happened since it was left.
   addEventListener('pageshow', (event) => event.persisted && location.reload());
 }
 
-// Handles a key, and returns whether it has a meaning here. One without is passed to the slide that contains this page, if one does.
-function handleKey(key) {
+// The control that a key operates now.
+function controlOf(key) {
   const controls = document.querySelectorAll(`[data-key~="${key === ' ' ? 'space' : CSS.escape(key.toLowerCase())}"]`);
   // Behind a dialog, nothing has a key.
   const dialog = document.querySelector('dialog:modal');
-  const control = [...controls].find((found) => found.checkVisibility() && !found.disabled && (!dialog || dialog.contains(found)));
+  return [...controls].find((found) => found.checkVisibility() && !found.disabled && (!dialog || dialog.contains(found)));
+}
+
+// Handles a key, and returns whether it has a meaning here. One without is passed to the slide that contains this page, if one does.
+function handleKey(key) {
+  const control = controlOf(key);
   if (control) control.click();
   else if (window.parent !== window) window.parent.postMessage({ key }, location.origin);
   return Boolean(control);

@@ -268,6 +268,7 @@ async function run() {
   document.addEventListener('visibilitychange', () => document.hidden || session.clock.synchronize().catch(() => {}));
   addEventListener('pageshow', (event) => event.persisted && location.reload());
   setInterval(show, RETRY_MS);
+  setInterval(() => lane?.discardOld(), RETRY_MS);
   follow();
 }
 

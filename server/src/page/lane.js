@@ -26,7 +26,7 @@ export class Lane {
   send = null;
 
   #state = 'off';
-  // When the connection was lost last, and since when the lane has been connected.
+  // When the connection was lost last, and since when the lane has been connected; each is null if it was not since the lane was started.
   #lostAt = null;
   #onSince = null;
   #path;
@@ -127,6 +127,7 @@ export class Lane {
   // Subscribes until `stop` is called. When the connection is lost, it resumes after the cursor.
   async run() {
     this.stop();
+    this.#lostAt = this.#onSince = null;
     const abort = (this.#abort = new AbortController());
     const { signal } = abort;
     while (!signal.aborted) {
@@ -157,16 +158,27 @@ export class Lane {
 
   // Publishes a text as the transport can: over its open connection, or else with a separate request.
   async publish(text) {
-    this.#sendTimes.push(this.#session.clock.now());
-    if (this.send) return this.send(text);
-    // Through the relay, which is another origin, the page may send this and not read the response.
-    const request = { method: 'POST', body: text, mode: 'no-cors', credentials: 'include' };
-    await fetch(this.url('/publish', {}), request).then(() => this.responded(), () => {});
+    const sentAt = this.#session.clock.now();
+    this.#sendTimes.push(sentAt);
+    try {
+      if (this.send) return await this.send(text);
+      // Through the relay, which is another origin, the page may send this and not read the response.
+      await fetch(this.url('/publish', {}), { method: 'POST', body: text, mode: 'no-cors', credentials: 'include' });
+      this.#responseArrived();
+    } catch {
+      // The trace will not show what could not be sent.
+      this.#sendTimes = this.#sendTimes.filter((time) => time !== sentAt);
+    }
   }
 
-  // Called when the response has come, or at least its headers.
+  // Called when the response of the subscription has come, or at least its headers.
   responded() {
     this.state = 'on';
+    this.#responseArrived();
+  }
+
+  // Notes when a response arrived. One to a separate request says nothing about the subscription.
+  #responseArrived() {
     const now = this.#session.clock.now();
     // A response with events arrives when the events do.
     const responses = this.#inFlight.filter((chunk) => chunk.isResponse && !chunk.seqs);
@@ -224,11 +236,13 @@ export class Lane {
   }
 
   // Called with each chunk of the server's trace: bytes that were read from or written to this lane's socket.
-  traced({ up, at, size, data, connection, traceSession, seqs, events, event_bytes: eventBytes }) {
+  traced({ up, at, size, data, connection: number, traceSession, seqs, events, event_bytes: eventBytes }) {
     this.#chunks += 1;
     const start = String.fromCharCode(...data.subarray(0, 5));
     const isResponse = !up && start === 'HTTP/';
     const chunk = { id: this.#chunks, up, at, sentAt: at, arrivedAt: null, lostAt: null, size, data, traceSession, seqs, events, eventBytes, isResponse };
+    // A restarted server numbers connections from 1 again.
+    const connection = `${traceSession}-${number}`;
     const isNew = !this.#known.has(connection);
     this.#known.add(connection);
     this.#connections.add(connection);
@@ -303,9 +317,9 @@ export class Lane {
     this.#log({ kind: 'arrival', chunk: chunk.id, at });
   }
 
-  // Notes when the connection was lost; further attempts that fail are the same loss.
+  // Notes when the connection was lost, if there was one; further attempts that fail are the same loss.
   #noteLoss() {
-    if (this.#lostAt !== null && this.#onSince < this.#lostAt) return;
+    if (this.#onSince === null || (this.#lostAt !== null && this.#onSince < this.#lostAt)) return;
     this.#lostAt = this.#session.clock.now();
     this.#log({ kind: 'cut', at: this.#lostAt });
   }

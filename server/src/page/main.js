@@ -24,7 +24,6 @@ const shared = new SharedSubscriptions(showShared);
 const { lanes } = shared;
 const rows = new Map();
 const tools = new NetworkControls(get('tools'), shared);
-// Each is shown when its setting has come.
 const sliders = {
   rate: new Slider(get('rate'), get('rate-value'), {
     values: RATES,
@@ -216,14 +215,13 @@ function showShared() {
   get('ask').disabled ||= asking;
   tools.show(shared);
   if (error !== null) get('error').textContent = `${text('clock')} \u00b1${short(error)} ms`;
-  if (pollInterval !== lastShown.pollInterval) sliders.interval.show(pollInterval);
+  sliders.interval.show(pollInterval);
+  if (shared.settings) sliders.rate.show(shared.settings.rate);
   if (shared.settings && settings !== lastShown.settings) {
-    const { rate, payload_bytes: payload } = shared.settings;
-    sliders.rate.show(rate);
-    get('payload').value = payload;
+    get('payload').value = shared.settings.payload_bytes;
   }
   if (handshake?.response && handshake.response !== lastShown.response) showHandshake(get('steps'), handshake);
-  Object.assign(lastShown, { pollInterval, settings, response: handshake?.response });
+  Object.assign(lastShown, { settings, response: handshake?.response });
 }
 
 // Connects the controls and their keys.

@@ -8,21 +8,30 @@ const OPENING_MS = 10_000;
 
 export class OtherTabs {
   #streams = [];
+  // Ends the wait for the streams to open.
+  #endOpening = () => {};
 
   get areOpen() {
     return this.#streams.length > 0;
   }
 
-  // Opens the streams to the server at `origin`; resolves once they are open.
+  // Opens the streams to the server at `origin`; resolves once they are open, or closed again.
   async open(origin) {
     this.#streams = Array.from({ length: TABS }, () => new EventSource(`${origin}/sse`));
     const opened = this.#streams.map((stream) => new Promise((resolve) => (stream.onopen = resolve)));
-    await Promise.race([Promise.all(opened), new Promise((resolve) => setTimeout(resolve, OPENING_MS))]);
+    let timer;
+    const ended = new Promise((resolve) => {
+      this.#endOpening = resolve;
+      timer = setTimeout(resolve, OPENING_MS);
+    });
+    await Promise.race([Promise.all(opened), ended]);
+    clearTimeout(timer);
   }
 
   // Closes the streams.
   close() {
     this.#streams.forEach((stream) => stream.close());
     this.#streams = [];
+    this.#endOpening();
   }
 }

@@ -89,8 +89,8 @@ function showPrediction() {
 function showVotes() {
   const { question, count, joined } = votes;
   get('ask-phones').hidden = Boolean(play || question);
-  set(get('votes'), question ? text('votes')(count, joined) : '');
-  const isShown = Boolean(question?.shown && count > 0);
+  set(get('votes'), question ? text('votes')(count, Math.max(joined, count)) : '');
+  const isShown = votes.areKnown;
   for (const [lane, { part, phone }] of columns) {
     phone.toggleAttribute('data-votes', isShown);
     phone.style.setProperty('--share', isShown ? `${(100 * votes.of(lane.name)) / count}%` : '0%');
@@ -177,7 +177,6 @@ function begin(event) {
   play = { event, goal: goals, flights: new Map(), began: null, time: event.at, done: false, isBroken: false };
   set(get('verdict'), '');
   set(get('account'), '');
-  votes.end();
   showButtons();
 }
 
@@ -203,7 +202,7 @@ function finishAt(time, flights) {
 function verdict(flights) {
   const seconds = prediction.seconds === null ? null : inTenths(prediction.seconds);
   const own = prediction.name ? `${text('youSaid')(text(prediction.name), seconds)} ` : '';
-  const said = votes.count > 0 ? `${theySaid()} ` : own;
+  const said = votes.areKnown ? `${theySaid()} ` : own;
   const missing = flights.filter(({ flight }) => flight.arrivedAt === undefined);
   if (missing.length) {
     const names = missing.map(({ lane }) => text(lane.name)).join(', ');
@@ -254,6 +253,8 @@ function update() {
   showRights(shared);
   const { settings } = shared;
   tools.show(shared);
+  // The event ends the answers, also in a hidden tab, which draws nothing.
+  if (shared.published.some(({ at }) => at > ignoredUpTo)) votes.end();
   if (!settings || prepared || shared.server !== 'connected') return;
   prepared = true;
   shared.order('pollInterval', { ms: POLL_INTERVAL_MS });
@@ -292,6 +293,8 @@ async function start() {
   get('goal').addEventListener('click', () => shared.order('publish'));
   get('ask-phones').addEventListener('click', () => votes.ask());
   get('again').addEventListener('click', again);
+  // No phone keeps the question when the presenter leaves the scene.
+  addEventListener('pagehide', () => votes.close());
   get('seconds').addEventListener('input', () => {
     prediction.seconds = Number(get('seconds').value);
     showPrediction();

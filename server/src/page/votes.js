@@ -1,4 +1,4 @@
-// The predictions of the phones in the hall: the presenter asks them, and the goal ends the question.
+// The predictions of the phones in the hall: the presenter asks them, and the goal ends the answers.
 
 const STATE_MS = 500;
 
@@ -8,6 +8,7 @@ export class Votes {
   joined = 0;
 
   #onUpdate;
+  #isAsking = false;
 
   // Calls `onUpdate` whenever the number of answers may have changed.
   constructor(onUpdate) {
@@ -16,12 +17,17 @@ export class Votes {
 
   // The number of answers.
   get count() {
-    return this.question?.counts.reduce((sum, count) => sum + count, 0) ?? 0;
+    return this.question?.answers ?? 0;
   }
 
-  // How many phones have said that this transport is last.
+  // Whether it is known what they are, which is so once they have ended.
+  get areKnown() {
+    return this.count > 0 && this.question.counts !== null;
+  }
+
+  // How many phones have said that this transport is last, once that is known.
   of(transport) {
-    return this.question?.counts[this.question.choices.indexOf(transport)] ?? 0;
+    return this.question.counts[this.question.choices.indexOf(transport)] ?? 0;
   }
 
   // The transport that most phones have chosen.
@@ -32,24 +38,29 @@ export class Votes {
 
   // Asks the phones, and follows their answers until the question is ended.
   async ask() {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
     await this.#change({ ask: { kind: 'goal' } });
-    do {
-      await this.#update();
+    await this.#update();
+    this.#isAsking = false;
+    const id = this.question?.id;
+    while (this.question && this.question.id === id && !this.question.shown) {
       await new Promise((resolve) => setTimeout(resolve, STATE_MS));
-    } while (this.question && !this.question.shown);
+      await this.#update();
+    }
   }
 
   // Ends the answers.
   async end() {
     if (!this.question || this.question.shown) return;
     this.question.shown = true;
-    await this.#change({ show: true });
+    await this.#change({ show: true, question: this.question.id });
     await this.#update();
   }
 
-  // Closes the question.
+  // Closes the question, also while the page is being left.
   close() {
-    if (this.question) this.#change({ close: true });
+    if (this.question) this.#change({ close: true, question: this.question.id });
     this.question = null;
   }
 
@@ -60,7 +71,8 @@ export class Votes {
     this.#onUpdate();
   }
 
+  // The hall refuses to end or to close a question that is not the asked one any more.
   #change(changes) {
-    return fetch('/hall/control', { method: 'POST', body: JSON.stringify(changes) }).catch(() => {});
+    return fetch('/hall/control', { method: 'POST', body: JSON.stringify(changes), keepalive: true }).catch(() => {});
   }
 }

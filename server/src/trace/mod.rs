@@ -76,7 +76,7 @@ pub(crate) struct Chunk {
     pub connection: u64,
     /// Whether the bytes were read from the page, and not written to it.
     pub up: bool,
-    /// When they were read or written, in ns on the monotonic clock.
+    /// When they had been read, or when their write began, in ns on the monotonic clock. So bytes never arrive before their time.
     pub at_ns: u64,
     /// The number of bytes.
     pub size: usize,
@@ -234,8 +234,8 @@ impl WireTrace {
         self.flow().down.is_some()
     }
 
-    /// Records a frame of HTTP/2, or the rest of one: `size` bytes on the wire, which contain `data`.
-    pub fn frame(&self, up: bool, size: usize, data: &[u8]) {
+    /// Records a frame of HTTP/2, or the rest of one, which was read or written at `at_ns`: `size` bytes on the wire, which contain `data`.
+    pub fn frame(&self, up: bool, size: usize, data: &[u8], at_ns: u64) {
         if !self.traces.any() {
             return;
         }
@@ -243,7 +243,7 @@ impl WireTrace {
         let Flow { up: from_page, down, scanner, .. } = &mut *flow;
         let Some(lane) = (if up { from_page } else { down }) else { return };
         let events = if up { TracedEvents::default() } else { scanner.read(&[data], MAX_SHOWN_BYTES) };
-        self.send(lane, up, size, &[data], events);
+        self.send_at(at_ns, lane, up, size, &[data], events);
     }
 
     /// Records bytes of the body of the last request.
@@ -290,11 +290,14 @@ impl WireTrace {
         }
     }
 
-    /// Records that the first `written` bytes of `parts` were written.
-    pub fn wrote(&self, parts: &[IoSlice<'_>], written: usize) {
-        if !self.traces.any() {
-            return;
-        }
+    /// The time before a write, in ns on the monotonic clock; `None` if its bytes will not be traced.
+    pub fn before_write(&self) -> Option<u64> {
+        (self.traces.any() && self.has_lane()).then(clock::now_ns)
+    }
+
+    /// Records that the first `written` bytes of `parts` were written, in a write before which [`Self::before_write`] returned `at_ns`.
+    pub fn wrote(&self, parts: &[IoSlice<'_>], written: usize, at_ns: Option<u64>) {
+        let Some(at_ns) = at_ns else { return };
         let mut flow = self.flow();
         let Flow { down: Some(lane), scanner, .. } = &mut *flow else { return };
         let mut left = written;
@@ -307,7 +310,7 @@ impl WireTrace {
             })
             .collect();
         let events = scanner.read(&parts, MAX_SHOWN_BYTES);
-        self.send(lane, false, written, &parts, events);
+        self.send_at(at_ns, lane, false, written, &parts, events);
     }
 
     /// The lane with that name, if its session is open. From now on, the page of that session may cut this connection.
@@ -339,10 +342,14 @@ impl WireTrace {
     }
 
     fn send(&self, lane: &Lane, up: bool, size: usize, parts: &[&[u8]], events: TracedEvents) {
+        self.send_at(clock::now_ns(), lane, up, size, parts, events);
+    }
+
+    fn send_at(&self, at_ns: u64, lane: &Lane, up: bool, size: usize, parts: &[&[u8]], events: TracedEvents) {
         let Some(page) = lane.page.upgrade() else { return };
         let data = parts.iter().flat_map(|part| part.iter().copied()).take(MAX_SHOWN_BYTES).collect();
         let connection = self.connection.get();
-        let chunk = Chunk { lane: lane.name.clone(), connection, up, at_ns: clock::now_ns(), size, data, events };
+        let chunk = Chunk { lane: lane.name.clone(), connection, up, at_ns, size, data, events };
         let memory = chunk.memory();
         let room = page.waiting_bytes.fetch_add(memory, Relaxed) + memory <= MAX_WAITING_BYTES;
         if !room || page.chunks.try_send(chunk).is_err() {

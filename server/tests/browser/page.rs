@@ -648,17 +648,30 @@ fn every_arrow_has_the_times_of_the_server_s_trace_and_of_the_page_s_deliveries(
     received(&browser, 101);
     browser.run("document.querySelectorAll('.send').forEach(send => send.click()); done(0);");
     received(&browser, 106);
-    // Compared is what has been drawn once the page has all of the trace.
     let faults = browser.run(
         "livePage.order('pollInterval', { ms: 10_000 });
-         Promise.all([import('/page/arrows.js'), new Promise(resolve => setTimeout(resolve, 300))]).then(([{ arrows }]) => {
+         // The page has all of the trace, and has shown nothing new for a while.
+         const state = () => livePage.lanes.map(({ name, chunks }) =>
+             [chunks.length, traced.filter(({ lane }) => lane === name).length, chunks.filter(({ arrivedAt }) => arrivedAt !== null).length]);
+         let [last, changedAt] = [null, 0];
+         const isSettled = () => {
+             const found = state();
+             const isSame = JSON.stringify(found) === last && found.every(([shown, all]) => shown === all);
+             if (!isSame) [last, changedAt] = [JSON.stringify(found), performance.now()];
+             return performance.now() - changedAt > 300;
+         };
+         const settled = new Promise(resolve => {
+             const look = () => isSettled() ? resolve() : setTimeout(look, 20);
+             look();
+         });
+         Promise.all([import('/page/arrows.js'), settled]).then(([{ arrows }]) => {
              const faults = [];
              const counts = {};
              for (const lane of livePage.lanes) {
                  const drawn = arrows(lane, { since: -Infinity, now: livePage.now() });
                  const trace = traced.filter(({ lane: name }) => name === lane.name);
                  const known = new Map(lane.deliveries.map(({ seq, receivedAt }) => [seq, receivedAt]));
-                 if (drawn.length < trace.length) faults.push([lane.name, 'arrows', drawn.length, trace.length]);
+                 if (drawn.length !== trace.length) faults.push([lane.name, 'arrows', drawn.length, trace.length]);
                  trace.forEach(({ up, at_ns, size, seqs }, index) => {
                      const { chunk, from, ends, isLost, events } = drawn[index];
                      // What the server has seen is the end of an arrow upwards, and the start of one downwards.
@@ -746,6 +759,57 @@ fn arrows_show_a_connection_s_start_what_was_lost_and_where_a_lane_resumed() {
     let integers = |value: &Value| value.to_string().replace(".0", "");
     assert_eq!(integers(&shown[0]), integers(&arrows));
     assert_eq!(shown[1], json!([{ "cutAt": 1900, "at": 2202, "after": 4, "eventAt": 1700 }]));
+}
+
+#[test]
+fn a_lane_is_connected_by_its_own_responses_and_loses_only_what_was_connected() {
+    let Some(browser) = Browser::start() else { return };
+    let server = server(None);
+    browser.open(&format!("{}/?view=lanes&lang=en", server.addresses().http_url()));
+    let shown = browser.run(
+        "Promise.all([import('/page/lane.js'), import('/page/transport/websocket.js'), import('/page/text/en.js')]).then(async ([{ Lane }, websocket, en]) => {
+             let time = 1000;
+             const cuts = [];
+             const requests = [];
+             const log = ({ kind, at, chunk }) => kind === 'cut' ? cuts.push(at) : kind === 'chunk' && requests.push(chunk.sentAt);
+             let end;
+             const subscribe = () => new Promise((_, reject) => (end = reject));
+             const session = { id: 's', clock: { now: () => time, error: 2 }, pollInterval: 50, origin: location.origin, delay: 0 };
+             const lane = new Lane({ name: 'sse', path: '/sse', exchange: 'stream', subscribe }, session, log);
+             const turn = () => new Promise(resolve => setTimeout(resolve, 0));
+             // The response to what it publishes does not connect it.
+             lane.run();
+             await lane.publish('x');
+             const states = [lane.state];
+             // An attempt that fails loses no connection, and an open connection is lost.
+             end(new Error('refused'));
+             await turn();
+             const beforeConnection = [...cuts];
+             lane.run();
+             lane.responded();
+             states.push(lane.state);
+             time = 2000;
+             end(new Error('cut'));
+             await turn();
+             lane.stop();
+             await lane.publish('x');
+             states.push(lane.state);
+             // Connection 1 of a restarted server is another one.
+             const trace = (traceSession) => lane.traced({ up: true, at: time, size: 4, connection: 1, traceSession,
+                 data: new TextEncoder().encode('GET /sse'), seqs: null, events: [], event_bytes: 0 });
+             time = 3000;
+             for (const traceSession of [1, 1, 2]) trace(traceSession);
+             // What a WebSocket cannot send yet is sent in another way.
+             const socket = { requested() {}, requestUrl: () => `${location.origin}/ws?after=0`, note() {}, send: null };
+             const connecting = new AbortController();
+             websocket.subscribe(socket, connecting.signal).catch(() => {});
+             const sends = socket.send;
+             connecting.abort();
+             done([states, beforeConnection, cuts, lane.figures.connections, sends, en.default.rateIs(0.3)]);
+         }).catch(error => done(String(error)));",
+    );
+    let expected = json!([["asking", "on", "off"], [], [2000], 2, null, "one every 3.33 s"]);
+    assert_eq!(shown, expected);
 }
 
 #[test]

@@ -166,7 +166,17 @@ fn phones_predict_the_opening_scene_s_goal_by_a_transport_and_a_delay() {
         assert_eq!(answer(phone, choice, json!(seconds)), 204);
     }
     assert_eq!(answer(0, 0.0, json!(1.0)), 409, "once");
-    change(&server, &json!({ "show": true }));
+    // Until the goal, only the number of answers is shown; the record has all of them.
+    let open = state(&server)["question"].clone();
+    assert_eq!((&open["answers"], &open["counts"], &open["median_seconds"]), (&json!(3), &json!(null), &json!(null)));
+    let run: Value = serde_json::from_str(&get(&server, "/hall/run.json").1).unwrap();
+    assert_eq!(run["questions"][0]["counts"], json!([2, 0, 0, 0, 1]));
+    // Who means another question does not end or close this one.
+    for meant in [json!({ "show": true, "question": 2 }), json!({ "close": true, "question": 2 })] {
+        assert_eq!(post(&server, "/hall/control", &meant), (409, "this question is closed\n".into()));
+    }
+    assert_eq!(state(&server)["question"], open);
+    change(&server, &json!({ "show": true, "question": 1 }));
     assert_eq!(answer(3, 0.0, json!(1.0)), 409, "after the goal");
     let question = state(&server)["question"].clone();
     assert_eq!((&question["kind"], &question["choices"][0]), (&json!("goal"), &json!("polling")));

@@ -1,5 +1,8 @@
 // The page's texts in English.
 
+// A number with at most two decimals.
+const rounded = (value) => Number(value.toFixed(2));
+
 export default {
   title: 'Polling, long polling, HTTP streaming or WebSocket?',
   lead: 'One event feed, delivered to this page over several transports. Publish an event and watch it arrive.',
@@ -25,7 +28,7 @@ export default {
   publish: 'Publish an event',
   burst: 'Burst of 100',
   rate: 'Events:',
-  rateIs: (rate) => (rate === 0 ? 'none' : rate < 1 ? `one every ${1 / rate} s` : `${rate} a second`),
+  rateIs: (rate) => (rate === 0 ? 'none' : rate < 1 ? `one every ${rounded(1 / rate)} s` : `${rounded(rate)} a second`),
   payload: 'Payload, bytes',
   span: 'Seconds shown',
   cut: 'Cut all connections',

@@ -1,5 +1,8 @@
 // The page's texts in Korean.
 
+// A number with at most two decimals.
+const rounded = (value) => Number(value.toFixed(2));
+
 export default {
   title: '폴링, 롱 폴링, HTTP 스트리밍, 웹소켓 중 무엇을 쓸까?',
   lead: '이벤트 피드 하나를 여러 전송 방식으로 받습니다. 이벤트를 발행하고 도착하는 모습을 확인하세요.',
@@ -25,7 +28,7 @@ export default {
   publish: '이벤트 발행',
   burst: '100개 연속 발행',
   rate: '이벤트:',
-  rateIs: (rate) => (rate === 0 ? '없음' : rate < 1 ? `${1 / rate}초에 1개` : `초당 ${rate}개`),
+  rateIs: (rate) => (rate === 0 ? '없음' : rate < 1 ? `${rounded(1 / rate)}초에 1개` : `초당 ${rounded(rate)}개`),
   payload: '페이로드(바이트)',
   span: '표시 구간(초)',
   cut: '모든 연결 끊기',

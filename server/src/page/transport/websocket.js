@@ -7,8 +7,8 @@ export function subscribe(lane, signal) {
     const socket = new WebSocket(url.replace(/^http/, 'ws'));
     signal.addEventListener('abort', () => socket.close(1000), { once: true });
     const send = (text) => socket.send(text);
-    lane.send = send;
     socket.onopen = () => {
+      lane.send = send;
       lane.responded();
       lane.note('open');
     };
