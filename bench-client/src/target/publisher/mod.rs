@@ -51,7 +51,7 @@ impl Publisher {
     /// When the server cannot be reached.
     pub fn start(publish: Publish, host: String, to: SocketAddr, timetable: Timetable) -> anyhow::Result<Self> {
         let sender = match publish.over {
-            Over::Http => Sender::Http(Http::connect(publish, &host, to)?),
+            Over::Http => Sender::Http(Http::connect(publish, &host, to)?.into()),
             Over::Websocket => Sender::Socket(Socket::connect(publish, &host, to)?.into()),
         };
         let (log, stop) = (Arc::<Mutex<Log>>::default(), Arc::<AtomicBool>::default());
@@ -89,7 +89,7 @@ impl Drop for Publisher {
 /// A connection to publish on.
 enum Sender {
     /// For HTTP requests.
-    Http(Http),
+    Http(Box<Http>),
     /// A WebSocket.
     Socket(Box<Socket>),
 }
