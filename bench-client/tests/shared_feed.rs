@@ -54,7 +54,7 @@ fn with_a_broker_two_servers_have_one_feed_and_without_it_they_have_two() {
     for trial in &facts.trials {
         let both = 2 * facts.events;
         assert_eq!((trial.published.a, trial.published.b), (both, both));
-        assert_eq!((trial.received_a.a, trial.disorder), (both, 0));
+        assert_eq!((trial.received_a.a, trial.disorder, trial.timed_out), (both, 0, false));
         if trial.shared {
             assert_eq!((trial.received_a, trial.received_b, trial.differing), (trial.published, trial.published, 0));
             assert_eq!((trial.at_a_ms.len(), trial.at_b_ms.len()), (facts.events as usize, facts.events as usize));

@@ -12,6 +12,8 @@ pub struct Head {
     /// The status.
     pub status: u16,
     headers: Vec<(String, String)>,
+    /// Whether the connection ends after the response (RFC 9112, section 9.3).
+    pub is_last: bool,
 }
 
 impl Head {
@@ -69,7 +71,13 @@ impl Wire {
                 Ok(httparse::Status::Complete(length)) => {
                     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
                     let headers = response.headers.iter().map(|header| (header.name.to_string(), text(header.value)));
-                    let head = Head { status: response.code.unwrap_or(0), headers: headers.collect() };
+                    let mut head =
+                        Head { status: response.code.unwrap_or(0), headers: headers.collect(), is_last: false };
+                    let connection = head.header("Connection").map(str::to_ascii_lowercase).unwrap_or_default();
+                    head.is_last = match response.version {
+                        Some(0) => !connection.contains("keep-alive"),
+                        _ => connection.contains("close"),
+                    };
                     self.received.advance(length);
                     return Ok(head);
                 }

@@ -18,7 +18,8 @@ last event that a client has received; `?after=41` asks for the events after it.
 `{\"gap\":{…}}`, an object whose content the server chooses.
 
 The check publishes texts by `POST /publish`. The server must publish nothing by itself meanwhile, and must keep at least the last hundred events.
-Each step may take two seconds, unless a requirement says otherwise. Points are for grading.
+Each step may take two seconds, unless a requirement says otherwise. The 300 events of S8, E9 and W17 are published on one connection; a server
+that ends a connection says so with `Connection: close`, and then gets a new one. Points are for grading.
 ";
 
 /// The contract as Markdown.

@@ -22,6 +22,8 @@ const SHOWN_CHARS: usize = 200;
 pub struct Server {
     endpoint: Endpoint,
     time: Allowed,
+    /// The number of the newest event, for a requirement beside which nothing is published; 0 for others.
+    pub newest: u64,
 }
 
 /// The time that a requirement may take as a whole.
@@ -31,10 +33,20 @@ struct Allowed {
     until: Instant,
 }
 
+impl Allowed {
+    /// Whether it is not over; the error is what a report says then.
+    fn check(self) -> Result<(), String> {
+        match Instant::now() < self.until {
+            true => Ok(()),
+            false => Err(format!("more than {} s for the whole requirement", self.limit.as_secs_f64())),
+        }
+    }
+}
+
 impl Server {
     /// The server at `endpoint`, for a requirement that may take `limit` from now on.
     pub fn within(endpoint: &Endpoint, limit: Duration) -> Self {
-        Self { endpoint: endpoint.clone(), time: Allowed { limit, until: Instant::now() + limit } }
+        Self { endpoint: endpoint.clone(), time: Allowed { limit, until: Instant::now() + limit }, newest: 0 }
     }
 
     /// The value of `Host`.
@@ -76,7 +88,10 @@ impl Wire {
     /// # Errors
     /// When the server does not accept it, or its certificate is not trusted.
     pub fn open(server: &Server) -> Result<Self, Fault> {
-        let refused = |error: std::io::Error| Fault { sent: "a request to connect".into(), came: error.to_string() };
+        let refused = |error: std::io::Error| Fault {
+            sent: "a request to connect".into(),
+            came: server.time.check().err().unwrap_or_else(|| error.to_string()),
+        };
         // A time of 0 would be an error of another kind.
         let left = server.time.until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let stream = TcpStream::connect_timeout(&server.endpoint.address, STEP.min(left)).map_err(refused)?;
@@ -136,9 +151,9 @@ impl Wire {
     fn write(&mut self, mut bytes: &[u8]) -> Outcome {
         let deadline = Instant::now() + STEP;
         while !bytes.is_empty() {
-            self.in_time()?;
             let left = self.left(deadline);
             if left.is_zero() {
+                self.in_time()?;
                 return Err(self.fault("it does not read all of that within 2 s"));
             }
             let _ = self.stream.set_write_timeout(Some(left));
@@ -169,12 +184,7 @@ impl Wire {
     /// # Errors
     /// When its time is over.
     pub fn in_time(&self) -> Outcome {
-        match Instant::now() < self.time.until {
-            true => Ok(()),
-            false => {
-                Err(self.fault(format!("more than {} s for the whole requirement", self.time.limit.as_secs_f64())))
-            }
-        }
+        self.time.check().map_err(|came| self.fault(came))
     }
 
     /// Receives more bytes until the deadline; returns whether some came.
@@ -194,14 +204,20 @@ impl Wire {
 
     /// Reads from the socket once, and decrypts what has come; returns whether bytes came.
     fn receive(&mut self, deadline: Instant) -> Result<bool, Fault> {
-        self.in_time()?;
-        let left = self.left(deadline);
-        if left.is_zero() {
-            return Ok(false);
-        }
-        let _ = self.stream.set_read_timeout(Some(left));
         let mut buffer = [0; 16 << 10];
-        match self.stream.read(&mut buffer) {
+        let read = loop {
+            let left = self.left(deadline);
+            if left.is_zero() {
+                self.in_time()?;
+                return Ok(false);
+            }
+            let _ = self.stream.set_read_timeout(Some(left));
+            match self.stream.read(&mut buffer) {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                read => break read,
+            }
+        };
+        match read {
             Ok(0) => {
                 self.has_ended = true;
                 Err(self.fault("the end of the connection"))
@@ -213,10 +229,6 @@ impl Wire {
                 }
                 self.take(&buffer[..length])?;
                 Ok(true)
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                self.in_time()?;
-                Ok(false)
             }
             Err(error) => {
                 self.has_ended = true;

@@ -31,7 +31,7 @@ const TRIALS: u32 = 8;
 const EVENTS: u64 = 50;
 /// The pause after an event whose latency is measured, so that it does not delay the next one.
 const PAUSE: Duration = Duration::from_millis(2);
-/// How long an event is waited for.
+/// How long an event is waited for, the first time that none comes; then the trial waits no more.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a trial may take.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -149,15 +149,21 @@ impl Subscription {
         Ok(Self { feed, _reading: reading })
     }
 
-    /// Waits until an event with this number, or a later one, has come. If none comes in time, what is counted afterwards shows it.
-    async fn wait_for(&self, seq: u64) {
-        let came = || self.feed.events.borrow().last().is_some_and(|event| event.seq >= seq);
+    /// Waits until an event with this number, or a later one, has come, unless the trial has waited in vain once. If none comes in time, what
+    /// is counted afterwards shows it.
+    async fn wait_for(&self, seq: u64, timed_out: &Cell<bool>) {
+        if timed_out.get() {
+            return;
+        }
+        let came = || self.feed.events.borrow().iter().any(|event| event.seq >= seq);
         let wait = async {
             while !came() {
                 self.feed.changed.notified().await;
             }
         };
-        let _ = timeout(TIMEOUT, wait).await;
+        if timeout(TIMEOUT, wait).await.is_err() {
+            timed_out.set(true);
+        }
     }
 }
 
@@ -197,10 +203,11 @@ async fn trial(feed: Option<BrokerAddress>, seed: u64) -> anyhow::Result<FeedTri
     let shared = setup.feed.is_some();
     let (mut a, mut b) = (Site::open('A', &setup).await?, Site::open('B', &setup).await?);
     let (at_a, at_b, leaving) = (a.subscribe().await?, b.subscribe().await?, a.subscribe().await?);
+    let timed_out = Cell::new(false);
     for _ in 0..EVENTS {
         for (site, subscription) in [(&mut a, &at_a), (&mut b, &at_b)] {
             site.publish().await?;
-            subscription.wait_for(site.newest).await;
+            subscription.wait_for(site.newest, &timed_out).await;
             sleep(PAUSE).await;
         }
     }
@@ -208,7 +215,11 @@ async fn trial(feed: Option<BrokerAddress>, seed: u64) -> anyhow::Result<FeedTri
     tokio::try_join!(a.publish_many(), b.publish_many())?;
     let newest = |a: &Site, b: &Site| if shared { [a.newest.max(b.newest); 2] } else { [a.newest, b.newest] };
     let [newest_a, newest_b] = newest(&a, &b);
-    tokio::join!(at_a.wait_for(newest_a), at_b.wait_for(newest_b), leaving.wait_for(newest_a));
+    tokio::join!(
+        at_a.wait_for(newest_a, &timed_out),
+        at_b.wait_for(newest_b, &timed_out),
+        leaving.wait_for(newest_a, &timed_out)
+    );
     let origins = |events: &[Received]| Origins { a: a.count(events), b: b.count(events) };
     let (received_a, received_b, differing) = {
         let (events_a, events_b) = (at_a.feed.events.borrow(), at_b.feed.events.borrow());
@@ -229,18 +240,30 @@ async fn trial(feed: Option<BrokerAddress>, seed: u64) -> anyhow::Result<FeedTri
     drop(leaving);
     tokio::try_join!(a.publish_many(), b.publish_many())?;
     let [newest_a, newest_b] = newest(&a, &b);
-    tokio::join!(at_a.wait_for(newest_a), at_b.wait_for(newest_b));
+    tokio::join!(at_a.wait_for(newest_a, &timed_out), at_b.wait_for(newest_b, &timed_out));
     let mut resumed = Vec::new();
     for epoch in [None, Some(a.epoch)] {
         let subscription = Subscription::open(b.endpoint(), Bookmark { cursor, epoch }).await?;
-        subscription.wait_for(newest_b).await;
+        subscription.wait_for(newest_b, &timed_out).await;
         let missed = if shared { 2 * EVENTS } else { EVENTS };
         let [received, repeated, other] = compare(&at_a.feed, cursor, &subscription.feed);
         let gap = subscription.feed.gap.get();
         resumed.push(Resumed { with_epoch: epoch.is_some(), gap, missed, received, repeated, other });
     }
     let disorder = [&at_a, &at_b].map(|subscription| disorder(&subscription.feed.events.borrow())).iter().sum();
-    Ok(FeedTrial { shared, at_a_ms, at_b_ms, published, received_a, received_b, differing, disorder, resumed })
+    let timed_out = timed_out.get();
+    Ok(FeedTrial {
+        shared,
+        at_a_ms,
+        at_b_ms,
+        published,
+        received_a,
+        received_b,
+        differing,
+        disorder,
+        timed_out,
+        resumed,
+    })
 }
 
 /// How many events came again, or after a later one that was published through the same server: a text is the server's name and a number.
@@ -284,6 +307,19 @@ mod tests {
     fn feed(events: &[(u64, &str)]) -> Feed {
         let events = events.iter().map(|&(seq, text)| Received { seq, text: text.into(), at: 0 }).collect();
         Feed { events: RefCell::new(events), ..Feed::default() }
+    }
+
+    #[tokio::test]
+    async fn a_trial_waits_in_vain_only_once() {
+        let subscription = |events| Subscription { feed: feed(events).into(), _reading: JoinSet::new() };
+        let timed_out = Cell::new(false);
+        // The newest event has come, though not as the last one.
+        subscription(&[(1, "A 0"), (3, "A 2"), (2, "A 1")]).wait_for(3, &timed_out).await;
+        assert!(!timed_out.get());
+        let lacking = subscription(&[(1, "A 0")]);
+        lacking.wait_for(2, &timed_out).await;
+        assert!(timed_out.get());
+        assert!(timeout(Duration::ZERO, lacking.wait_for(2, &timed_out)).await.is_ok(), "it waits again");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A broker (nats-server) for servers that share a feed.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -35,6 +36,13 @@ impl Broker {
         ensure!(version.status.success(), "{PROGRAM} --version fails");
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let store = std::env::temp_dir().join(format!("transport-lab-broker-{}", std::process::id()));
+        // What an earlier process with this number left behind, if it was killed.
+        match std::fs::remove_dir_all(&store) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot empty {}", store.display()));
+            }
+            _ => {}
+        }
         let process = Command::new(PROGRAM)
             .args(["-js", "-a", &address.ip().to_string(), "-p", &address.port().to_string(), "-sd"])
             .arg(&store)
@@ -45,14 +53,24 @@ impl Broker {
         let version = String::from_utf8_lossy(&version.stdout).trim().to_string();
         let mut broker = Self { process, address, store, version };
         let deadline = Instant::now() + TIMEOUT;
-        while TcpStream::connect(address).await.is_err() {
-            if let Some(status) = broker.process.try_wait()? {
-                bail!("{PROGRAM} has ended: {status}");
+        loop {
+            broker.still_runs()?;
+            if TcpStream::connect(address).await.is_ok() {
+                break;
             }
             ensure!(Instant::now() < deadline, "{PROGRAM} does not listen within {TIMEOUT:?}");
             sleep(Duration::from_millis(10)).await;
         }
+        // Otherwise it may have been another program that listens there.
+        broker.still_runs()?;
         Ok(broker)
+    }
+
+    fn still_runs(&mut self) -> anyhow::Result<()> {
+        match self.process.try_wait()? {
+            Some(status) => bail!("{PROGRAM} has ended: {status}"),
+            None => Ok(()),
+        }
     }
 
     /// The address of a stream, which the first server that uses it makes.

@@ -35,6 +35,8 @@ pub struct FeedTrial {
     pub differing: u64,
     /// Events of all parts that came to one of the two subscribers again, or after a later one that was published through the same server.
     pub disorder: u64,
+    /// Whether an event was waited for in vain. Nothing was waited for any more afterwards, so what is missing may only have been late.
+    pub timed_out: bool,
     /// A subscriber of A that was disconnected, and resumed at B with its cursor.
     pub resumed: Vec<Resumed>,
 }

@@ -471,6 +471,7 @@ fn feed_trial(shared: bool) -> FeedTrial {
         received_b: if shared { all } else { Origins { a: 0, b: 20 } },
         differing: if shared { 0 } else { 20 },
         disorder: 0,
+        timed_out: false,
         resumed: [false, true].map(resumed).to_vec(),
     }
 }
