@@ -165,6 +165,28 @@ function showQuestion() {
   get('show').firstElementChild.textContent = text(isMeasurable ? 'showMeasurement' : 'endAnswers');
 }
 
+// Prints the figures and all questions, on paper or as a file.
+async function printReport() {
+  const { questions } = await (await fetch('/hall/run.json', { cache: 'no-store' })).json();
+  get('all-questions').replaceChildren(...questions.map(report));
+  const { dataset } = document.documentElement;
+  const { theme } = dataset;
+  dataset.theme = 'light';
+  print();
+  if (theme) dataset.theme = theme;
+  else delete dataset.theme;
+}
+
+// A question with its answers and what was measured.
+function report(question) {
+  const part = make('section', '', { className: 'asked' });
+  const bars = make('div', '', { className: 'bars' });
+  answers(bars, question, { nameOf: (index) => choiceName(question, index), digits: scale(question).digits });
+  const words = measuredWords(question);
+  part.append(make('h2', asked(question)), bars, make('p', words ? text('measuredIs')(words) : ''));
+  return part;
+}
+
 function connectControls() {
   rows.forEach(({ name }, index) => {
     const button = document.createElement('button');
@@ -180,6 +202,7 @@ function connectControls() {
   // Periodic events could come in step with the polls, which would then always wait equally long.
   get('rate').addEventListener('change', () => post('/control', { rate: Number(get('rate').value), schedule: 'poisson' }));
   get('publish').addEventListener('click', () => post('/publish', new Date().toLocaleTimeString()));
+  get('print').addEventListener('click', printReport);
   get('clear').addEventListener('click', () => change({ clear: true }));
   get('ask').addEventListener('click', () => get('asking').showModal());
   get('show').addEventListener('click', () => change({ show: true, question: hall?.question?.id }));

@@ -119,6 +119,17 @@ fn a_phone_joins_receives_switches_and_answers_and_the_hall_shows_and_saves_it()
     assert_eq!(korean, json!(["ko", "어느 방식에서 이벤트가 가장 늦게 도착할까요?"]));
     assert_eq!(run(&browser, CUT_OFF), json!([[], 0]));
 
+    // What is printed has the question with its answer and the measurement, in light colours.
+    let printed = run(
+        &browser,
+        "window.print = () => {
+             const { children: [heading, bars, measured] } = document.querySelector('#all-questions .asked');
+             done([heading.textContent, bars.children.length, bars.textContent.includes('1'), measured.textContent.startsWith('측정값: 폴링'), document.documentElement.dataset.theme]);
+         };
+         get('print').click();",
+    );
+    assert_eq!(printed, json!(["어느 방식에서 이벤트가 가장 늦게 도착할까요?", 5, true, true, "light"]));
+
     // The saved file has what the phone has shown.
     let csv = run(
         &browser,
