@@ -25,6 +25,7 @@ fn redrawing_the_recorded_run_gives_every_file_byte_for_byte() {
     redraw("loss");
     redraw("servers");
     redraw("handshake");
+    redraw("shared-feed");
 }
 
 fn redraw(name: &str) {
