@@ -18,8 +18,8 @@ pub fn needs_a_shared_feed(own: Answer, shared: Answer) -> Status {
     }
 }
 
-/// Whether events were published through both servers, every one reached the subscribers of both, in one order, and whoever went from A to
-/// B received what it had missed. Unclear where an event was waited for in vain: what is missing may have been late, on a slow machine.
+/// Whether events were published through both servers, every one reached the subscribers of both in one order, and the subscribers that went from
+/// A to B received what they had missed. Unclear if an event did not come in time: on a slow machine, it may only have been late.
 fn is_one_feed(trial: &FeedTrial) -> Answer {
     let FeedTrial { published, received_a, received_b, differing, disorder, resumed, .. } = trial;
     let all_came = received_a == published && received_b == published && *differing == 0;

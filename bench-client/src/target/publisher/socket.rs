@@ -14,7 +14,8 @@ use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 use super::connect::{Bounded, RESPONSE_TIMEOUT};
 use crate::target::publish::Publish;
 
-/// How long an acknowledgement may take: not longer than a round waits for the events that were due in it, so that its absence is what is told.
+/// How long an acknowledgement may take. A round waits as long for the events that were due in it; if it waited less, the error would be about the
+/// events and not about the missing acknowledgement.
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long what has come is taken before the next event: a server that never stops sending must not keep events from being published.
 const RECEIVING: Duration = Duration::from_millis(1);
