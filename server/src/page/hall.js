@@ -202,7 +202,8 @@ function connectControls() {
   // Periodic events could come in step with the polls, which would then always wait equally long.
   get('rate').addEventListener('change', () => post('/control', { rate: Number(get('rate').value), schedule: 'poisson' }));
   get('publish').addEventListener('click', () => post('/publish', new Date().toLocaleTimeString()));
-  get('print').addEventListener('click', printReport);
+  // If the server is away, the page says so.
+  get('print').addEventListener('click', () => printReport().catch(() => {}));
   get('clear').addEventListener('click', () => change({ clear: true }));
   get('ask').addEventListener('click', () => get('asking').showModal());
   get('show').addEventListener('click', () => change({ show: true, question: hall?.question?.id }));

@@ -4,7 +4,7 @@ import { cleared } from './ladder.js';
 import { isRequest } from './flight.js';
 
 // Draws what is under way on a lane's line at `time`. `ball` is { label, leftAt, arrivedAt } for an event that is shown, or null.
-// The line is dashed unless something `isOpen` between the two: a connection, a request or a response. `delay` is the delay of the modelled network,
+// The line is dashed unless a connection, a request or a response between the two `isOpen`. `delay` is the delay of the modelled network,
 // for a ball that has not arrived. The server is at the upper end of a vertical line, or else at the left end. `em` is the font size, in pixels.
 export function drawWire(canvas, lane, { time, ball, isOpen, delay, vertical, colours, em }) {
   const { pen, width, height } = cleared(canvas);
